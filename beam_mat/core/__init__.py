@@ -1,0 +1,1 @@
+"""What the data means: pure Python on bytes and values, without Beam, fsspec or Arrow."""

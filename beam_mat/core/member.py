@@ -1,0 +1,145 @@
+"""Image files as they lie in their source, and how their bytes are fetched and checked."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from enum import Enum
+
+import msgspec
+
+from beam_mat.core.image import ImageFault
+from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
+from beam_mat.core.reject import Reason
+
+LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
+LOCAL_SIGNATURE = b"PK\x03\x04"
+ENCRYPTED = 0x1
+
+
+class Packing(str, Enum):
+    """How a member's bytes lie in their source."""
+
+    FILE = "file"
+    STORED = "stored"
+    DEFLATED = "deflated"
+    UNSUPPORTED = "unsupported"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One image file in a zip or a folder.
+
+    Attributes:
+        path: Its name in the source; what records name it by.
+        source: URI of the zip, or of the file itself for a file in a folder.
+        order: Place of the source among the job's image sources; the lowest that has a path wins.
+        offset: Where its entry begins in the zip. In a folder, the bytes of all files before it.
+        end: Where the entry ends at the latest: the next one's begin, as far as that is credible.
+        size: Bytes, unpacked.
+        packed: Bytes, as they lie there.
+        packing: How they lie there.
+        crc: CRC-32 of the unpacked bytes, or None in a folder.
+        fault: Why the entry cannot be used, as far as the directory tells.
+    """
+
+    path: str
+    source: str
+    order: int
+    offset: int
+    end: int
+    size: int
+    packed: int
+    packing: Packing
+    crc: int | None = None
+    fault: ImageFault | None = None
+
+
+def entry_fault(
+    *, flags: int, mode: int, method: int, packing: Packing, size: int, packed: int
+) -> ImageFault | None:
+    """Why a zip entry cannot be used, judged before a byte of it is read.
+
+    Args:
+        flags: General purpose flags of the entry.
+        mode: Unix mode bits, 0 when unknown.
+        method: Number of the compression method, for the message.
+        packing: What that method is to us.
+        size: Bytes, unpacked, as the directory claims.
+        packed: Bytes in the zip.
+    """
+    if flags & ENCRYPTED:
+        return ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
+    if stat.S_ISLNK(mode):
+        return ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is a symbolic link")
+    if packing is Packing.UNSUPPORTED:
+        return ImageFault(Reason.MEMBER_UNSUPPORTED, f"compression method {method}")
+    if size > MAX_IMAGE_BYTES:
+        detail = f"{size} bytes unpacked, {MAX_IMAGE_BYTES} are allowed"
+        return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
+    if size > RATIO_FREE_BYTES and size > packed * MAX_COMPRESSION_RATIO:
+        detail = f"{packed} bytes would unpack to {size}, at most {MAX_COMPRESSION_RATIO} to 1"
+        return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
+    return None
+
+
+def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
+    """The member's file, checked against the directory's length and CRC.
+
+    Never spends more memory than the size that the directory claims.
+
+    Args:
+        member: What the directory says.
+        entry: The source's bytes from `Member.offset` to `Member.end`.
+    """
+    if member.packing is Packing.FILE:
+        return bytes(entry)
+    if len(entry) < LOCAL_HEADER.size or bytes(entry[:4]) != LOCAL_SIGNATURE:
+        return _damaged("no entry begins where the directory says")
+    fields = LOCAL_HEADER.unpack_from(entry)
+    begin = LOCAL_HEADER.size + fields[-2] + fields[-1]
+    packed = entry[begin : begin + member.packed]
+    if len(packed) != member.packed:
+        return _damaged(f"{len(packed)} of {member.packed} bytes before the next entry")
+    if member.packing is Packing.STORED:
+        data = bytes(packed)
+    else:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = inflater.decompress(packed, max(1, member.size))
+        except zlib.error as error:
+            return _damaged(str(error))
+    if len(data) != member.size:
+        return _damaged(f"{len(data)} bytes unpacked, the directory says {member.size}")
+    if zlib.crc32(data) != member.crc:
+        return _damaged(f"CRC-32 {zlib.crc32(data):08x}, the directory says {member.crc:08x}")
+    return data
+
+
+def _damaged(detail: str) -> ImageFault:
+    return ImageFault(Reason.MEMBER_DAMAGED, detail)
+
+
+MAX_GAP = 1 << 17
+MAX_READ = 1 << 23
+
+
+def coalesce(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Groups members of one zip into runs that are worth one read each.
+
+    A run has gaps of at most MAX_GAP bytes and spans at most MAX_READ, or is a single member.
+    """
+    run: list[Member] = []
+    for member in sorted(members, key=lambda member: (member.source, member.offset)):
+        if run and (
+            member.source != run[0].source
+            or member.packing is Packing.FILE
+            or member.offset - run[-1].end > MAX_GAP
+            or member.end - run[0].offset > MAX_READ
+        ):
+            yield run
+            run = []
+        run.append(member)
+    if run:
+        yield run

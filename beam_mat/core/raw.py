@@ -1,0 +1,41 @@
+"""A record's bytes and where they come from."""
+
+from __future__ import annotations
+
+from beam_mat.core.chunk import Chunk
+from beam_mat.core.limits import MAX_RAW_BYTES
+from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.scan import Span
+
+
+class RawRecord:
+    """One record of a chunk: its place, and its bytes unless it is a fault of the shard.
+
+    Attributes:
+        index: Position in the shard, from 0.
+        start, end: Byte range in the shard.
+        data: The record's bytes; of a faulty range, its first MAX_RAW_BYTES.
+    """
+
+    __slots__ = ("chunk", "data", "end", "index", "start")
+
+    def __init__(self, chunk: Chunk, index: int, span: Span, data: bytes) -> None:
+        self.chunk = chunk
+        self.index = index
+        self.start = span.start
+        self.end = span.end
+        self.data = data
+
+    def reject(self, reason: Reason, detail: str, id: str | None) -> Reject:
+        """The reject of this record."""
+        return Reject(
+            reason=reason,
+            detail=detail,
+            source=self.chunk.shard.uri,
+            index=self.index,
+            start=self.start,
+            end=self.end,
+            id=id,
+            record=self.data[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace"),
+            record_truncated=self.end - self.start > MAX_RAW_BYTES,
+        )

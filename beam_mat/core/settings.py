@@ -1,0 +1,63 @@
+"""What the steps of the pipeline need to know of what the user asked for."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from beam_mat.core.geometry import Budget
+
+FORMAT = 1
+"""Version of the output's layout. Part of every name, so that layouts never mix."""
+
+JSONL = "jsonl"
+PARQUET = "parquet"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Checked and complete: no step decides on a default.
+
+    Attributes:
+        output: URI of the output folder.
+        budget: Pixels allowed.
+        prefixes: Path prefixes to replace, old and new.
+        formats: `JSONL`, `PARQUET` or both.
+        val_fraction: Share of ids that goes to the validation set, 0 to 1.
+        drop_duplicates: Whether only the first record of an id is kept.
+        apply_exif: Whether pictures are turned as their EXIF orientation says.
+        resizer: Name and version of what resizes pictures.
+        image_threads: Threads in a worker process that decode, resize and encode.
+        progress: ``host:port`` on loopback that is told of progress, or "".
+    """
+
+    output: str
+    budget: Budget = Budget()
+    prefixes: tuple[tuple[str, str], ...] = ()
+    formats: tuple[str, ...] = (JSONL, PARQUET)
+    val_fraction: float = 0.0
+    drop_duplicates: bool = False
+    apply_exif: bool = False
+    resizer: str = ""
+    image_threads: int = 1
+    progress: str = ""
+
+    def image_digest(self) -> str:
+        """A hash of what decides an image's bytes."""
+        return _digest([FORMAT, self.budget, self.apply_exif, self.resizer])
+
+    def digest(self) -> str:
+        """A hash of what decides the output's bytes, for names."""
+        return _digest(
+            [
+                self.image_digest(),
+                self.prefixes,
+                sorted(self.formats),
+                self.val_fraction,
+                self.drop_duplicates,
+            ]
+        )
+
+
+def _digest(values: list[object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()[:12]

@@ -1,0 +1,74 @@
+"""The whole graph. References travel between the steps; records and images do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+
+from beam_mat.core.chunk import Shard
+from beam_mat.core.notes import Source
+from beam_mat.core.settings import Settings
+from beam_mat.transforms import coders
+from beam_mat.transforms.images import ConvertImages, ListMembers, Match
+from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
+from beam_mat.transforms.split import SplitShard
+from beam_mat.transforms.write import MixUnits, PlanMix, WriteChunk
+
+
+def build(
+    pipeline: beam.Pipeline, shards: Sequence[Shard], sources: Sequence[Source], settings: Settings
+) -> None:
+    """Adds the conversion to a pipeline.
+
+    Args:
+        pipeline: To which the steps are added.
+        shards: The JSON input, in order.
+        sources: Zips and folders of images, in order of precedence.
+        settings: What the steps need to know.
+    """
+    coders.register()
+
+    chunks = (
+        pipeline
+        | "Shards" >> beam.Create(list(shards)).with_output_types(Shard)
+        | "Share out shards" >> beam.Reshuffle()
+        | "Split" >> beam.ParDo(SplitShard(settings))
+        | "Share out chunks" >> beam.Reshuffle()
+    )
+
+    requests = chunks | "Request images" >> beam.ParDo(RequestImages(settings))
+    members = (
+        pipeline
+        | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
+        | "Share out sources" >> beam.Reshuffle()
+        | "List members" >> beam.ParDo(ListMembers())
+    )
+    outcomes = (
+        {"requests": requests, "members": members}
+        | "Join by path" >> beam.CoGroupByKey()
+        | "Match" >> beam.ParDo(Match(settings))
+        | "Batch" >> beam.GroupByKey()
+        | "Convert images" >> beam.ParDo(ConvertImages(settings))
+    )
+
+    by_chunk = {
+        "chunks": chunks | "Key by name" >> beam.WithKeys(lambda chunk: chunk.name),
+        "images": outcomes,
+    }
+    if settings.drop_duplicates:
+        by_chunk["repeated"] = (
+            chunks
+            | "List ids" >> beam.ParDo(ListIds(settings))
+            | "Group by id" >> beam.GroupByKey()
+            | "Find repeated" >> beam.ParDo(FindRepeated())
+        )
+    _ = (
+        by_chunk
+        | "Join by chunk" >> beam.CoGroupByKey()
+        | "Write" >> beam.ParDo(WriteChunk(settings))
+        | "Gather units" >> beam.GroupByKey()
+        | "Plan mix" >> beam.ParDo(PlanMix())
+        | "Share out mixes" >> beam.Reshuffle()
+        | "Mix" >> beam.ParDo(MixUnits(settings))
+    )

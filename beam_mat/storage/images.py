@@ -1,0 +1,131 @@
+"""Images out: the files below images/, and the table that says what was done to each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+
+from beam_mat.core import layout
+from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
+from beam_mat.core.image import ImageFault, Picture, prepare
+from beam_mat.core.member import Member
+from beam_mat.core.notes import ImageOutcome
+from beam_mat.core.reject import Reason
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files
+from beam_mat.storage.fetch import load
+from beam_mat.storage.parts import parquet_writer
+
+TABLE_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("status", pa.string()),
+        ("detail", pa.string()),
+        ("source", pa.string()),
+        ("source_format", pa.string()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("source_bytes", pa.int64()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("qwen2_vl_tokens", pa.int32()),
+        ("qwen3_vl_tokens", pa.int32()),
+    ]
+)
+"""Of images.parquet. `status` is kept, resized or converted, or a `Reason` for a faulty image."""
+
+
+class ImageRow(msgspec.Struct, frozen=True):
+    """A row of images.parquet; what is not known of a faulty image is None."""
+
+    path: str
+    status: str
+    detail: str | None = None
+    source: str | None = None
+    source_format: str | None = None
+    source_width: int | None = None
+    source_height: int | None = None
+    source_bytes: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    qwen2_vl_tokens: int | None = None
+    qwen3_vl_tokens: int | None = None
+
+    def outcome(self) -> ImageOutcome:
+        """What records need to know of this."""
+        if self.sha256 is not None:
+            return ImageOutcome(self.path)
+        return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
+
+
+def missing(path: str) -> ImageRow:
+    """The row of an image that no source holds."""
+    return ImageRow(path, Reason.IMAGE_MISSING.value, f"{path!r} is in none of the image sources")
+
+
+def convert(settings: Settings, member: Member, found: memoryview | ImageFault) -> ImageRow:
+    """Checks, resizes and writes one image. `found` is as `beam_mat.storage.fetch` yields it."""
+    data = load(member, found)
+    result = data if isinstance(data, ImageFault) else _prepare(settings, data)
+    if isinstance(result, ImageFault):
+        return ImageRow(
+            member.path,
+            result.reason.value,
+            f"{member.path!r}: {result.detail}",
+            member.source,
+            source_bytes=member.size,
+        )
+    written = files.write_bytes(
+        files.join(settings.output, layout.IMAGES, member.path),
+        result.data,
+        files.join(settings.output, layout.SCRATCH),
+    )
+    return _row(member, result, written)
+
+
+def _prepare(settings: Settings, data: bytes) -> Picture | ImageFault:
+    return prepare(data, settings.budget, apply_exif=settings.apply_exif)
+
+
+def _row(member: Member, picture: Picture, written: files.Written) -> ImageRow:
+    size: Size = picture.size
+    return ImageRow(
+        path=member.path,
+        status=picture.action.value,
+        source=member.source,
+        source_format=picture.source_format,
+        source_width=picture.source_size[0],
+        source_height=picture.source_size[1],
+        source_bytes=member.size,
+        format=picture.format,
+        width=size[0],
+        height=size[1],
+        bytes=written.bytes,
+        sha256=written.sha256,
+        qwen2_vl_tokens=tokens(size, QWEN2_VL),
+        qwen3_vl_tokens=tokens(size, QWEN3_VL),
+    )
+
+
+def leave_rows(settings: Settings, rows: Sequence[ImageRow]) -> None:
+    """Leaves a batch's rows for the driver, under a name that is a function of its images."""
+    key = "\n".join(f"{row.source or ''}\t{row.path}" for row in rows)
+    name = hashlib.sha256(f"{settings.image_digest()}\n{key}".encode()).hexdigest()[:24]
+    table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), TABLE_SCHEMA)
+    with (
+        files.write(
+            files.join(settings.output, layout.BATCH_NOTES, f"{name}.parquet"),
+            files.join(settings.output, layout.SCRATCH),
+        ) as file,
+        parquet_writer(file, TABLE_SCHEMA) as writer,
+    ):
+        writer.write_table(table)

@@ -1,0 +1,53 @@
+"""JSON shards in: chunks of one, and the records of a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from beam_mat.core.chunk import Chunk, Shard, cut
+from beam_mat.core.errors import SourceError
+from beam_mat.core.limits import MAX_RAW_BYTES
+from beam_mat.core.raw import RawRecord
+from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan, scan_chunk
+from beam_mat.storage import files
+
+
+def chunks(shard: Shard, digest: str) -> Iterator[Chunk]:
+    """Scans a shard once, in bounded memory, and yields its chunks.
+
+    Args:
+        shard: The shard.
+        digest: Of the configuration, see `beam_mat.core.chunk.Shard.stem`.
+    """
+    head = detect(files.read_range(shard.uri, 0, min(HEAD_BYTES, shard.size)))
+    if isinstance(head, Break):
+        yield from cut(shard, Layout.LINES, [head], digest)
+        return
+    blocks = files.read_blocks(shard.uri, head.offset, shard.size)
+    yield from cut(shard, head.layout, scan(head.layout, blocks, head.offset), digest)
+
+
+def count_records(shard: Shard, at_most: int) -> int:
+    """How many records a shard has, but no more than `at_most`: reading stops there."""
+    limited = Shard(shard.uri, shard.order, shard.size, shard.version, at_most)
+    return sum(chunk.count for chunk in chunks(limited, ""))
+
+
+def records(chunk: Chunk) -> Iterator[RawRecord]:
+    """The records of a chunk, in order; of a faulty range, one that stands for all of it."""
+    if chunk.fault:
+        end = min(chunk.end, chunk.start + MAX_RAW_BYTES)
+        data = files.read_range(chunk.shard.uri, chunk.start, end)
+        yield RawRecord(chunk, chunk.first, Span(chunk.start, chunk.end), data)
+        return
+    data = files.read_range(chunk.shard.uri, chunk.start, chunk.end)
+    number = 0
+    for span in scan_chunk(chunk.layout, [data], chunk.start):
+        raw = data[span.start - chunk.start : span.end - chunk.start]
+        yield RawRecord(chunk, chunk.first + number, span, raw)
+        number += 1
+    if number != chunk.count:
+        raise SourceError(
+            f"{chunk.shard.uri}: {number} records between bytes {chunk.start} and {chunk.end}, "
+            f"{chunk.count} before; the file changed while it was read: run again"
+        )

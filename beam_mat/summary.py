@@ -1,0 +1,100 @@
+"""The table at the end of a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from beam_mat.config import Job
+from beam_mat.core.reject import Reason
+from beam_mat.core.settings import JSONL
+from beam_mat.publish import Totals
+
+_STEPS = ("split", "request", "catalog", "images", "write", "mix")
+MAX_EXAMPLE = 90
+
+
+def show(
+    console: Console, job: Job, totals: Totals, seconds: float, spent: Mapping[str, float]
+) -> None:
+    """Prints what came of a job.
+
+    Args:
+        console: Where to.
+        job: What was asked for.
+        totals: What came out.
+        seconds: How long it took.
+        spent: Seconds of work by step, all workers together; steps may run side by side.
+    """
+    console.print(_records(totals))
+    if totals.rejected:
+        console.print(_rejects(totals))
+    console.print(_images(totals))
+    times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
+    console.print(f"Time {seconds:.1f} s ({times})" if times else f"Time {seconds:.1f} s")
+
+
+def next_command(job: Job, totals: Totals) -> str:
+    """What to type next, for a dataset that has been published."""
+    name = "mat" if JSONL in job.settings.formats else "mat_parquet"
+    output = job.settings.output
+    if not totals.accepted:
+        return f"No record was accepted: see {output}/rejects"
+    return (
+        f"Dataset in {output}\n"
+        f"Train on it: llamafactory-cli train YOUR.yaml dataset={name} "
+        f"dataset_dir={output} media_dir={output}"
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=bool(columns))
+    for column in columns or ("", ""):
+        table.add_column(column, justify="right" if column in ("records", "") else "left")
+    return table
+
+
+def _records(totals: Totals) -> Table:
+    table = Table(title="Records", title_justify="left", title_style="bold", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("in", f"{totals.records:,}")
+    table.add_row("accepted", f"{totals.accepted:,}")
+    table.add_row("rejected", f"{totals.rejected_records:,}")
+    if totals.respelled:
+        table.add_row("words respelled", f"{totals.respelled:,}")
+    return table
+
+
+def _rejects(totals: Totals) -> Table:
+    table = Table(title="Rejected", title_justify="left", title_style="bold")
+    table.add_column("reason", no_wrap=True)
+    table.add_column("records", justify="right")
+    table.add_column("the first of them")
+    for reason in Reason:
+        found = totals.rejected.get(reason)
+        if found:
+            first = found.first
+            named = f" (id {first.id})" if first.id else ""
+            detail = first.detail.replace("\n", " ")
+            detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
+            place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
+            table.add_row(reason.value, f"{found.count:,}", escape(place))
+    return table
+
+
+def _images(totals: Totals) -> Table:
+    images = totals.images
+    table = Table(title="Images", title_justify="left", title_style="bold", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("asked for", f"{images.table.rows:,}")
+    for status, count in images.status.items():
+        table.add_row(status, f"{count:,}")
+    table.add_row("bytes before", decimal(images.source_bytes))
+    table.add_row("bytes after", decimal(images.bytes))
+    return table

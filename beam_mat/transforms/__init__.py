@@ -1,0 +1,1 @@
+"""Beam's edge: each transform wires what core and storage do, and thinks nothing of its own."""

@@ -1,0 +1,68 @@
+"""How the project's values travel between steps: as MessagePack, compact and alike everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from apache_beam import coders
+
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.member import Member
+from beam_mat.core.notes import ImageOutcome, MixJob, Source, Unit, Wanted
+
+STRUCTS: tuple[type[msgspec.Struct], ...] = (
+    Shard,
+    Chunk,
+    Source,
+    Member,
+    Wanted,
+    ImageOutcome,
+    Unit,
+    MixJob,
+)
+
+
+class StructCoder(coders.Coder):
+    """Encodes one struct type of `STRUCTS`."""
+
+    def __init__(self, kind: type[msgspec.Struct]) -> None:
+        self.kind = kind
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(kind)
+
+    def encode(self, value: msgspec.Struct) -> bytes:
+        """The value's bytes."""
+        return self._encoder.encode(value)
+
+    def decode(self, encoded: bytes) -> Any:
+        """The value back."""
+        return self._decoder.decode(encoded)
+
+    def is_deterministic(self) -> bool:
+        """Equal values give equal bytes: structs hold no sets and no mappings."""
+        return True
+
+    def to_type_hint(self) -> type[msgspec.Struct]:
+        """The type that is encoded."""
+        return self.kind
+
+    @classmethod
+    def from_type_hint(cls, typehint: Any, registry: Any) -> StructCoder:
+        """Called by Beam's registry."""
+        return cls(typehint)
+
+    def __reduce__(self) -> tuple[type[StructCoder], tuple[type[msgspec.Struct]]]:
+        return StructCoder, (self.kind,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StructCoder) and other.kind is self.kind
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+
+def register() -> None:
+    """Makes Beam use `StructCoder` wherever a type hint names one of `STRUCTS`."""
+    for kind in STRUCTS:
+        coders.registry.register_coder(kind, StructCoder)

@@ -1,0 +1,102 @@
+"""Requested paths meet image sources; each image that is found is read and written once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import apache_beam as beam
+
+from beam_mat.core.member import Member
+from beam_mat.core.notes import ImageOutcome, Source, Wanted
+from beam_mat.core.settings import Settings
+from beam_mat.storage import catalog, images
+from beam_mat.storage.fetch import fetch
+from beam_mat.transforms.measure import count, tell, timed
+
+BATCH_BYTES = 8 << 20
+"""Stretch of a source whose images are one unit of work."""
+
+MISSING_BATCHES = 16
+
+
+@beam.typehints.with_input_types(Source)
+@beam.typehints.with_output_types(tuple[str, Member])
+class ListMembers(beam.DoFn):
+    """Yields what a zip or folder holds, by path."""
+
+    def process(self, source: Source) -> Iterator[tuple[str, Member]]:
+        """Reads the central directory, or lists the folder."""
+        with timed("catalog"):
+            found = list(catalog.members(source.uri, source.order))
+        for member in found:
+            yield member.path, member
+
+
+@beam.typehints.with_output_types(tuple[str, Wanted])
+class Match(beam.DoFn):
+    """Takes the first source's member for each requested path, and keys it by its batch."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def process(self, element: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[tuple[str, Wanted]]:
+        """Yields nothing for a path that no record asks for."""
+        path, joined = element
+        chunks = tuple(sorted(joined["requests"]))
+        if not chunks:
+            return
+        member = min(joined["members"], key=lambda member: member.order, default=None)
+        tell(self._settings.progress, wanted=1)
+        yield _batch(path, member), Wanted(path, member, chunks)
+
+
+def _batch(path: str, member: Member | None) -> str:
+    if member is None:
+        return f"missing {hashlib.sha256(path.encode()).digest()[0] % MISSING_BATCHES}"
+    return f"{member.order} {member.offset // BATCH_BYTES}"
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
+@beam.typehints.with_output_types(tuple[str, ImageOutcome])
+class ConvertImages(beam.DoFn):
+    """Reads a batch in a few ranges, and checks, resizes and writes its images side by side."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def process(
+        self, element: tuple[str, Iterable[Wanted]]
+    ) -> Iterator[tuple[str, ImageOutcome]]:
+        """Yields each image's outcome for each chunk that waits for it."""
+        wanted = sorted(element[1], key=lambda item: item.path)
+        with timed("images"):
+            rows = [images.missing(item.path) for item in wanted if item.member is None]
+            rows += self._convert([item.member for item in wanted if item.member])
+            rows.sort(key=lambda row: row.path)
+            images.leave_rows(self._settings, rows)
+        for row, item in zip(rows, wanted, strict=True):
+            outcome = row.outcome()
+            count("images_ok" if outcome.fault is None else "images_faulty")
+            for name in item.chunks:
+                yield name, outcome
+
+    def _convert(self, members: list[Member]) -> Iterator[images.ImageRow]:
+        settings = self._settings
+
+        def one(pair: tuple[Member, Any]) -> images.ImageRow:
+            row = images.convert(settings, *pair)
+            tell(settings.progress, images=1)
+            return row
+
+        # Pillow and the resizer let go of the interpreter lock: threads use every core.
+        return _pool(settings.image_threads).map(one, fetch(members))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """One pool a process, however many bundles a runner works on at once."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="image")

@@ -1,0 +1,68 @@
+"""Which chunks wait for which images, and which records repeat an id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from beam_mat.core.chunk import Chunk
+from beam_mat.core.record import Trajectory, parse
+from beam_mat.core.settings import Settings
+from beam_mat.storage import shards
+from beam_mat.transforms.measure import tell, timed
+
+
+@beam.typehints.with_input_types(Chunk)
+@beam.typehints.with_output_types(tuple[str, str])
+class RequestImages(beam.DoFn):
+    """Yields each distinct image path of a chunk's records, with the chunk's name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def process(self, chunk: Chunk) -> Iterator[tuple[str, str]]:
+        """Parses the chunk's records."""
+        with timed("request"):
+            paths: dict[str, None] = {}
+            for trajectory in _trajectories(chunk, self._settings):
+                paths.update(dict.fromkeys(trajectory[1].images))
+        tell(self._settings.progress, requested=chunk.count)
+        for path in paths:
+            yield path, chunk.name
+
+
+@beam.typehints.with_input_types(Chunk)
+@beam.typehints.with_output_types(tuple[str, tuple[int, int, str]])
+class ListIds(beam.DoFn):
+    """Yields each record's id, with the shard's order, the record's index and the chunk's name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def process(self, chunk: Chunk) -> Iterator[tuple[str, tuple[int, int, str]]]:
+        """Parses the chunk's records; one that is rejected anyway takes no id from another."""
+        for index, trajectory in _trajectories(chunk, self._settings):
+            yield trajectory.id, (chunk.shard.order, index, chunk.name)
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[tuple[int, int, str]]])
+@beam.typehints.with_output_types(tuple[str, int])
+class FindRepeated(beam.DoFn):
+    """Yields chunk name and index of every record of an id but the first."""
+
+    def process(
+        self, element: tuple[str, Iterable[tuple[int, int, str]]]
+    ) -> Iterator[tuple[str, int]]:
+        """Keeps the record that comes first in the first shard."""
+        for _, index, name in sorted(element[1])[1:]:
+            yield name, index
+
+
+def _trajectories(chunk: Chunk, settings: Settings) -> Iterator[tuple[int, Trajectory]]:
+    if chunk.fault:
+        return
+    for record in shards.records(chunk):
+        parsed = parse(record.data, settings.prefixes)
+        if isinstance(parsed, Trajectory):
+            yield record.index, parsed

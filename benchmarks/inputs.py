@@ -1,0 +1,81 @@
+"""Where each case's input comes from: given folders, or what `beam-mat sample` draws."""
+
+import json
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cache import cached
+from make_images import make_images
+from make_records import make_records
+
+PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A MAT-shaped JSON with its zip, and what it was made from."""
+
+    json: Path
+    zip: Path
+    records: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders that a user names; one that is missing is replaced by a drawn sample."""
+
+    photos: Path
+    mat_sample: Path
+    beam_mat: Path
+
+    def images(self, count: int) -> Dataset:
+        """`count` pictures at the source sets' sizes, one record each."""
+        photos, origin = self._photos()
+        folder = cached(f"images-{count}", photos, lambda to: make_images(to, count, photos))
+        return Dataset(folder / "mat.json", folder / "files.zip", count, origin)
+
+    def records(self, count: int, images: int) -> Dataset:
+        """`count` full-length records over `images` tiny images."""
+        sample = self.sample()
+        folder = cached(
+            f"records-{count}-{images}",
+            [sample.json],
+            lambda to: make_records(to, count, images, _records(sample.json)),
+        )
+        return Dataset(folder / "mat.json", folder / "files.zip", count, sample.origin)
+
+    def sample(self) -> Dataset:
+        """The forty records as they are, with their zip."""
+        drawn = not self.mat_sample.is_dir()
+        folder = self._drawn() if drawn else self.mat_sample
+        shard, archive = min(folder.glob("**/*.json")), min(folder.glob("**/*.zip"))
+        origin = "records of `beam-mat sample`" if drawn else "real MAT records"
+        return Dataset(shard, archive, len(_records(shard)), origin)
+
+    def _photos(self) -> tuple[list[Path], str]:
+        if photos := _pictures(self.photos):
+            return photos, f"{len(photos)} photographs"
+        return _pictures(self._drawn()), "pictures of `beam-mat sample`"
+
+    def _drawn(self) -> Path:
+        return cached("drawn-sample", [], self._draw)
+
+    def _draw(self, folder: Path) -> None:
+        command = [str(self.beam_mat), "sample", str(folder / "set"), "--records", "40"]
+        subprocess.run([*command, "--images", "30", "--shards", "1"], check=True)
+        for archive in sorted(folder.glob("**/*.zip")):
+            with zipfile.ZipFile(archive) as members:
+                members.extractall(folder / "unzipped")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+
+
+def _records(shard: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = json.loads(shard.read_bytes())
+    return records
