@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 from beam_mat.core.reject import Reason
-
-from .archive import SampleZip, Spoil
-from .faults import FIRST_NUMBER, Faulty
-from .pictures import LLAVA, MAX_PICTURES, Picture, picture
-from .records import element, picture_record
+from beam_mat.sample.archive import SampleZip, Spoil
+from beam_mat.sample.faults import FIRST_NUMBER, Faulty
+from beam_mat.sample.pictures import LLAVA, MAX_PICTURES, Picture, picture
+from beam_mat.sample.records import element, picture_record
 
 
 def faulty_images(seed: int) -> Iterator[Faulty]:

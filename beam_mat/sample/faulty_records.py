@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 from beam_mat.core.limits import MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason
-
-from .faults import FIRST_NUMBER, Faulty
-from .records import Record, element, record_id, text_record
+from beam_mat.sample.faults import FIRST_NUMBER, Faulty
+from beam_mat.sample.records import Record, element, record_id, text_record
 
 
 def faulty_records(seed: int) -> Iterator[Faulty]:

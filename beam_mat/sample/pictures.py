@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from . import subjects
-from .subjects import Subject
-from .subjects.paint import Size, grain
+from beam_mat.sample import subjects
+from beam_mat.sample.subjects import Subject
+from beam_mat.sample.subjects.paint import Size, grain
 
 MAX_PICTURES = 900_000
 """Beyond it the six digits that tell pictures of one source apart run out."""

@@ -8,9 +8,9 @@ import random
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from .pictures import Picture, picture
-from .subjects import Task, Working
-from .texts import SYSTEM_PROMPT, text_task
+from beam_mat.sample.pictures import Picture, picture
+from beam_mat.sample.subjects import Task, Working
+from beam_mat.sample.texts import SYSTEM_PROMPT, text_task
 
 Record = dict[str, object]
 Turn = dict[str, object]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .subjects import Task, Working
+from beam_mat.sample.subjects import Task, Working
 
 SYSTEM_PROMPT = """\
 You are a careful assistant who solves tasks by writing short Python programs that call tools.

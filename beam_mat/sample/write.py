@@ -9,13 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 from beam_mat.core.reject import Reason
-
-from .archive import SampleZip, sample_zip
-from .faults import Faulty
-from .faulty_images import add_faulty_members, faulty_images
-from .faulty_records import broken_shard, faulty_records
-from .pictures import MAX_PICTURES, picture
-from .records import element, records, repeats
+from beam_mat.sample.archive import SampleZip, sample_zip
+from beam_mat.sample.faults import Faulty
+from beam_mat.sample.faulty_images import add_faulty_members, faulty_images
+from beam_mat.sample.faulty_records import broken_shard, faulty_records
+from beam_mat.sample.pictures import MAX_PICTURES, picture
+from beam_mat.sample.records import element, records, repeats
 
 
 @dataclass(frozen=True)

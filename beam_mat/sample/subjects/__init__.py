@@ -1,14 +1,14 @@
 """What the pictures of the sample show; each subject knows a task and its right answer."""
 
-from .charts import chart
-from .landmark import landmark
-from .landscape import landscape
-from .menu import menu
-from .people import portrait
-from .road_sign import road_sign
-from .skyline import skyline
-from .still_life import still_life
-from .subject import Subject, Task, Working
+from beam_mat.sample.subjects.charts import chart
+from beam_mat.sample.subjects.landmark import landmark
+from beam_mat.sample.subjects.landscape import landscape
+from beam_mat.sample.subjects.menu import menu
+from beam_mat.sample.subjects.people import portrait
+from beam_mat.sample.subjects.road_sign import road_sign
+from beam_mat.sample.subjects.skyline import skyline
+from beam_mat.sample.subjects.still_life import still_life
+from beam_mat.sample.subjects.subject import Subject, Task, Working
 
 __all__ = [
     "Subject",

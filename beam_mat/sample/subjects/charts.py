@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .chart_topics import BARS, LINES, Topic
-from .paint import INK, WHITE, Colour, Point, Size, dot, fitted, mix, text
-from .subject import Task, Working
+from beam_mat.sample.subjects.chart_topics import BARS, LINES, Topic
+from beam_mat.sample.subjects.paint import INK, WHITE, Colour, Point, Size, dot, fitted, mix, text
+from beam_mat.sample.subjects.subject import Task, Working
 
 _PALETTES: tuple[tuple[Colour, ...], ...] = (
     ((24, 78, 146), (238, 150, 60)),

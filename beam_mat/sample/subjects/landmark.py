@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import (
+from beam_mat.sample.subjects.paint import (
     COLOURS,
     INK,
     WHITE,
@@ -23,7 +23,7 @@ from .paint import (
     mix,
     ridge,
 )
-from .subject import Task, counted
+from beam_mat.sample.subjects.subject import Task, counted
 
 KINDS = ("Lighthouse", "Pyramids", "Bridge")
 

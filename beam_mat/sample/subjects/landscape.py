@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import (
+from beam_mat.sample.subjects.paint import (
     COLOURS,
     INK,
     Colour,
@@ -22,7 +22,7 @@ from .paint import (
     mix,
     ridge,
 )
-from .subject import Task, counted
+from beam_mat.sample.subjects.subject import Task, counted
 
 _HOURS: dict[str, tuple[Colour, Colour, Colour, Colour]] = {
     # sky above, sky below, sun, haze

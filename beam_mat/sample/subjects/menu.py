@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import INK, Colour, Size, fitted, glow, gradient, mix, text
-from .subject import Task, Working
+from beam_mat.sample.subjects.paint import INK, Colour, Size, fitted, glow, gradient, mix, text
+from beam_mat.sample.subjects.subject import Task, Working
 
 _HOUSES = ("The Copper Kettle", "Blue Door Cafe", "Old Mill Kitchen", "Corner Bakery")
 _DISHES = (

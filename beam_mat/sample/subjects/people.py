@@ -7,8 +7,19 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import COLOURS, INK, Colour, Point, Size, backdrop, enlarged, glow, gradient, mix
-from .subject import Task, Working, counted
+from beam_mat.sample.subjects.paint import (
+    COLOURS,
+    INK,
+    Colour,
+    Point,
+    Size,
+    backdrop,
+    enlarged,
+    glow,
+    gradient,
+    mix,
+)
+from beam_mat.sample.subjects.subject import Task, Working, counted
 
 _SKINS: tuple[Colour, ...] = ((244, 208, 180), (226, 178, 140), (186, 132, 96), (126, 84, 60))
 _HAIRS: tuple[Colour, ...] = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import WHITE, Size, fitted, gradient, mix, ridge, text
-from .subject import Task, Working
+from beam_mat.sample.subjects.paint import WHITE, Size, fitted, gradient, mix, ridge, text
+from beam_mat.sample.subjects.subject import Task, Working
 
 _PLACES = (
     "Ashford",

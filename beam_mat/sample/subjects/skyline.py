@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import Colour, Size, backdrop, dot, enlarged, glow, gradient, mix
-from .subject import Task, Working, counted
+from beam_mat.sample.subjects.paint import (
+    Colour,
+    Size,
+    backdrop,
+    dot,
+    enlarged,
+    glow,
+    gradient,
+    mix,
+)
+from beam_mat.sample.subjects.subject import Task, Working, counted
 
 _SKIES: dict[str, tuple[Colour, Colour, Colour]] = {
     "at night": ((10, 14, 38), (34, 44, 92), (72, 74, 128)),

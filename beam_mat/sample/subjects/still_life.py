@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .paint import Colour, Size, backdrop, dot, enlarged, glow, gradient, mix
-from .subject import Task, Working, counted
+from beam_mat.sample.subjects.paint import (
+    Colour,
+    Size,
+    backdrop,
+    dot,
+    enlarged,
+    glow,
+    gradient,
+    mix,
+)
+from beam_mat.sample.subjects.subject import Task, Working, counted
 
 _FRUIT: dict[str, tuple[Colour, Colour]] = {
     "apple": ((196, 44, 40), (250, 150, 110)),

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from .paint import Size
+from beam_mat.sample.subjects.paint import Size
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
