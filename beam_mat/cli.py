@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import beam_mat
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _command(name: str):  # type: ignore[no-untyped-def]
+def _command(name: str) -> Callable[[list[str]], int]:
     commands = {"convert": _convert, "sample": _sample}
     if name not in commands:
         raise ConfigError([f"{name}: no such command; there are {', '.join(commands)}"])
@@ -59,6 +61,9 @@ def _command(name: str):  # type: ignore[no-untyped-def]
 
 
 def _convert(argv: list[str]) -> int:
+    # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them,
+    # and warns at import of packages that only other runners need.
+    logging.getLogger().setLevel(logging.CRITICAL)
     # Apache Beam takes a second to import: only the command that needs it waits for it.
     from beam_mat import convert
 

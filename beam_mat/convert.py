@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Sequence
 
@@ -45,8 +44,6 @@ def convert(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them.
-    logging.getLogger().setLevel(logging.CRITICAL)
     _, unknown = parser().parse_known_args(list(argv))
     options = PipelineOptions(list(argv))
     job = resolve(options, unknown)

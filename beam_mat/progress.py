@@ -40,7 +40,7 @@ class Receiver:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.2)
-        self.address = "127.0.0.1:{}".format(self._socket.getsockname()[1])
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.counts: Counter[str] = Counter()
         self._open = True
         self._thread = threading.Thread(target=self._listen, name="progress", daemon=True)
@@ -59,6 +59,8 @@ class Receiver:
     def close(self) -> None:
         """Stops listening."""
         self._open = False
+        with contextlib.suppress(OSError):  # wakes the thread; if this is lost, its timeout does
+            self._socket.sendto(b"{}", self._socket.getsockname())
         self._thread.join()
         self._socket.close()
 

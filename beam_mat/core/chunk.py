@@ -45,10 +45,10 @@ class Shard(msgspec.Struct, frozen=True):
     def stem(self, digest: str) -> str:
         """The name that all output of this shard begins with.
 
-        A function of uri, size, version and the configuration's `digest`, so that a changed shard
-        or another configuration never writes over, or is taken for, what is there.
+        A function of uri, size, version, limit and the configuration's `digest`, so that a changed
+        shard or another configuration never writes over, or is taken for, what is there.
         """
-        key = msgspec.json.encode([self.uri, self.size, self.version, digest])
+        key = msgspec.json.encode([self.uri, self.size, self.version, self.limit, digest])
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
         return f"{readable[:40] or 'shard'}-{hashlib.sha256(key).hexdigest()[:10]}"
 

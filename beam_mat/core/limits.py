@@ -7,6 +7,9 @@ megapixels), so that only damaged or hostile input meets one.
 MAX_RECORD_BYTES = 8 << 20
 """Bytes of one JSON record. Sixteen times the context of the largest model in use today."""
 
+MAX_NESTING = 64
+"""Lists and objects in each other in one record; a MAT record has three."""
+
 MAX_IMAGE_BYTES = 64 << 20
 """Bytes of one image file, unpacked."""
 

@@ -39,6 +39,8 @@ def unsafe(path: str) -> str | None:
         return f"a backslash in {shown}"
     if ":" in path.split("/", 1)[0]:
         return f"a drive or scheme in {shown}"
+    if "::" in path:
+        return f"'::', which chains addresses, in {shown}"
     if _CONTROL.search(path):
         return f"a control character in {shown}"
     names = path.split("/")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from beam_mat.core.limits import MAX_NESTING
 from beam_mat.core.path import rewrite, unsafe
 from beam_mat.core.reject import Reason
 from beam_mat.core.text import placeholder_number, placeholders, respell, unify
@@ -64,6 +65,8 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
     known: str | None = None
     try:
         record = _decode(raw)
+        if _too_deep(record):
+            raise _Faulty(Reason.MALFORMED_JSON, _TOO_DEEP)
         if not isinstance(record, dict):
             raise _Faulty(Reason.NOT_AN_OBJECT, f"the record is {_kind(record)}")
         known = _id(record)
@@ -90,10 +93,12 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
 def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Python's json writes NaN and Infinity, and reads them: a record is not lost for a score
-        # that training never looks at.
-        if b"NaN" in raw or b"Infinity" in raw:
+    except RecursionError:
+        raise _Faulty(Reason.MALFORMED_JSON, _TOO_DEEP) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Python's json writes NaN, Infinity and numbers of any size, and reads them: a record is
+        # not lost for a score that training never looks at.
+        if b"NaN" in raw or b"Infinity" in raw or "out of range" in str(error):
             try:
                 value = json.loads(raw.decode())
                 json.dumps(value, ensure_ascii=False).encode()  # finds unpaired surrogates
@@ -101,6 +106,24 @@ def _decode(raw: bytes) -> Any:
             except (ValueError, RecursionError):
                 pass
         raise _Faulty(Reason.MALFORMED_JSON, str(error) or type(error).__name__) from None
+
+
+_TOO_DEEP = f"lists and objects stand more than {MAX_NESTING} deep in each other"
+
+
+def _too_deep(value: object) -> bool:
+    # The interpreter's own bound depends on who calls, and two steps have to agree on a record.
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _kind(value: object) -> str:
@@ -186,8 +209,9 @@ def _images(record: dict[str, Any], prefixes: Prefixes) -> dict[int | None, str]
     for token, path in value.items():
         try:
             number = placeholder_number(token)
-        except ValueError as error:
-            raise _Faulty(Reason.IMAGE_FIELD_INVALID, str(error)) from None
+        except ValueError:
+            detail = f"image has the key {_shown(token)}, not <image> or <image_NN>"
+            raise _Faulty(Reason.IMAGE_FIELD_INVALID, detail) from None
         if not isinstance(path, str):
             raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"{token} is {_kind(path)}, not a path")
         if number in named:

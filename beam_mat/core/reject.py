@@ -12,7 +12,7 @@ class Reason(str, Enum):
 
     sentence: str
 
-    def __new__(cls, value: str, sentence: str) -> Reason:
+    def __new__(cls, value: str, sentence: str = "") -> Reason:
         member = str.__new__(cls, value)
         member._value_ = value
         member.sentence = sentence

@@ -115,8 +115,8 @@ def _followed_by_bracket(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"]"
 
 
-# Inside a record, up to the next bracket or string.
-_INSIDE = re.compile(rb'[^"\[\]{}]*')
+# Inside a record, up to the next bracket or unfinished string; escapes are blotted out before.
+_INSIDE = re.compile(rb'(?:[^"\[\]{}]+|"[^"]*")*')
 # Between records.
 _BLANK = re.compile(rb"[ \t\n\r]*")
 # The rest of a value that is neither string nor container (or of junk between two commas).
@@ -128,14 +128,16 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
     start = -1  # where the record under way begins; -1 between records
     end = offset  # where its last byte other than white space ends
     depth = 0  # open brackets inside that record
-    in_string = escaped = False
-    after_comma = closed = False
+    whole = False  # whether that record has come to the end of its object or list
+    in_string = after_comma = closed = False
     base = offset
-    for block in blocks:
+    for block in _without_escapes(blocks):
         pos, size = 0, len(block)
         while pos < size:
             if in_string:
-                pos, in_string, escaped = _string_end(block, pos + escaped)
+                quote = block.find(b'"', pos)
+                in_string = quote < 0
+                pos = size if in_string else quote + 1
                 end = base + pos
             elif depth:
                 pos = _match_end(_INSIDE, block, pos)
@@ -148,6 +150,7 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
                         depth += 1
                     else:
                         depth -= 1
+                        whole = not depth
                 end = base + pos
             elif start < 0 or closed:
                 pos = _match_end(_BLANK, block, pos)
@@ -169,12 +172,12 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
                     yield Break(base + pos, "a closing brace between two records")
                     return
                 else:
-                    start = base + pos
+                    start, whole = base + pos, False
             else:
                 stop = _match_end(_SCALAR, block, pos)
                 text = block[pos:stop].rstrip(_SPACE)
                 if text:
-                    end = base + pos + len(text)
+                    end, whole = base + pos + len(text), False
                 pos = stop
                 if pos == size:
                     break
@@ -195,6 +198,9 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
         base += size
     if closed:
         return
+    if start >= 0 and whole and not depth:
+        yield Span(start, end)
+        start = -1
     if start >= 0:
         yield Break(start, f"the array breaks off inside a record, at byte {base}")
     else:
@@ -207,24 +213,21 @@ def _match_end(pattern: re.Pattern[bytes], block: bytes, pos: int) -> int:
     return found.end()
 
 
-def _string_end(block: bytes, begin: int) -> tuple[int, bool, bool]:
-    """Looks for the end of the string whose text goes on at `begin`.
+def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Blots out escaped backslashes and quotes, so that every quote left begins or ends a string.
 
-    Returns:
-        The offset after the closing quote, False, False; or, when the string goes on in the next
-        block, the block's length, True, and whether that block's first byte is escaped.
+    Blocks keep their lengths, and the result does not depend on where they are cut.
+
+    >>> list(_without_escapes([rb'"a\"b" "c\\"', b'"d' + rb"\\\ "[:3], b'""']))
+    [b'"a__b" "c__"', b'"d__\\', b'_"']
     """
-    quote = begin - 1
-    while True:
-        quote = block.find(b'"', quote + 1)
-        stop = quote if quote >= 0 else len(block)
-        backslashes = 0
-        while stop - backslashes > begin and block[stop - backslashes - 1] == 0x5C:
-            backslashes += 1
-        if quote < 0:
-            return len(block), True, bool(backslashes % 2)
-        if backslashes % 2 == 0:
-            return quote + 1, False, False
+    escaped = False
+    for block in blocks:
+        if escaped and block[:1] in (b'"', b"\\"):
+            block = b"_" + block[1:]
+        clean = block.replace(rb"\\", b"__").replace(rb"\"", b"__")
+        escaped = clean.endswith(b"\\") if block else escaped
+        yield clean
 
 
 def _scan_lines(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
@@ -235,16 +238,17 @@ def _scan_lines(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
     for block in blocks:
         pos, size = 0, len(block)
         while pos < size:
+            if start < 0:
+                pos = _match_end(_BLANK, block, pos)
+                if pos == size:
+                    break
+                start = base + pos
             newline = block.find(b"\n", pos)
             stop = size if newline < 0 else newline
-            first = _match_end(_BLANK, block, pos) if start < 0 else pos
-            if first < stop:
-                if start < 0:
-                    start = base + first
-                text = block[pos:stop].rstrip(_SPACE)
-                if text:
-                    end = base + pos + len(text)
-            if newline >= 0 and start >= 0:
+            text = block[pos:stop].rstrip(_SPACE)
+            if text:
+                end = base + pos + len(text)
+            if newline >= 0:
                 yield Span(start, end)
                 start, some = -1, True
             pos = stop + 1

@@ -7,7 +7,7 @@ import re
 IMAGE = "<image>"
 """The placeholder that LLaMA-Factory counts, in every turn, and pairs with the n-th image."""
 
-_PLACEHOLDER = re.compile(r"<image(?:_(\d{1,9}))?>")
+_PLACEHOLDER = re.compile(r"<image(?:_([0-9]{1,9}))?>")
 _COUNTED = re.compile(r"<(image|video|audio)>")
 
 

@@ -75,9 +75,12 @@ def directory_bytes(uri: str) -> int:
     held = int(_END.unpack_from(tail, at)[5])
     locator = at - _END64_LOCATOR.size
     if locator >= 0 and tail.startswith(b"PK\6\7", locator):
-        begin = _END64_LOCATOR.unpack_from(tail, locator)[2]
-        if begin + _END64.size <= size:
-            held = int(_END64.unpack(files.read_range(uri, begin, begin + _END64.size))[8])
+        # Right before its locator, as zipfile has it: the offset that the locator gives is wrong
+        # where something stands before the zip.
+        begin = start + locator - _END64.size
+        if begin >= 0:
+            fields = _END64.unpack(files.read_range(uri, begin, begin + _END64.size))
+            held = int(fields[8]) if fields[0] == b"PK\6\6" else held
     return held
 
 
@@ -90,13 +93,13 @@ def _zip(uri: str, order: int) -> Iterator[Member]:
     try:
         with files.open_binary(uri) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            end_of_entries = archive.start_dir
+            end_of_entries = max(archive.start_dir, 0)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
         raise SourceError(
             f"{uri}: the zip cannot be read ({error}); download or pack it again"
         ) from error
     by_offset = sorted(entries, key=lambda entry: entry.header_offset)
-    ends = [entry.header_offset for entry in by_offset[1:]] + [end_of_entries]
+    ends = [*(entry.header_offset for entry in by_offset), end_of_entries][1:]
     last = {entry.filename: entry for entry in entries}
     folders = {name[:at] for name in last for at, char in enumerate(name) if char == "/" and at}
     for entry, next_offset in zip(by_offset, ends, strict=True):
@@ -104,7 +107,7 @@ def _zip(uri: str, order: int) -> Iterator[Member]:
         if entry.is_dir() or unsafe(name) or last[name] is not entry:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
-        fault = entry_fault(
+        fault = _misplaced(entry.header_offset, end_of_entries) or entry_fault(
             flags=entry.flag_bits,
             mode=entry.external_attr >> 16,
             method=entry.compress_type,
@@ -117,15 +120,23 @@ def _zip(uri: str, order: int) -> Iterator[Member]:
             fault = ImageFault(Reason.UNSAFE_PATH, detail)
         # A gap before the next entry is not read: this is as far as the headers can reach.
         reach = entry.header_offset + LOCAL_HEADER.size + 2 * 0xFFFF + entry.compress_size
+        offset = min(max(entry.header_offset, 0), end_of_entries)
         yield Member(
             name,
             uri,
             order,
-            entry.header_offset,
-            min(next_offset, reach),
+            offset,
+            max(offset, min(next_offset, reach)),
             entry.file_size,
             entry.compress_size,
             packing,
             entry.CRC,
             fault,
         )
+
+
+def _misplaced(offset: int, end_of_entries: int) -> ImageFault | None:
+    if 0 <= offset < end_of_entries:
+        return None
+    detail = f"an entry at byte {offset}, the directory begins at {end_of_entries}"
+    return ImageFault(Reason.MEMBER_DAMAGED, detail)

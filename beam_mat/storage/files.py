@@ -91,20 +91,48 @@ def expand(uri: str) -> list[FileInfo]:
     fs, path = url_to_fs(uri)
     if fs.isfile(path):
         return [_info(fs, fs.info(path))]
-    found = fs.glob(path, detail=True) if any(sign in path for sign in "*?[") else {}
+    found = fs.glob(path, detail=True) if _is_glob(path) else {}
     files = [_info(fs, entry) for entry in found.values() if entry["type"] == "file"]
+    # Listings do not say of a symbolic link that it leads to a file.
+    others = (name for name, entry in found.items() if entry["type"] not in ("file", "directory"))
+    files += [_info(fs, fs.info(name)) for name in others if fs.isfile(name)]
     if not files:
         raise FileNotFoundError(uri)
     return sorted(files, key=lambda file: file.uri)
 
 
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[")
+
+
 def find(folder: str) -> list[tuple[str, FileInfo]]:
-    """Every file below a folder, with its path relative to it, sorted by that path."""
+    """Every file below a folder, with its path relative to it, sorted by that path.
+
+    A folder that is not there has none. Symbolic links to files and folders are followed.
+    """
     fs, root = url_to_fs(folder)
     root = root.rstrip("/")
-    found = fs.find(root, detail=True)
-    pairs = [(name[len(root) :].lstrip("/"), _info(fs, entry)) for name, entry in found.items()]
+    if isinstance(fs, LocalFileSystem):
+        found = list(_walk(root, ())) if os.path.isdir(root) else []
+    else:
+        found = [_info(fs, entry) for entry in fs.find(root, detail=True).values()]
+    begin = len(root if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(root)))
+    pairs = [(file.uri[begin:].lstrip("/"), file) for file in found]
     return sorted(pairs, key=lambda pair: pair[0])
+
+
+def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[FileInfo]:
+    status = os.stat(folder)
+    here = (status.st_dev, status.st_ino)
+    if here in above:  # a link back to a folder on the way here
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path, (*above, here))
+            elif entry.is_file():
+                found = entry.stat()
+                yield FileInfo(entry.path, found.st_size, str(found.st_mtime))
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:
@@ -181,7 +209,7 @@ def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
     Args:
         uri: The file's name.
         scratch: A folder on the same file system for what is not whole yet. Not used on object
-            stores, where an object appears when its upload is complete.
+            stores, where the file waits in memory and an upload appears when it is complete.
     """
     fs, path = url_to_fs(uri)
     if isinstance(fs, LocalFileSystem):
@@ -197,15 +225,10 @@ def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
                 os.unlink(partial)
             raise
         return
-    file = fs.open(path, "wb")
-    writer = HashingWriter(file)
-    try:
-        yield writer
-    except BaseException:
-        with contextlib.suppress(Exception):
-            file.discard()
-        raise
-    file.close()
+    # A file opened there may appear before it is closed, and even when it never should.
+    buffer = io.BytesIO()
+    yield HashingWriter(buffer)
+    fs.pipe_file(path, buffer.getvalue())
 
 
 def _create(path: str) -> BinaryIO:
@@ -241,11 +264,23 @@ def read_bytes(uri: str) -> bytes:
 def remove(uri: str) -> None:
     """Removes a file or a whole folder; what is not there is fine."""
     fs, path = url_to_fs(uri)
-    if isinstance(fs, LocalFileSystem) and os.path.isdir(path) and not os.path.islink(path):
+    if isinstance(fs, LocalFileSystem):
+        _remove_local(path)
+    elif _is_glob(path):
+        # rm() would remove whatever matches.
+        for name in fs.find(path):
+            fs.rm_file(name)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm(path, recursive=True)
+
+
+def _remove_local(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
         return
     with contextlib.suppress(FileNotFoundError):
-        fs.rm(path, recursive=True)
+        os.unlink(path)
 
 
 def move(source: str, target: str) -> None:
@@ -254,4 +289,6 @@ def move(source: str, target: str) -> None:
     if isinstance(fs, LocalFileSystem):
         _place(path, normalize(target))
         return
-    fs.mv(path, url_to_fs(target)[1])
+    # mv() would take a name with brackets for a glob.
+    fs.cp_file(path, url_to_fs(target)[1])
+    fs.rm_file(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from beam_mat.core.chunk import Chunk, Shard, cut
 from beam_mat.core.errors import SourceError
@@ -42,12 +45,37 @@ def records(chunk: Chunk) -> Iterator[RawRecord]:
         return
     data = files.read_range(chunk.shard.uri, chunk.start, chunk.end)
     number = 0
-    for span in scan_chunk(chunk.layout, [data], chunk.start):
-        raw = data[span.start - chunk.start : span.end - chunk.start]
-        yield RawRecord(chunk, chunk.first + number, span, raw)
-        number += 1
+    try:
+        for span in _spans(chunk, data):
+            raw = data[span.start - chunk.start : span.end - chunk.start]
+            yield RawRecord(chunk, chunk.first + number, span, raw)
+            number += 1
+    except ValueError as error:
+        raise SourceError(
+            f"{chunk.shard.uri}: {error}; the file changed while it was read: run again"
+        ) from error
     if number != chunk.count:
         raise SourceError(
             f"{chunk.shard.uri}: {number} records between bytes {chunk.start} and {chunk.end}, "
             f"{chunk.count} before; the file changed while it was read: run again"
         )
+
+
+_BETWEEN = re.compile(rb"[ \t\n\r,]*")
+
+
+def _spans(chunk: Chunk, data: bytes) -> Iterable[Span]:
+    """The records' spans: from the JSON decoder where the chunk is sound, else by scanning."""
+    if chunk.layout is Layout.ARRAY:
+        try:
+            elements = msgspec.json.decode(b"[" + data + b"]", type=list[msgspec.Raw])
+        except (msgspec.DecodeError, RecursionError):
+            return scan_chunk(chunk.layout, [data], chunk.start)
+        spans, at = [], 0
+        for element in elements:
+            between = _BETWEEN.match(data, at)
+            start = between.end() if between else at
+            at = start + len(memoryview(element))
+            spans.append(Span(chunk.start + start, chunk.start + at))
+        return spans
+    return scan_chunk(chunk.layout, [data], chunk.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,10 +16,13 @@ from beam_mat.core.notes import ImageOutcome, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, images
 from beam_mat.storage.fetch import fetch
-from beam_mat.transforms.measure import count, tell, timed
+from beam_mat.transforms.measure import Progress, count, timed
 
 BATCH_BYTES = 8 << 20
 """Stretch of a source whose images are one unit of work."""
+
+TINY_BYTES = 4 << 10
+"""Packed size below which an image is not worth another thread."""
 
 MISSING_BATCHES = 16
 
@@ -43,6 +47,14 @@ class Match(beam.DoFn):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    def start_bundle(self) -> None:
+        """Begins counting."""
+        self._told = Progress(self._settings.progress)
+
+    def finish_bundle(self) -> None:
+        """Tells the rest."""
+        self._told.flush()
+
     def process(self, element: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[tuple[str, Wanted]]:
         """Yields nothing for a path that no record asks for."""
         path, joined = element
@@ -50,7 +62,7 @@ class Match(beam.DoFn):
         if not chunks:
             return
         member = min(joined["members"], key=lambda member: member.order, default=None)
-        tell(self._settings.progress, wanted=1)
+        self._told.add(wanted=1)
         yield _batch(path, member), Wanted(path, member, chunks)
 
 
@@ -67,6 +79,14 @@ class ConvertImages(beam.DoFn):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def start_bundle(self) -> None:
+        """Begins counting."""
+        self._told = Progress(self._settings.progress)
+
+    def finish_bundle(self) -> None:
+        """Tells the rest."""
+        self._told.flush()
 
     def process(
         self, element: tuple[str, Iterable[Wanted]]
@@ -89,11 +109,15 @@ class ConvertImages(beam.DoFn):
 
         def one(pair: tuple[Member, Any]) -> images.ImageRow:
             row = images.convert(settings, *pair)
-            tell(settings.progress, images=1)
+            self._told.add(images=1)
             return row
 
-        # Pillow and the resizer let go of the interpreter lock: threads use every core.
-        return _pool(settings.image_threads).map(one, fetch(members))
+        # Pillow and the resizer let go of the interpreter lock, so that threads use every core; for
+        # tiny images that takes longer than the work itself.
+        tiny = [member for member in members if member.packed < TINY_BYTES]
+        large = [member for member in members if member.packed >= TINY_BYTES]
+        done = _pool(settings.image_threads).map(one, fetch(large))
+        return itertools.chain(map(one, fetch(tiny)), done)
 
 
 @functools.cache

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from apache_beam.metrics import Metrics
@@ -31,19 +34,49 @@ def count(name: str, number: int = 1) -> None:
         Metrics.counter(NAMESPACE, name).inc(number)
 
 
-def tell(address: str, **counts: int) -> None:
-    """Sends increments to the terminal's progress display; best effort, and only to loopback.
+TELL_SECONDS = 0.1
 
-    Args:
-        address: ``host:port`` of a `beam_mat.progress.Receiver`, or "" for nobody.
-        counts: What has been done since the last call.
+
+class Progress:
+    """Sends increments to the terminal's progress display, ten times a second at most.
+
+    Best effort, and only to loopback: results are counted elsewhere. Threads may share one.
     """
-    if address:
-        host, port = address.rsplit(":", 1)
-        with contextlib.suppress(OSError):
-            _socket().sendto(json.dumps(counts).encode(), (host, int(port)))
+
+    def __init__(self, address: str) -> None:
+        """Takes the ``host:port`` of a `beam_mat.progress.Receiver`, or "" for nobody."""
+        self._address = address
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def add(self, **counts: int) -> None:
+        """Adds what has been done since the last call."""
+        with self._lock:
+            self._counts.update(counts)
+            due = time.monotonic() >= self._next
+        if due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what has not been sent."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            self._next = time.monotonic() + TELL_SECONDS
+        if self._address and counts:
+            host, port = self._address.rsplit(":", 1)
+            with contextlib.suppress(OSError):
+                _socket().sendto(json.dumps(counts).encode(), (host, int(port)))
+
+
+def tell(address: str, **counts: int) -> None:
+    """Sends increments at once; for what happens seldom. See `Progress`."""
+    progress = Progress(address)
+    progress.add(**counts)
 
 
 @functools.cache
 def _socket() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    atexit.register(made.close)
+    return made
