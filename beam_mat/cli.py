@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("beam-mat: interrupted; nothing was published", file=sys.stderr)
         return 130
-    except Exception:
+    except Exception:  # noqa: BLE001 the last resort: told in full
         traceback.print_exc()
         print("beam-mat: failed; nothing was published", file=sys.stderr)
         return 1

@@ -201,8 +201,7 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
         except (OSError, ValueError, ImportError) as error:
             faults.append(f"--json {uri}: cannot be read: {error}")
     return [
-        Shard(file.uri, order, file.size, file.version)
-        for order, file in enumerate(found.values())
+        Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
 
 

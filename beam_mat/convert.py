@@ -15,6 +15,7 @@ from beam_mat.config import IN_PROCESS, Job, is_local, parser, resolve
 from beam_mat.core.errors import TooManyRejectedError
 from beam_mat.options import ConvertOptions
 from beam_mat.run import run
+from beam_mat.totals import Totals, add_up
 
 HELP = """\
 usage: beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]
@@ -61,14 +62,14 @@ def convert(argv: Sequence[str]) -> None:
             receiver = stack.enter_context(progress.shown(size))
             settings = msgspec.structs.replace(settings, progress=receiver.address)
         spent = run(job, settings, options)
-    totals = publish.add_up(job)
-    summary.show(console, job, totals, time.monotonic() - begin, spent)
+    totals = add_up(job)
+    summary.show(console, totals, time.monotonic() - begin, spent)
     _hold_to_limit(job, totals)
     publish.publish(job, totals)
     console.print(summary.next_command(job, totals), soft_wrap=True)
 
 
-def _hold_to_limit(job: Job, totals: publish.Totals) -> None:
+def _hold_to_limit(job: Job, totals: Totals) -> None:
     if job.max_rejected is None or not totals.records:
         return
     share = totals.rejected_records / totals.records

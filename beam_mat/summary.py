@@ -12,20 +12,17 @@ from rich.table import Table
 from beam_mat.config import Job
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import JSONL
-from beam_mat.publish import Totals
+from beam_mat.totals import Totals
 
 _STEPS = ("split", "request", "catalog", "images", "write", "mix")
 MAX_EXAMPLE = 90
 
 
-def show(
-    console: Console, job: Job, totals: Totals, seconds: float, spent: Mapping[str, float]
-) -> None:
+def show(console: Console, totals: Totals, seconds: float, spent: Mapping[str, float]) -> None:
     """Prints what came of a job.
 
     Args:
         console: Where to.
-        job: What was asked for.
         totals: What came out.
         seconds: How long it took.
         spent: Seconds of work by step, all workers together; steps may run side by side.
@@ -35,7 +32,8 @@ def show(
         console.print(_rejects(totals))
     console.print(_images(totals))
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
-    console.print(f"Time {seconds:.1f} s ({times})" if times else f"Time {seconds:.1f} s")
+    spent_on = f" ({times})" if times else ""
+    console.print(f"Time {seconds:.1f} s{spent_on}", soft_wrap=True)
 
 
 def next_command(job: Job, totals: Totals) -> str:
@@ -51,17 +49,15 @@ def next_command(job: Job, totals: Totals) -> str:
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=bool(columns))
-    for column in columns or ("", ""):
-        table.add_column(column, justify="right" if column in ("records", "") else "left")
+def _plain(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     return table
 
 
 def _records(totals: Totals) -> Table:
-    table = Table(title="Records", title_justify="left", title_style="bold", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = _plain("Records")
     table.add_row("in", f"{totals.records:,}")
     table.add_row("accepted", f"{totals.accepted:,}")
     table.add_row("rejected", f"{totals.rejected_records:,}")
@@ -89,9 +85,7 @@ def _rejects(totals: Totals) -> Table:
 
 def _images(totals: Totals) -> Table:
     images = totals.images
-    table = Table(title="Images", title_justify="left", title_style="bold", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = _plain("Images")
     table.add_row("asked for", f"{images.table.rows:,}")
     for status, count in images.status.items():
         table.add_row(status, f"{count:,}")

@@ -80,7 +80,7 @@ def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture
     except MemoryError:
         raise
     # Decoders raise whatever hostile bytes lead them to (OSError, SyntaxError, struct.error, ...).
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         return _decode_fault(error)
 
 

@@ -14,6 +14,7 @@ VAL = "val"
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
+REPORT = "report.html"
 IMAGES = "images"
 IMAGE_TABLE = "images.parquet"
 REJECTS = "rejects"

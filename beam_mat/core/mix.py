@@ -10,6 +10,7 @@ folder in no particular order, so every part must be safe to come first.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -42,7 +43,7 @@ def shares(count: int, into: int) -> list[range]:
     [range(0, 2), range(2, 5)]
     """
     bounds = [count * number // into for number in range(into + 1)]
-    return [range(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def plan(units: Sequence[Unit]) -> list[MixJob]:

@@ -1,4 +1,4 @@
-"""One MAT record: bytes in, a trajectory or the reason for its rejection out, never an exception."""
+"""One MAT record: bytes in, a trajectory or the reason against it out, never an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a record is not in the dataset: a closed list, each reason with what it means and its cure."""
+"""Why a record is not in the dataset: a closed list, each reason with its meaning and cure."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Reason(str, Enum):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """One record that is not in the dataset: a line of ``rejects/*.jsonl``.
+    r"""One record that is not in the dataset: a line of ``rejects/*.jsonl``.
 
     Attributes:
         reason: A value of `Reason`.
@@ -116,7 +116,7 @@ class Reject(msgspec.Struct, frozen=True):
         index: Position of the record in its shard, from 0.
         start, end: Byte range of the record in its shard, end exclusive.
         id: The record's id where it could be read, else None.
-        record: The original bytes as text; bytes that are not UTF-8 are written as ``\\xNN``.
+        record: The original bytes as text; bytes that are not UTF-8 are written as ``\xNN``.
         record_truncated: Whether `record` holds just the first MAX_RAW_BYTES of the range.
     """
 

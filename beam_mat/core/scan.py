@@ -81,7 +81,8 @@ def detect(head: bytes) -> Head | Break:
         return Head(Layout.ARRAY, first + 1)
     if re.match(rb"\{[ \t\r]*\n", text):
         return Break(
-            first, "the shard is one object over many lines; write an array of records or JSON Lines"
+            first,
+            "the shard is one object over many lines; write an array of records or JSON Lines",
         )
     if not text or text.startswith(b"{") or re.search(rb"\n[ \t\r]*\{", text):
         return Head(Layout.LINES, begin)
@@ -106,7 +107,9 @@ def scan_chunk(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator
         blocks = _followed_by_bracket(blocks)
     for found in scan(layout, blocks, offset):
         if isinstance(found, Break):
-            raise ValueError(f"chunk boundary inside a record at byte {found.start}: {found.detail}")
+            raise ValueError(
+                f"chunk boundary inside a record at byte {found.start}: {found.detail}"
+            )
         yield found
 
 

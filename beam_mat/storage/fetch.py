@@ -24,9 +24,7 @@ def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFau
             yield first, memoryview(files.read_range(first.source, 0, first.size))
             continue
         start = first.offset
-        block = memoryview(
-            files.read_range(first.source, start, max(member.end for member in run))
-        )
+        block = memoryview(files.read_range(first.source, start, max(member.end for member in run)))
         for member in run:
             yield member, block[member.offset - start : member.end - start]
 

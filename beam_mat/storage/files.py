@@ -43,7 +43,7 @@ def normalize(uri: str) -> str:
     """
     fs, path = url_to_fs(uri)
     if isinstance(fs, LocalFileSystem):
-        return os.path.abspath(path)
+        return os.path.abspath(str(path))
     return str(fs.unstrip_protocol(path)).rstrip("/")
 
 

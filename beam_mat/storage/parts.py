@@ -89,9 +89,7 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bo
 
 def _part(path: str, format: str, unit: Unit, file: files.HashingWriter) -> Part:
     written = file.result()
-    return Part(
-        path, format, unit.split, unit.rows, unit.image_rows, written.bytes, written.sha256
-    )
+    return Part(path, format, unit.split, unit.rows, unit.image_rows, written.bytes, written.sha256)
 
 
 def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> Part:
@@ -103,9 +101,7 @@ def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> P
     return _part(path, JSONL, Unit(name, layout.REJECTS, 0, len(rejects)), file)
 
 
-def _open(
-    settings: Settings, path: str
-) -> contextlib.AbstractContextManager[files.HashingWriter]:
+def _open(settings: Settings, path: str) -> contextlib.AbstractContextManager[files.HashingWriter]:
     return files.write(
         files.join(settings.output, path), files.join(settings.output, layout.SCRATCH)
     )

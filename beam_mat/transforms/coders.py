@@ -48,7 +48,7 @@ class StructCoder(coders.Coder):
         return self.kind
 
     @classmethod
-    def from_type_hint(cls, typehint: Any, registry: Any) -> StructCoder:
+    def from_type_hint(cls, typehint: Any, registry: Any) -> StructCoder:  # noqa: ARG003
         """Called by Beam's registry."""
         return cls(typehint)
 

@@ -55,7 +55,9 @@ class Match(beam.DoFn):
         """Tells the rest."""
         self._told.flush()
 
-    def process(self, element: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[tuple[str, Wanted]]:
+    def process(
+        self, element: tuple[str, dict[str, Iterable[Any]]]
+    ) -> Iterator[tuple[str, Wanted]]:
         """Yields nothing for a path that no record asks for."""
         path, joined = element
         chunks = tuple(sorted(joined["requests"]))
@@ -88,9 +90,7 @@ class ConvertImages(beam.DoFn):
         """Tells the rest."""
         self._told.flush()
 
-    def process(
-        self, element: tuple[str, Iterable[Wanted]]
-    ) -> Iterator[tuple[str, ImageOutcome]]:
+    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ImageOutcome]]:
         """Yields each image's outcome for each chunk that waits for it."""
         wanted = sorted(element[1], key=lambda item: item.path)
         with timed("images"):
