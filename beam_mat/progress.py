@@ -127,7 +127,8 @@ def _bars(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
 def _lines(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
     begin = time.monotonic()
     while not done.wait(LINE_SECONDS):
-        print(_line(receiver.counts, input_bytes, time.monotonic() - begin), file=sys.stderr)
+        line = _line(receiver.counts, input_bytes, time.monotonic() - begin)
+        sys.stderr.write(line + "\n")
 
 
 def _line(counts: Counter[str], input_bytes: int, seconds: float) -> str:

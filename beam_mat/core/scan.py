@@ -107,9 +107,7 @@ def scan_chunk(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator
         blocks = _followed_by_bracket(blocks)
     for found in scan(layout, blocks, offset):
         if isinstance(found, Break):
-            raise ValueError(
-                f"chunk boundary inside a record at byte {found.start}: {found.detail}"
-            )
+            raise ValueError(f"a boundary inside a record at byte {found.start}: {found.detail}")
         yield found
 
 
@@ -226,9 +224,10 @@ def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """
     escaped = False
     for block in blocks:
-        if escaped and block[:1] in (b'"', b"\\"):
-            block = b"_" + block[1:]
-        clean = block.replace(rb"\\", b"__").replace(rb"\"", b"__")
+        is_cut = escaped and block[:1] in (b'"', b"\\")
+        clean = (
+            (b"_" + block[1:] if is_cut else block).replace(rb"\\", b"__").replace(rb"\"", b"__")
+        )
         escaped = clean.endswith(b"\\") if block else escaped
         yield clean
 
