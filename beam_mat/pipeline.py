@@ -29,10 +29,10 @@ def build(
     """
     coders.register()
 
+    # Create shares its elements out by itself.
     chunks = (
         pipeline
         | "Shards" >> beam.Create(list(shards)).with_output_types(Shard)
-        | "Share out shards" >> beam.Reshuffle()
         | "Split" >> beam.ParDo(SplitShard(settings))
         | "Share out chunks" >> beam.Reshuffle()
     )
@@ -41,7 +41,6 @@ def build(
     members = (
         pipeline
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
-        | "Share out sources" >> beam.Reshuffle()
         | "List members" >> beam.ParDo(ListMembers())
     )
     outcomes = (

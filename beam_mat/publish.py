@@ -110,18 +110,27 @@ def _source(uri: str) -> dict[str, Any]:
     return msgspec.to_builtins(files.info(uri))  # type: ignore[no-any-return]
 
 
+_WORK_FOLDERS = (
+    layout.SCRATCH,
+    layout.SHARD_NOTES,
+    layout.CHUNK_NOTES,
+    layout.BATCH_NOTES,
+    layout.TEXT_ONLY,
+    layout.MIXED_NOTES,
+)
+
+
 def prepare(settings: Settings) -> None:
     """Clears the output folder of an earlier dataset and of what a broken-off run left.
 
-    The manifest goes first, so that a half-cleared dataset is none; the work folder that marks the
-    place as ours goes last and comes back at once.
+    The place is marked as ours before anything goes, so that a run that breaks off while clearing
+    can be begun anew. The manifest goes first, so that a half-cleared dataset is none.
     """
+    _write_json(settings, f"{layout.WORK}/claim.json", {"configuration": settings.digest()})
     flat = (layout.IMAGES, layout.REJECTS, *layout.PART_FOLDERS)
     single = (layout.MANIFEST, layout.DATASET_INFO, layout.REPORT, layout.IMAGE_TABLE)
-    for name in (*single, *flat, layout.WORK):
+    for name in (*single, *flat, *_WORK_FOLDERS):
         files.remove(files.join(settings.output, name))
-    claim = {"configuration": settings.digest()}
-    _write_json(settings, f"{layout.WORK}/claim.json", claim)
 
 
 def publish(job: Job, totals: Totals) -> None:

@@ -38,6 +38,9 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
+    except errors.BeamMatError as error:
+        # Raised in this process; Beam has added which step it was.
+        raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
     except RuntimeError as error:
         raise _known(str(error)) or error from None
     if state not in (None, PipelineState.DONE):

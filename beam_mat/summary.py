@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -42,10 +43,11 @@ def next_command(job: Job, totals: Totals) -> str:
     output = job.settings.output
     if not totals.accepted:
         return f"No record was accepted: see {output}/rejects"
+    place = shlex.quote(output)
     return (
         f"Dataset in {output}\n"
         f"Train on it: llamafactory-cli train YOUR.yaml dataset={name} "
-        f"dataset_dir={output} media_dir={output}"
+        f"dataset_dir={place} media_dir={place}"
     )
 
 

@@ -55,7 +55,8 @@ class Reason(str, Enum):
     )
     IMAGE_FIELD_INVALID = (
         "image_field_invalid",
-        "The image field is neither a path, nor an object of <image_NN> and paths, nor empty.",
+        "The image field is neither a path, nor an object of <image_NN> and paths, nor empty; write "
+        "it as one of the three.",
     )
     PLACEHOLDER_WITHOUT_IMAGE = (
         "placeholder_without_image",
@@ -74,7 +75,8 @@ class Reason(str, Enum):
     )
     DUPLICATE_ID = (
         "duplicate_id",
-        "An earlier record has the same id and --duplicates drop was asked for.",
+        "An earlier record has the same id and --duplicates drop was asked for; to have both, ask "
+        "for --duplicates keep.",
     )
     IMAGE_MISSING = (
         "image_missing",

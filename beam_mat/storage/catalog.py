@@ -104,7 +104,8 @@ def _zip(uri: str, order: int) -> Iterator[Member]:
     folders = {name[:at] for name in last for at, char in enumerate(name) if char == "/" and at}
     for entry, next_offset in zip(by_offset, ends, strict=True):
         name = entry.filename
-        if entry.is_dir() or unsafe(name) or last[name] is not entry:
+        # The name of a folder ends in a slash, and is unsafe for that.
+        if unsafe(name) or last[name] is not entry:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
         fault = _misplaced(entry.header_offset, end_of_entries) or entry_fault(
@@ -126,7 +127,7 @@ def _zip(uri: str, order: int) -> Iterator[Member]:
             uri,
             order,
             offset,
-            max(offset, min(next_offset, reach)),
+            max(offset, min(next_offset, reach, end_of_entries)),
             entry.file_size,
             entry.compress_size,
             packing,

@@ -91,11 +91,10 @@ def expand(uri: str) -> list[FileInfo]:
     fs, path = url_to_fs(uri)
     if fs.isfile(path):
         return [_info(fs, fs.info(path))]
-    found = fs.glob(path, detail=True) if _is_glob(path) else {}
-    files = [_info(fs, entry) for entry in found.values() if entry["type"] == "file"]
-    # Listings do not say of a symbolic link that it leads to a file.
-    others = (name for name, entry in found.items() if entry["type"] not in ("file", "directory"))
-    files += [_info(fs, fs.info(name)) for name in others if fs.isfile(name)]
+    found = fs.glob(path) if _is_glob(path) else []
+    # A listing tells of some stores less than a look at the file itself, and does not say of a
+    # symbolic link that it leads to a file.
+    files = [_info(fs, fs.info(name)) for name in found if fs.isfile(name)]
     if not files:
         raise FileNotFoundError(uri)
     return sorted(files, key=lambda file: file.uri)
