@@ -104,7 +104,7 @@ def _bars(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
         TextColumn("{task.fields[note]}", style="yellow"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        read = progress.add_task("Split, bytes", total=input_bytes, note="")
+        read = progress.add_task("Split shards", total=_megabytes(input_bytes), note="MB")
         check = progress.add_task("Check records", total=None, note="")
         images = progress.add_task("Convert images", total=None, note="")
         write = progress.add_task("Write records", total=None, note="")
@@ -112,7 +112,7 @@ def _bars(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
         def paint() -> None:
             records = counts["records"] or None
             rejected = counts["rejected"]
-            progress.update(read, completed=min(counts["bytes"], input_bytes))
+            progress.update(read, completed=_megabytes(min(counts["bytes"], input_bytes)))
             progress.update(check, completed=counts["requested"], total=records)
             progress.update(images, completed=counts["images"], total=counts["wanted"] or None)
             note = f"{rejected:,} rejected" if rejected else ""
@@ -120,8 +120,11 @@ def _bars(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
 
         while not done.wait(0.2):
             paint()
-        progress.update(read, total=max(counts["bytes"], 1))
         paint()
+
+
+def _megabytes(size: int) -> int:
+    return -(-size // 1_000_000)
 
 
 def _lines(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:

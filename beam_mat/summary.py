@@ -16,7 +16,7 @@ from beam_mat.core.settings import JSONL
 from beam_mat.totals import Totals
 
 _STEPS = ("split", "request", "catalog", "images", "write", "mix")
-MAX_EXAMPLE = 90
+MAX_EXAMPLE = 160
 
 
 def show(console: Console, totals: Totals, seconds: float, spent: Mapping[str, float]) -> None:

@@ -55,8 +55,8 @@ class Reason(str, Enum):
     )
     IMAGE_FIELD_INVALID = (
         "image_field_invalid",
-        "The image field is neither a path, nor an object of <image_NN> and paths, nor empty; write "
-        "it as one of the three.",
+        "The image field is neither a path, nor an object of <image_NN> and paths, nor empty; "
+        "write it as one of the three.",
     )
     PLACEHOLDER_WITHOUT_IMAGE = (
         "placeholder_without_image",

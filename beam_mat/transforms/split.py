@@ -24,7 +24,7 @@ class SplitShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[Chunk]:
         """Yields chunks in order, and leaves a note of how many records there were."""
-        records = number = 0
+        records = number = at = 0
         found = shards.chunks(shard, self._settings.digest())
         while True:
             with timed("split"):
@@ -33,8 +33,10 @@ class SplitShard(beam.DoFn):
                 break
             records += chunk.count
             number += 1
-            tell(self._settings.progress, records=chunk.count, bytes=chunk.end - chunk.start)
+            tell(self._settings.progress, records=chunk.count, bytes=chunk.end - at)
+            at = chunk.end
             yield chunk
+        tell(self._settings.progress, bytes=shard.size - at)
         note = ShardNote(shard, records, number)
         name = f"{shard.order:06d}-{shard.stem(self._settings.digest())}"
         notes.leave(self._settings, layout.SHARD_NOTES, name, note)
