@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from beam_mat.core.chunk import Shard
-from beam_mat.core.notes import Source
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.notes import ChunkFact, Source
 from beam_mat.core.settings import Settings
 from beam_mat.transforms import coders
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
@@ -44,19 +44,17 @@ def build(
         | "List members" >> beam.ParDo(ListMembers())
     )
     outcomes = (
-        {"requests": requests, "members": members}
-        | "Join by path" >> beam.CoGroupByKey()
+        (requests, members)
+        | "Requests and members" >> beam.Flatten()
+        | "Join by path" >> beam.GroupByKey()
         | "Match" >> beam.ParDo(Match(settings))
         | "Batch" >> beam.GroupByKey()
         | "Convert images" >> beam.ParDo(ConvertImages(settings))
     )
 
-    by_chunk = {
-        "chunks": chunks | "Key by name" >> beam.WithKeys(lambda chunk: chunk.name),
-        "images": outcomes,
-    }
+    by_chunk = [chunks | "Key by name" >> beam.Map(_keyed), outcomes]
     if settings.drop_duplicates:
-        by_chunk["repeated"] = (
+        by_chunk.append(
             chunks
             | "List ids" >> beam.ParDo(ListIds(settings))
             | "Group by id" >> beam.GroupByKey()
@@ -64,10 +62,15 @@ def build(
         )
     _ = (
         by_chunk
-        | "Join by chunk" >> beam.CoGroupByKey()
+        | "Chunks and outcomes" >> beam.Flatten()
+        | "Join by chunk" >> beam.GroupByKey()
         | "Write" >> beam.ParDo(WriteChunk(settings))
         | "Gather units" >> beam.GroupByKey()
         | "Plan mix" >> beam.ParDo(PlanMix())
         | "Share out mixes" >> beam.Reshuffle()
         | "Mix" >> beam.ParDo(MixUnits(settings))
     )
+
+
+def _keyed(chunk: Chunk) -> tuple[str, ChunkFact]:
+    return chunk.name, ChunkFact(chunk=chunk)

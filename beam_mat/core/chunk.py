@@ -21,7 +21,7 @@ MIN_CHUNK_BYTES = 4 << 20
 MAX_CHUNKS = 1000
 
 
-class Shard(msgspec.Struct, frozen=True):
+class Shard(msgspec.Struct, frozen=True, array_like=True):
     """One JSON input file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Shard(msgspec.Struct, frozen=True):
         return f"{readable[:40] or 'shard'}-{hashlib.sha256(key).hexdigest()[:10]}"
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """A reference to a run of whole records, or to a part of a shard that holds none.
 
     Attributes:

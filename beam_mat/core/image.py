@@ -50,7 +50,7 @@ class Picture(msgspec.Struct, frozen=True):
     source_size: Size
 
 
-class ImageFault(msgspec.Struct, frozen=True):
+class ImageFault(msgspec.Struct, frozen=True, array_like=True):
     """Why an image cannot be used."""
 
     reason: Reason

@@ -28,7 +28,7 @@ class Packing(str, Enum):
     UNSUPPORTED = "unsupported"
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, array_like=True):
     """One image file in a zip or a folder.
 
     Attributes:
@@ -42,6 +42,7 @@ class Member(msgspec.Struct, frozen=True):
         packing: How they lie there.
         crc: CRC-32 of the unpacked bytes, or None in a folder.
         fault: Why the entry cannot be used, as far as the directory tells.
+        batch: Number of the stretch of its source that it belongs to, see `batched`.
     """
 
     path: str
@@ -54,6 +55,28 @@ class Member(msgspec.Struct, frozen=True):
     packing: Packing
     crc: int | None = None
     fault: ImageFault | None = None
+    batch: int = 0
+
+
+BATCH_BYTES = 8 << 20
+BATCH_MEMBERS = 1000
+
+
+def batched(members: Iterable[Member]) -> Iterator[Member]:
+    """Numbers stretches of a source whose members are one unit of work.
+
+    A stretch spans about BATCH_BYTES and holds at most BATCH_MEMBERS: a function of the source
+    alone, so that what records ask for never moves a boundary.
+
+    Args:
+        members: Of one source, in order of offset.
+    """
+    number = count = begin = 0
+    for member in members:
+        if count == BATCH_MEMBERS or member.end - begin > BATCH_BYTES:
+            number, count, begin = number + 1, 0, member.offset
+        count += 1
+        yield msgspec.structs.replace(member, batch=number)
 
 
 def entry_fault(

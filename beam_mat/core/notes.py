@@ -10,14 +10,14 @@ from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, array_like=True):
     """A zip or folder of images, and its place among them; see `Member.order`."""
 
     uri: str
     order: int
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, array_like=True):
     """An image that records use: where it lies (None: nowhere), and the chunks that wait for it."""
 
     path: str
@@ -25,11 +25,26 @@ class Wanted(msgspec.Struct, frozen=True):
     chunks: tuple[str, ...]
 
 
-class ImageOutcome(msgspec.Struct, frozen=True):
+class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     """What became of an image, as far as a record that uses it needs to know."""
 
     path: str
     fault: ImageFault | None = None
+
+
+class PathFact(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of an image path: a chunk that asks for it, or a member that holds it."""
+
+    chunk: str | None = None
+    member: Member | None = None
+
+
+class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a chunk: itself, an image's outcome, or a record that repeats an id."""
+
+    chunk: Chunk | None = None
+    outcome: ImageOutcome | None = None
+    repeated: int | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -92,7 +107,7 @@ class ChunkNote(msgspec.Struct, frozen=True):
     rejects: Part | None
 
 
-class Unit(msgspec.Struct, frozen=True):
+class Unit(msgspec.Struct, frozen=True, array_like=True):
     """The parts that hold the same rows, one a format, for the mixing of text-only rows."""
 
     name: str
@@ -101,7 +116,7 @@ class Unit(msgspec.Struct, frozen=True):
     rows: int
 
 
-class MixJob(msgspec.Struct, frozen=True):
+class MixJob(msgspec.Struct, frozen=True, array_like=True):
     """Text-only units to be dealt in with the rows of a unit that has images.
 
     Attributes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_DIRECTORY_BYTES, MAX_IMAGE_BYTES
-from beam_mat.core.member import LOCAL_HEADER, Member, Packing, entry_fault
+from beam_mat.core.member import LOCAL_HEADER, Member, Packing, batched, entry_fault
 from beam_mat.core.path import unsafe
 from beam_mat.core.reject import Reason
 from beam_mat.storage import files
@@ -29,10 +29,7 @@ def members(uri: str, order: int) -> Iterator[Member]:
     Raises:
         SourceError: The zip cannot be read.
     """
-    if files.is_folder(uri):
-        yield from _folder(uri, order)
-    else:
-        yield from _zip(uri, order)
+    return batched(_folder(uri, order) if files.is_folder(uri) else _zip(uri, order))
 
 
 def _folder(uri: str, order: int) -> Iterator[Member]:

@@ -1,4 +1,7 @@
-"""How the project's values travel between steps: as MessagePack, compact and alike everywhere."""
+"""How the project's values travel between steps: as MessagePack, compact and alike everywhere.
+
+The structs are array-like, without names: a local runner holds every element in memory.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,15 @@ import msgspec
 from apache_beam import coders
 
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.member import Member
-from beam_mat.core.notes import ImageOutcome, MixJob, Source, Unit, Wanted
+from beam_mat.core.notes import ChunkFact, MixJob, PathFact, Source, Unit, Wanted
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     Shard,
     Chunk,
     Source,
-    Member,
+    PathFact,
     Wanted,
-    ImageOutcome,
+    ChunkFact,
     Unit,
     MixJob,
 )

@@ -12,14 +12,11 @@ from typing import Any
 import apache_beam as beam
 
 from beam_mat.core.member import Member
-from beam_mat.core.notes import ImageOutcome, Source, Wanted
+from beam_mat.core.notes import ChunkFact, PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, images
 from beam_mat.storage.fetch import fetch
 from beam_mat.transforms.measure import Progress, count, timed
-
-BATCH_BYTES = 8 << 20
-"""Stretch of a source whose images are one unit of work."""
 
 TINY_BYTES = 4 << 10
 """Packed size below which an image is not worth another thread."""
@@ -28,18 +25,22 @@ MISSING_BATCHES = 16
 
 
 @beam.typehints.with_input_types(Source)
-@beam.typehints.with_output_types(tuple[str, Member])
+@beam.typehints.with_output_types(tuple[str, PathFact])
 class ListMembers(beam.DoFn):
     """Yields what a zip or folder holds, by path."""
 
-    def process(self, source: Source) -> Iterator[tuple[str, Member]]:
+    def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
         """Reads the central directory, or lists the folder."""
+        found = catalog.members(source.uri, source.order)
         with timed("catalog"):
-            found = list(catalog.members(source.uri, source.order))
+            first = next(found, None)  # reads the directory
+        if first:
+            yield first.path, PathFact(member=first)
         for member in found:
-            yield member.path, member
+            yield member.path, PathFact(member=member)
 
 
+@beam.typehints.with_input_types(tuple[str, Iterable[PathFact]])
 @beam.typehints.with_output_types(tuple[str, Wanted])
 class Match(beam.DoFn):
     """Takes the first source's member for each requested path, and keys it by its batch."""
@@ -55,15 +56,14 @@ class Match(beam.DoFn):
         """Tells the rest."""
         self._told.flush()
 
-    def process(
-        self, element: tuple[str, dict[str, Iterable[Any]]]
-    ) -> Iterator[tuple[str, Wanted]]:
+    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
         """Yields nothing for a path that no record asks for."""
-        path, joined = element
-        chunks = tuple(sorted(joined["requests"]))
+        path, facts = element[0], list(element[1])
+        chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         if not chunks:
             return
-        member = min(joined["members"], key=lambda member: member.order, default=None)
+        held = (fact.member for fact in facts if fact.member)
+        member = min(held, key=lambda member: member.order, default=None)
         self._told.add(wanted=1)
         yield _batch(path, member), Wanted(path, member, chunks)
 
@@ -71,11 +71,11 @@ class Match(beam.DoFn):
 def _batch(path: str, member: Member | None) -> str:
     if member is None:
         return f"missing {hashlib.sha256(path.encode()).digest()[0] % MISSING_BATCHES}"
-    return f"{member.order} {member.offset // BATCH_BYTES}"
+    return f"{member.order} {member.batch}"
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
-@beam.typehints.with_output_types(tuple[str, ImageOutcome])
+@beam.typehints.with_output_types(tuple[str, ChunkFact])
 class ConvertImages(beam.DoFn):
     """Reads a batch in a few ranges, and checks, resizes and writes its images side by side."""
 
@@ -90,7 +90,7 @@ class ConvertImages(beam.DoFn):
         """Tells the rest."""
         self._told.flush()
 
-    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ImageOutcome]]:
+    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         """Yields each image's outcome for each chunk that waits for it."""
         wanted = sorted(element[1], key=lambda item: item.path)
         with timed("images"):
@@ -101,8 +101,9 @@ class ConvertImages(beam.DoFn):
         for row, item in zip(rows, wanted, strict=True):
             outcome = row.outcome()
             count("images_ok" if outcome.fault is None else "images_faulty")
+            fact = ChunkFact(outcome=outcome)
             for name in item.chunks:
-                yield name, outcome
+                yield name, fact
 
     def _convert(self, members: list[Member]) -> Iterator[images.ImageRow]:
         settings = self._settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import apache_beam as beam
 
@@ -11,12 +10,13 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.judge import ChunkResult, judge
 from beam_mat.core.mix import deal, plan
-from beam_mat.core.notes import ChunkNote, MixJob, Part, Unit
+from beam_mat.core.notes import ChunkFact, ChunkNote, MixJob, Part, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.storage import notes, parts, shards
 from beam_mat.transforms.measure import count, tell, timed
 
 
+@beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
 @beam.typehints.with_output_types(tuple[str, Unit])
 class WriteChunk(beam.DoFn):
     """Reads a chunk again and writes its parts, its rejects and a note."""
@@ -24,15 +24,15 @@ class WriteChunk(beam.DoFn):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def process(self, element: tuple[str, dict[str, Iterable[Any]]]) -> Iterator[tuple[str, Unit]]:
+    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[tuple[str, Unit]]:
         """Yields the units written, by split."""
-        _, joined = element
-        (chunk,) = joined["chunks"]
-        faults = {outcome.path: outcome.fault for outcome in joined["images"]}
+        facts = list(element[1])
+        (chunk,) = (fact.chunk for fact in facts if fact.chunk)
+        outcomes = [fact.outcome for fact in facts if fact.outcome]
+        faults = {outcome.path: outcome.fault for outcome in outcomes}
+        repeated = {fact.repeated for fact in facts if fact.repeated is not None}
         with timed("write"):
-            result = judge(
-                shards.records(chunk), faults, set(joined.get("repeated", ())), self._settings
-            )
+            result = judge(shards.records(chunk), faults, repeated, self._settings)
             units = self._write(chunk, result)
         count("records_accepted", result.accepted)
         count("records_rejected", len(result.rejects))

@@ -1,0 +1,313 @@
+"""Images: any bytes give a picture fit for training or a fault; what may stay stays as it is."""
+
+from __future__ import annotations
+
+import math
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageStat
+
+from beam_mat.core.geometry import Budget, Size
+from beam_mat.core.image import Action, ImageFault, Picture, prepare
+from beam_mat.core.limits import MAX_IMAGE_BYTES
+from beam_mat.core.reject import Reason
+from tests.build import SHARED, canvas, needs_photos, opened, picture, save
+
+# Pillow warns of what it finds odd; warnings are errors only here, and decide on nothing.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+BUDGET = Budget()
+SMALL = Budget(max_pixels=1600)
+ORIENTATION = 0x0112
+
+
+def made(data: bytes, budget: Budget = BUDGET, *, apply_exif: bool = False) -> Picture:
+    found = prepare(data, budget, apply_exif=apply_exif)
+    assert isinstance(found, Picture), found
+    reopened = opened(found.data)
+    assert (reopened.size, str(reopened.format).replace("MPO", "JPEG")) == (
+        found.size,
+        found.format,
+    )
+    assert found.format in ("JPEG", "PNG")
+    if found.action is not Action.KEPT:
+        assert reopened.mode == "RGB"
+    return found
+
+
+def refused(data: bytes, budget: Budget = BUDGET) -> ImageFault:
+    found = prepare(data, budget)
+    assert isinstance(found, ImageFault), found
+    assert found.detail
+    assert " at 0x" not in found.detail, "the same file must give the same words"
+    return found
+
+
+def psnr(one: Image.Image, two: Image.Image) -> float:
+    """Decibels between two RGB pictures; infinite where they are equal."""
+    squares = ImageStat.Stat(ImageChops.difference(one, two)).sum2
+    mean = sum(squares) / (3 * one.width * one.height)
+    return 10 * math.log10(255**2 / mean) if mean else math.inf
+
+
+SOURCES = {
+    "jpeg": picture(format="JPEG"),
+    "progressive": picture(format="JPEG", progressive=True),
+    "png": picture(),
+    "palette": picture(mode="P"),
+    "webp": picture(format="WEBP"),
+    "lossless": picture(mode="RGBA", format="WEBP", lossless=True),
+    "gif": picture(mode="P", format="GIF"),
+    "bmp": picture(format="BMP"),
+    "tiff": picture(format="TIFF"),
+    "lzw": picture(format="TIFF", compression="tiff_lzw"),
+}
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    data = bytearray(SOURCES[draw(st.sampled_from(sorted(SOURCES)))])
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(data) - 1)) | st.integers(0, min(60, len(data))))
+        match draw(st.sampled_from(["flip", "set", "cut", "insert", "repeat"])):
+            case "flip":
+                data[at : at + 1] = bytes([(*data[at : at + 1], 0)[0] ^ draw(st.integers(1, 255))])
+            case "set":
+                data[at : at + 4] = draw(
+                    st.sampled_from([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+                )
+            case "cut":
+                del data[at:]
+            case "insert":
+                data[at:at] = draw(st.binary(min_size=1, max_size=8))
+            case _:
+                data[at:at] = data[at : at + 40]
+    return bytes(data)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=60) | damaged(), st.sampled_from([BUDGET, SMALL]), st.booleans())
+@example(b"", BUDGET, False)
+def test_any_bytes_give_a_picture_or_a_fault(data: bytes, budget: Budget, apply_exif: bool) -> None:
+    found = prepare(data, budget, apply_exif=apply_exif)
+    if isinstance(found, Picture):
+        assert found == made(data, budget, apply_exif=apply_exif)
+    else:
+        assert refused(data, budget).reason in (
+            Reason.IMAGE_UNDECODABLE,
+            Reason.IMAGE_TRUNCATED,
+            Reason.IMAGE_TOO_LARGE,
+        )
+
+
+@pytest.mark.parametrize("name", ["jpeg", "progressive", "png", "palette"])
+def test_what_is_within_budget_keeps_its_bytes(name: str) -> None:
+    found = made(SOURCES[name])
+    assert found.data is SOURCES[name]
+    assert found.action is Action.KEPT
+    assert found.size == found.source_size == (48, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("webp", "JPEG"), ("lossless", "PNG"), ("gif", "PNG"), ("bmp", "PNG"), ("tiff", "PNG")],
+)
+def test_other_formats_become_one_of_the_two(name: str, format: str) -> None:
+    found = made(SOURCES[name])
+    assert (found.action, found.format, found.size) == (Action.CONVERTED, format, (48, 40))
+    assert found.source_format == name.replace("lossless", "webp").upper()
+    if format == "PNG":
+        expected = opened(SOURCES[name]).convert("RGB")
+        assert ImageChops.difference(opened(found.data), expected).getbbox() is None
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((640, 480), (591, 443)),
+        ((512, 512), (512, 512)),
+        ((513, 512), (512, 511)),
+        ((20, 20), (32, 32)),
+    ],
+)
+def test_a_format_stays_through_a_resize(format: str, size: Size, expected: Size) -> None:
+    found = made(picture(size, format=format))
+    assert (found.format, found.size, found.source_size) == (format, expected, size)
+    assert found.action is (Action.KEPT if size == expected else Action.RESIZED)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "PA", "RGB", "RGBA", "1", "I;16", "CMYK"])
+def test_every_mode_is_resized_as_pillow_does_before_the_conversion_to_rgb(mode: str) -> None:
+    source = canvas((80, 60), mode)
+    data = save(source, "TIFF" if mode in ("CMYK", "PA") else "PNG")
+    found = made(data, SMALL)
+    expected = opened(data).resize(found.size).convert("RGB")
+    assert found.size == (46, 34)
+    assert psnr(opened(found.data), expected) >= 50
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_of_another_mode_stays_a_jpeg(mode: str) -> None:
+    data = picture((80, 60), mode, "JPEG")
+    assert made(data).data is data
+    assert made(data, SMALL).format == "JPEG"
+
+
+def test_a_palette_with_transparency_is_converted() -> None:
+    data = save(canvas((80, 60)).convert("P"), "PNG", transparency=bytes(range(256)))
+    assert made(data, SMALL).action is Action.RESIZED
+
+
+@needs_photos
+@pytest.mark.parametrize(
+    "path", sorted((SHARED / "photos").glob("*.jpg")), ids=lambda path: path.stem
+)
+def test_photographs_come_out_as_plain_pillow_resizes_them(path: Path) -> None:
+    source = opened(path.read_bytes()).convert("RGB")
+    found = made(save(source, "PNG", compress_level=1))
+    assert psnr(opened(found.data), source.resize(found.size)) >= 50
+
+
+def rotated() -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    return picture((60, 30), format="JPEG", exif=exif)
+
+
+def test_the_orientation_is_ignored_unless_it_is_to_be_applied() -> None:
+    assert made(rotated()).data == rotated()
+    assert made(rotated(), SMALL).size == (56, 28)
+    turned = made(rotated(), apply_exif=True)
+    assert (turned.size, turned.source_size) == ((30, 60), (60, 30))
+    assert turned.action is Action.CONVERTED
+    assert ORIENTATION not in opened(turned.data).getexif()
+    assert made(rotated(), SMALL, apply_exif=True).size == (28, 56)
+
+
+def test_a_picture_that_stands_upright_keeps_its_bytes_when_exif_is_applied() -> None:
+    assert made(SOURCES["jpeg"], apply_exif=True).action is Action.KEPT
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_metadata_is_dropped_when_a_picture_is_written_anew(format: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    extra: dict[str, Any] = {"comment": b"a comment"} if format == "JPEG" else {}
+    data = picture(
+        (80, 60), format=format, exif=exif, icc_profile=b"a profile", dpi=(72, 72), **extra
+    )
+    written = made(data, SMALL).data
+    reopened = opened(written)
+    assert not dict(reopened.getexif())
+    assert not set(reopened.info) - {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    for text in (b"description", b"a profile", b"a comment"):
+        assert text not in written
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
+    frames = [Image.new("RGB", (40, 40), color) for color in ("red", "lime", "blue")]
+    data = save(frames[0], format, save_all=True, append_images=frames[1:])
+    red, green, blue = opened(made(data, SMALL).data).convert("RGB").getpixel((5, 5))  # type: ignore[misc]
+    assert red > 240
+    assert max(green, blue) < 15
+
+
+def test_a_jpeg_with_pictures_behind_the_first_is_a_jpeg() -> None:
+    data = save(canvas((80, 60)), "MPO", save_all=True, append_images=[canvas((80, 60), "L")])
+    assert opened(data).format == "MPO"
+    kept = made(data)
+    assert (kept.data, kept.format, kept.source_format) == (data, "JPEG", "JPEG")
+    assert made(data, SMALL).format == "JPEG"
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png"])
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.9])
+def test_a_file_that_ends_too_early_is_called_truncated(name: str, share: float) -> None:
+    data = SOURCES[name][: int(len(SOURCES[name]) * share)]
+    assert refused(data).reason is Reason.IMAGE_TRUNCATED
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"<html></html>", b"%PDF-1.7"])
+def test_what_is_no_picture_is_undecodable(data: bytes) -> None:
+    assert refused(data).reason is Reason.IMAGE_UNDECODABLE
+
+
+def test_a_format_that_is_not_asked_for_is_not_opened() -> None:
+    assert refused(picture(format="PPM")).reason is Reason.IMAGE_UNDECODABLE
+    assert (
+        refused(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").reason
+        is Reason.IMAGE_UNDECODABLE
+    )
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few KB whose header claims this size."""
+
+    def piece(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(1 << 20), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n" + piece(b"IHDR", header) + piece(b"IDAT", rows) + piece(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("size", [(100_000, 100_000), (8193, 8192), (1, 1 << 30)])
+def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(image: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    data = bomb(*size)
+    tracemalloc.start()
+    found = refused(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.reason is Reason.IMAGE_TOO_LARGE
+    assert f"{size[0]}x{size[1]}" in found.detail
+    assert peak < 1 << 20
+
+
+def test_a_file_beyond_the_limit_is_refused_unread() -> None:
+    assert refused(bytes(MAX_IMAGE_BYTES + 1)).reason is Reason.IMAGE_TOO_LARGE
+
+
+def test_a_shortage_of_memory_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(MemoryError):
+        prepare(SOURCES["png"], BUDGET)
+
+
+@pytest.mark.parametrize("size", [(30_000, 5), (5, 30_000), (1, 1), (400, 1)])
+def test_tiny_and_very_long_pictures_come_out_within_bounds(size: Size) -> None:
+    found = made(picture(size, "L"))
+    assert min(found.size) >= 28
+    assert max(found.size) / min(found.size) <= 200
+
+
+def test_threads_give_the_bytes_that_one_alone_gives() -> None:
+    sources = [picture((90 + at, 70), format=("JPEG", "PNG")[at % 2]) for at in range(12)]
+    work: Callable[[bytes], Picture] = lambda data: made(data, SMALL)  # noqa: E731
+    alone = [work(data) for data in sources]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            assert list(pool.map(work, sources)) == alone

@@ -1,0 +1,28 @@
+"""Finding processes that outlive the program that started them."""
+
+from __future__ import annotations
+
+import uuid
+
+import psutil
+
+MARK = "BEAM_MAT_TEST_MARK"
+
+
+def mark() -> dict[str, str]:
+    """An environment variable that every process started with it hands on to its children."""
+    return {MARK: uuid.uuid4().hex}
+
+
+def survivors(marked: dict[str, str]) -> list[str]:
+    """Command lines of the processes that carry the mark and do not end by themselves."""
+    found = [process for process in psutil.process_iter() if _carries(process, marked[MARK])]
+    _, alive = psutil.wait_procs(found, timeout=10)
+    return [" ".join(process.cmdline()) for process in alive]
+
+
+def _carries(process: psutil.Process, value: str) -> bool:
+    try:
+        return bool(process.environ().get(MARK) == value)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

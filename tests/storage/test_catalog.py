@@ -1,0 +1,193 @@
+"""What image sources hold: entries as they are claimed, each fault known before a byte is read."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from beam_mat.core.errors import SourceError
+from beam_mat.core.limits import MAX_DIRECTORY_BYTES, MAX_IMAGE_BYTES
+from beam_mat.core.member import Member, Packing
+from beam_mat.core.reject import Reason
+from beam_mat.storage import catalog
+from tests.build import with_entry, zip64_end, zip_of
+
+TWO = {"tongagent/a.jpg": b"first" * 40, "tongagent/b.png": b"second"}
+
+
+def listed(tmp_path: Path, data: bytes) -> dict[str, Member]:
+    path = tmp_path / "images.zip"
+    path.write_bytes(data)
+    found = list(catalog.members(str(path), 3))
+    assert len({member.path for member in found}) == len(found)
+    for member in found:
+        assert (member.source, member.order) == (str(path), 3)
+        assert 0 <= member.offset <= member.end <= len(data)
+    return {member.path: member for member in found}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("form", ["plain", "comment", "prefix", "zip64", "prefix and zip64"])
+def test_a_zip_of_any_form_is_listed(tmp_path: Path, method: int, form: str) -> None:
+    data = zip_of(TWO, method, comment=b"It says so. " * 5000 if form == "comment" else b"")
+    if "zip64" in form:
+        data = zip64_end(data)
+    if "prefix" in form:
+        data = b"#!/bin/sh\nexit\n" * 1000 + data
+    found = listed(tmp_path, data)
+    assert {path: member.size for path, member in found.items()} == {
+        path: len(body) for path, body in TWO.items()
+    }
+    packing = Packing.STORED if method == zipfile.ZIP_STORED else Packing.DEFLATED
+    assert {member.packing for member in found.values()} == {packing}
+    assert not any(member.fault for member in found.values())
+
+
+def test_an_entry_with_zip64_sizes_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with (
+        zipfile.ZipFile(path, "w") as archive,
+        archive.open("a.jpg", "w", force_zip64=True) as file,
+    ):
+        file.write(b"data")
+    (member,) = catalog.members(str(path), 0)
+    assert (member.size, member.packed, member.fault) == (4, 4, None)
+
+
+def test_an_empty_zip_holds_nothing(tmp_path: Path) -> None:
+    assert listed(tmp_path, zip_of({})) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_of_entries_with_one_name_the_last_counts(tmp_path: Path) -> None:
+    found = listed(tmp_path, zip_of([("a.jpg", b"one"), ("b.jpg", b"-"), ("a.jpg", b"three")]))
+    assert found["a.jpg"].size == 5
+    assert sorted(found) == ["a.jpg", "b.jpg"]
+
+
+UNSAFE = [
+    "../a",
+    "/etc/passwd",
+    "a/../../b",
+    "C:/a",
+    "a\\b",
+    "./a",
+    "a//b",
+    "a\nb",
+    "a/b::c",
+    "x" * 256,
+]
+
+
+def test_unsafe_names_and_folders_are_left_out(tmp_path: Path) -> None:
+    data = zip_of([*((name, b"") for name in UNSAFE), ("folder/", b""), ("good.jpg", b"")])
+    assert list(listed(tmp_path, data)) == ["good.jpg"]
+
+
+@pytest.mark.parametrize(("name", "flags"), [("bücher/日本.jpg", 0x800), ("caf\u00e9.jpg", 0)])
+def test_names_beyond_ascii_are_read_as_the_zip_says(tmp_path: Path, name: str, flags: int) -> None:
+    data = zip_of({name: b"data"})
+    if not flags:
+        # As tools that know of no UTF-8 write it: one byte a character, code page 437.
+        plain = zip_of({"cafX.jpg": b"data"}).replace(b"X", name.encode("cp437")[3:4])
+        assert plain != data
+        data = plain
+    assert list(listed(tmp_path, data)) == [name]
+
+
+def info(name: str, mode: int = 0) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"flags": 0x1}, Reason.MEMBER_UNSUPPORTED),
+        ({"method": 9}, Reason.MEMBER_UNSUPPORTED),
+        ({"method": 14}, Reason.MEMBER_UNSUPPORTED),
+        ({"method": 93}, Reason.MEMBER_UNSUPPORTED),
+        ({"outer": 0o120777 << 16}, Reason.MEMBER_UNSUPPORTED),
+        ({"size": MAX_IMAGE_BYTES + 1}, Reason.IMAGE_TOO_LARGE),
+        ({"size": 10 << 20}, Reason.IMAGE_TOO_LARGE),
+        ({"packed": 0xFFFF0000}, Reason.IMAGE_TOO_LARGE),
+        ({"offset": 0x7FFFFFFF}, Reason.MEMBER_DAMAGED),
+    ],
+)
+def test_an_entry_that_cannot_be_used_costs_only_itself(
+    tmp_path: Path, changes: dict[str, int], reason: Reason
+) -> None:
+    found = listed(tmp_path, with_entry(zip_of(TWO), 0, **changes))
+    faults = [found[path].fault for path in TWO]
+    assert faults[0] is not None
+    assert faults[0].reason is reason
+    assert faults[1] is None
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    found = listed(tmp_path, zip_of([(info("a.jpg", 0o120777), b"/etc/passwd")]))
+    fault = found["a.jpg"].fault
+    assert fault
+    assert "symbolic link" in fault.detail
+
+
+def test_a_name_that_is_a_file_and_a_folder_cannot_be_written(tmp_path: Path) -> None:
+    found = listed(tmp_path, zip_of({"a": b"", "a/b.jpg": b"", "ab": b""}))
+    assert {path: bool(member.fault) for path, member in found.items()} == {
+        "a": True,
+        "a/b.jpg": False,
+        "ab": False,
+    }
+
+
+WHOLE = zip_of(TWO)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not a zip",
+        WHOLE[:-1],
+        WHOLE[: len(WHOLE) // 2],
+        WHOLE[:-30] + WHOLE[-22:],
+        b"PK\5\6" + b"\xff" * 18,
+        b"\0" * 200_000,
+    ],
+    ids=["empty", "text", "cut by one", "cut in half", "hole", "lies", "zeros"],
+)
+def test_what_is_no_zip_is_an_error_that_names_it(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(SourceError, match=r"images\.zip"):
+        listed(tmp_path, data)
+
+
+def test_a_directory_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    at = WHOLE.rfind(b"PK\5\6") + 12
+    lie = (MAX_DIRECTORY_BYTES + 1).to_bytes(4, "little")
+    with pytest.raises(SourceError, match="split the zip"):
+        listed(tmp_path, WHOLE[:at] + lie + WHOLE[at + 4 :])
+
+
+def test_a_folder_is_listed_as_its_zip_would_be(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    for path, data in TWO.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    (root / "a::b").touch()
+    found = list(catalog.members(str(root), 1))
+    assert [(member.path, member.size) for member in found] == [
+        (path, len(data)) for path, data in sorted(TWO.items())
+    ]
+    assert [member.offset for member in found] == [0, found[0].end]
+    assert all(member.packing is Packing.FILE and member.fault is None for member in found)
+
+
+def test_a_file_beyond_the_limit_is_a_fault(tmp_path: Path) -> None:
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(MAX_IMAGE_BYTES + 1)
+    (member,) = catalog.members(str(tmp_path), 0)
+    assert member.fault
+    assert member.fault.reason is Reason.IMAGE_TOO_LARGE

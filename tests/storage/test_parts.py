@@ -1,0 +1,260 @@
+"""Part files: the same rows in both formats, and every row again after mixing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from beam_mat.core import layout
+from beam_mat.core.mix import deal, plan
+from beam_mat.core.notes import MixJob, Part, Unit
+from beam_mat.core.record import Trajectory, Turn
+from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files, parts
+
+TEXTS = st.text(max_size=6) | st.sampled_from(["\u2028", "a\r\nb", "\x85\x0b\x0c", "é𝄞", '"\\'])
+
+
+def settings_for(folder: Path, *formats: str) -> Settings:
+    """Settings, with two pictures where the image step would have left them."""
+    for name in ("a.jpg", "b/c.png"):
+        path = folder / layout.IMAGES / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 50)
+    return Settings(output=str(folder), formats=formats or ("jsonl", "parquet"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path)
+
+
+def row(id: str, images: tuple[str, ...] = (), text: str = "So.", system: str = "") -> parts.Row:
+    turns = (Turn("user", "<image>" * len(images) + "Why?"), Turn("assistant", text))
+    return parts.row_of(Trajectory(id, system, turns, images))
+
+
+def unit_of(name: str, rows: list[parts.Row], split: str = "train") -> Unit:
+    return Unit(name, split, sum(1 for row in rows if row.images), len(rows))
+
+
+def written(settings: Settings, part: Part) -> list[dict[str, Any]]:
+    """A part's rows, image bytes checked and left out, its facts held against the file."""
+    path = Path(settings.output) / part.path
+    data = path.read_bytes()
+    assert part.bytes == len(data)
+    assert part.sha256 == hashlib.sha256(data).hexdigest()
+    if part.format == "jsonl":
+        assert data.endswith(b"\n")
+        rows = [json.loads(line) for line in data.split(b"\n")[:-1]]
+    else:
+        rows = pq.ParquetFile(path).read().to_pylist()
+        for item in rows:
+            for image in item["images"]:
+                assert image["bytes"] == (Path(settings.output) / image["path"]).read_bytes()
+            item["images"] = [image["path"] for image in item["images"]]
+    assert part.rows == len(rows)
+    assert part.image_rows == sum(1 for item in rows if item["images"])
+    return rows
+
+
+def test_a_row_is_as_documented(settings: Settings) -> None:
+    rows = [row("i1", ("b/c.png", "a.jpg"), system="You are.")]
+    jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    assert (jsonl.path, parquet.path) == ("jsonl/train-n.jsonl", "parquet/train-n.parquet")
+    expected = {
+        "messages": [
+            {"role": "user", "content": "<image><image>Why?"},
+            {"role": "assistant", "content": "So."},
+        ],
+        "images": ["images/b/c.png", "images/a.jpg"],
+        "system": "You are.",
+        "id": "i1",
+    }
+    assert written(settings, jsonl) == written(settings, parquet) == [expected]
+
+
+@examples(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.builds(
+            row, TEXTS, st.sampled_from([(), ("a.jpg",), ("a.jpg", "b/c.png")]), TEXTS, TEXTS
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_both_formats_hold_the_same_rows_in_the_same_order(
+    settings: Settings, rows: list[parts.Row]
+) -> None:
+    jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    assert written(settings, jsonl) == written(settings, parquet)
+    assert [item["id"] for item in written(settings, jsonl)] == [item.id for item in rows]
+
+
+def test_the_parquet_schema_is_the_declared_one_and_groups_are_small(settings: Settings) -> None:
+    rows = [row(str(at), ("a.jpg",) * (at % 3)) for at in range(250)]
+    _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    file = pq.ParquetFile(Path(settings.output) / parquet.path)
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    assert file.schema_arrow.equals(
+        pa.schema(
+            {
+                "messages": pa.list_(message),
+                "images": pa.list_(image),
+                "system": pa.string(),
+                "id": pa.string(),
+            }
+        )
+    )
+    assert b"huggingface" not in (file.metadata.metadata or {})
+    groups = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+    assert groups == [100, 100, 50]
+
+
+def test_large_images_make_smaller_groups(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "GROUP_BYTES", 1000)
+    rows = [row(str(at), ("a.jpg",)) for at in range(20)]
+    _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    assert pq.ParquetFile(Path(settings.output) / parquet.path).num_row_groups == 5
+    assert len(written(settings, parquet)) == 20
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    rows = [row(str(at), ("a.jpg",) * (at % 2)) for at in range(120)]
+    unit = unit_of("n", rows, "val")
+    once, again = (
+        parts.write_unit(settings_for(tmp_path / name), unit, rows, aside=False) for name in "ab"
+    )
+    assert once == again
+    assert [part.path for part in once] == ["jsonl_val/val-n.jsonl", "parquet_val/val-n.parquet"]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_only_what_was_asked_for_is_written(tmp_path: Path, format: str) -> None:
+    settings = settings_for(tmp_path, format)
+    (part,) = parts.write_unit(settings, unit_of("n", [row("1")]), [row("1")], aside=False)
+    assert part.format == format
+    folders = {path.name for path in tmp_path.iterdir()}
+    assert folders == {layout.IMAGES, layout.WORK, format}
+
+
+def test_rows_set_aside_lie_where_no_reader_looks(settings: Settings) -> None:
+    for part in parts.write_unit(settings, unit_of("n", [row("1")]), [row("1")], aside=True):
+        assert part.path.startswith(f"{layout.WORK}/")
+        assert len(written(settings, part)) == 1
+
+
+def test_rejects_are_lines_that_come_back(settings: Settings) -> None:
+    rejects = [
+        Reject(Reason.NO_ID, "é\u2028\n", "/a.json", at, 0, 9, None, "{}") for at in range(3)
+    ]
+    part = parts.write_rejects(settings, "n", rejects)
+    assert (part.path, part.rows) == ("rejects/n.jsonl", 3)
+    lines = (Path(settings.output) / part.path).read_bytes().split(b"\n")
+    assert [json.loads(line)["index"] for line in lines[:-1]] == [0, 1, 2]
+    assert json.loads(lines[0])["reason"] == "no_id"
+
+
+def a_chunk(settings: Settings, name: str, images: int, texts: int) -> Unit:
+    """Writes a chunk's rows as the write step does."""
+    rows = deal(
+        [row(f"{name}i{at}", ("a.jpg",) * (1 + at % 2)) for at in range(images)],
+        [row(f"{name}t{at}") for at in range(texts)],
+    )
+    unit = unit_of(name, rows)
+    parts.write_unit(settings, unit, rows, aside=not images)
+    return unit
+
+
+def ids(rows: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(item["id"] for item in rows)
+
+
+def mixed(settings: Settings, job: MixJob) -> dict[str, list[list[dict[str, Any]]]]:
+    """The rows of each part that a job makes, by format."""
+    note = parts.mix(settings, job)
+    made: dict[str, list[list[dict[str, Any]]]] = {}
+    for part in note.parts:
+        made.setdefault(part.format, []).append(written(settings, part))
+    units = [unit for unit in (job.base, *job.texts) if unit]
+    assert len(note.replaced) == len(units) * len(settings.formats)
+    assert not set(note.replaced) & {part.path for part in note.parts}
+    for path in note.replaced:
+        assert files.exists(files.join(settings.output, path))
+    return made
+
+
+@examples(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.integers(0, 30),
+    st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    st.integers(0, 1 << 30),
+)
+def test_mixed_parts_hold_every_row_once_and_begin_with_an_image(
+    tmp_path_factory: pytest.TempPathFactory, images: int, own: int, texts: list[int], seed: int
+) -> None:
+    settings = settings_for(tmp_path_factory.mktemp("mix"))
+    names = [f"n{at}" for at in range(1 + len(texts))]
+    random.Random(seed).shuffle(names)
+    units = [a_chunk(settings, names[0], images, own)]
+    units += [
+        a_chunk(settings, name, 0, count) for name, count in zip(names[1:], texts, strict=True)
+    ]
+    (job,) = plan(units)
+    made = mixed(settings, job)
+    assert made["jsonl"] == made["parquet"]
+    before = [f"{names[0]}i{at}" for at in range(images)] + [
+        f"{names[0]}t{at}" for at in range(own)
+    ]
+    before += [f"{name}t{at}" for name, n in zip(names[1:], texts, strict=True) for at in range(n)]
+    assert sum((ids(rows) for rows in made["jsonl"]), Counter[str]()) == Counter(before)
+    for rows in made["jsonl"]:
+        assert rows[0]["images"]
+        with_images = sum(1 for item in rows if item["images"])
+        runs = [
+            len(list(run)) for text, run in groupby(not item["images"] for item in rows) if text
+        ]
+        assert max(runs, default=0) <= -(-(len(rows) - with_images) // with_images)
+
+
+def test_mixing_twice_writes_the_same_parts(settings: Settings) -> None:
+    (job,) = plan([a_chunk(settings, "a", 5, 3), a_chunk(settings, "b", 0, 7)])
+    assert parts.mix(settings, job) == parts.mix(settings, job)
+
+
+def test_mixed_parquet_keeps_schema_and_small_groups(settings: Settings) -> None:
+    (job,) = plan([a_chunk(settings, "a", 1, 130), a_chunk(settings, "b", 0, 120)])
+    (part,) = [part for part in parts.mix(settings, job).parts if part.format == "parquet"]
+    file = pq.ParquetFile(Path(settings.output) / part.path)
+    assert file.schema_arrow.equals(parts.SCHEMA)
+    sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+    assert (sum(sizes), max(sizes)) == (251, 100)
+
+
+def test_without_any_image_text_only_rows_are_published_as_they_are(settings: Settings) -> None:
+    jobs = plan([a_chunk(settings, "a", 0, 3), a_chunk(settings, "b", 0, 2)])
+    found = [rows for job in jobs for rows in mixed(settings, job)["jsonl"]]
+    assert sorted(map(len, found)) == [2, 3]
+    assert sum((ids(rows) for rows in found), Counter[str]()) == Counter(
+        ["at0", "at1", "at2", "bt0", "bt1"]
+    )

@@ -1,0 +1,131 @@
+"""The output folder: whose it is, and what happens to what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_mat import publish
+from beam_mat.storage import files
+from tests import dataset
+from tests.command import convert_words, converted, run
+from tests.making import image_record, picture, record, write_shard, write_zip
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return write_zip(tmp_path / "files.zip", {f"{n}.jpg": picture(seed=n) for n in range(3)})
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    return write_shard(tmp_path / "mat.json", [image_record("1", "1.jpg"), record("t"), 3])
+
+
+def test_an_empty_folder_will_do(tmp_path: Path, shard: Path, images: Path) -> None:
+    (tmp_path / "out").mkdir()
+    converted(shard, images, tmp_path / "out")
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path, shard: Path, images: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    for option in ([], ["--overwrite"]):
+        ran = run(*convert_words(shard, images, out), *option)
+        assert ran.code == 2
+        assert f"--output {out}: holds files that are no dataset of beam-mat" in ran.err
+    assert dataset.tree(out) == {"thesis.txt": b"mine"}
+
+
+def test_a_dataset_is_replaced_only_when_asked(tmp_path: Path, shard: Path, images: Path) -> None:
+    out = converted(shard, images, tmp_path / "out", "--val-fraction", "0.5")
+    before = dataset.tree(out)
+    ran = run(*convert_words(shard, images, out))
+    assert ran.code == 2
+    assert f"--output {out}: holds a dataset; name another folder or say --overwrite" in ran.err
+    assert dataset.tree(out) == before
+
+
+def test_replacing_leaves_nothing_of_the_old(tmp_path: Path, shard: Path, images: Path) -> None:
+    out = converted(shard, images, tmp_path / "out", "--val-fraction", "0.5")
+    other = write_shard(tmp_path / "other.json", [image_record("2", "2.jpg")])
+    converted(other, images, out, "--formats", "jsonl", "--overwrite")
+    fresh = converted(other, images, tmp_path / "fresh", "--formats", "jsonl")
+    assert dataset.tree(out) == dataset.tree(fresh)
+    assert not any(path.is_dir() and not any(path.iterdir()) for path in out.rglob("*"))
+
+
+def test_what_a_broken_off_run_left_is_cleared_by_the_next(
+    tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    other = write_shard(tmp_path / "other.json", [image_record("2", "2.jpg"), record("v")])
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "publish", break_off)
+        ran = run(*convert_words(other, images, out), "--val-fraction", "0.5")
+    assert ran.code == 130
+    assert "nothing was published" in ran.err
+    left = dataset.tree(out)
+    assert "manifest.json" not in left
+    assert any(name.startswith("images/") for name in left)
+    converted(shard, images, out)
+    assert dataset.tree(out) == dataset.tree(converted(shard, images, tmp_path / "fresh"))
+
+
+def test_overwrite_that_breaks_off_leaves_no_dataset_behind(
+    tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = converted(shard, images, tmp_path / "out")
+
+    def break_off(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("beam_mat.convert.run", break_off)
+        ran = run(*convert_words(shard, images, out), "--overwrite")
+    assert ran.code == 1
+    assert "disk full" in ran.err
+    assert not (out / "manifest.json").exists()
+    # The folder is still known as ours: the same command goes on without --overwrite.
+    converted(shard, images, out)
+
+
+@pytest.mark.parametrize("at", ["manifest.json", "images", "parquet"])
+def test_clearing_that_breaks_off_can_be_begun_anew(
+    tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    out = converted(shard, images, tmp_path / "out")
+    remove = files.remove
+
+    def break_off(uri: str) -> None:
+        if uri.endswith(f"/{at}"):
+            raise KeyboardInterrupt
+        remove(uri)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "remove", break_off)
+        assert run(*convert_words(shard, images, out), "--overwrite").code == 130
+    converted(shard, images, out, "--overwrite")
+    assert dataset.tree(out) == dataset.tree(converted(shard, images, tmp_path / "fresh"))
+
+
+def test_the_folder_may_not_hold_the_images(tmp_path: Path, shard: Path) -> None:
+    folder = tmp_path / "unzipped"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(picture())
+    for output in (folder, folder / "out", tmp_path):
+        ran = run(*convert_words(shard, folder, output))
+        assert ran.code == 2
+        assert f"--output {output}: keep it apart from the images in {folder}" in ran.err
+
+
+def test_a_file_is_no_folder(tmp_path: Path, shard: Path, images: Path) -> None:
+    ran = run(*convert_words(shard, images, shard))
+    assert ran.code == 2
+    assert f"--output {shard}: this is a file; name a folder" in ran.err

@@ -1,0 +1,71 @@
+"""How values travel: each comes back the same, and equal ones as equal bytes."""
+
+from __future__ import annotations
+
+import pickle
+
+import msgspec
+import pytest
+from apache_beam import coders as beam_coders
+
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.image import ImageFault
+from beam_mat.core.member import Member, Packing
+from beam_mat.core.notes import (
+    ChunkFact,
+    ImageOutcome,
+    MixJob,
+    PathFact,
+    Source,
+    Unit,
+    Wanted,
+)
+from beam_mat.core.reject import Reason
+from beam_mat.core.scan import Layout
+from beam_mat.transforms import coders
+
+SHARD = Shard("memory://in/é.json", 3, 1 << 40, "v1", 7)
+CHUNK = Chunk("mat-0", SHARD, Layout.ARRAY, 1, 9, 0, 2)
+FAULT = ImageFault(Reason.IMAGE_TRUNCATED, "ends early")
+MEMBER = Member("a/1.jpg", "z.zip", 1, 5, 99, 80, 70, Packing.DEFLATED, 0xFFFFFFFF, FAULT)
+UNIT = Unit("mat-1", "train", 3, 10)
+VALUES: list[msgspec.Struct] = [
+    SHARD,
+    CHUNK,
+    Chunk("mat-9", SHARD, Layout.LINES, 9, 20, 2, 1, Reason.MALFORMED_JSON, "what"),
+    Source("f.zip", 0),
+    PathFact(chunk="mat-0"),
+    PathFact(member=MEMBER),
+    Wanted("a/1.jpg", MEMBER, ("mat-0", "mat-9")),
+    Wanted("a/2.jpg", None, ()),
+    ChunkFact(chunk=CHUNK),
+    ChunkFact(outcome=ImageOutcome("a/1.jpg")),
+    ChunkFact(outcome=ImageOutcome("a/1.jpg", FAULT)),
+    ChunkFact(repeated=0),
+    UNIT,
+    MixJob(UNIT, (UNIT, UNIT)),
+    MixJob(None, (UNIT,)),
+]
+
+
+def test_every_type_that_travels_is_tried() -> None:
+    assert {type(value) for value in VALUES} == set(coders.STRUCTS)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_values_come_back(value: msgspec.Struct) -> None:
+    coders.register()
+    coder = beam_coders.registry.get_coder(type(value))
+    assert isinstance(coder, coders.StructCoder)
+    assert coder.is_deterministic()
+    encoded = coder.encode(value)
+    assert coder.decode(encoded) == value
+    assert coder.encode(coder.decode(encoded)) == encoded
+    again = pickle.loads(pickle.dumps(coder))
+    assert again == coder
+    assert hash(again) == hash(coder)
+    assert again.decode(encoded) == value
+
+
+def test_coders_of_different_types_differ() -> None:
+    assert coders.StructCoder(Source) != coders.StructCoder(Unit)

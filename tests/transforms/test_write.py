@@ -1,0 +1,106 @@
+"""A chunk and the outcomes of its images become parts, rejects and a note."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from beam_mat.core import layout
+from beam_mat.core.chunk import Chunk
+from beam_mat.core.image import ImageFault
+from beam_mat.core.notes import ChunkFact, ChunkNote, ImageOutcome, MixNote, Unit
+from beam_mat.core.reject import Reason
+from beam_mat.core.settings import Settings
+from beam_mat.storage import notes
+from beam_mat.transforms.write import MixUnits, PlanMix, WriteChunk
+from tests import dataset
+from tests.making import image_record, picture, record, write_files
+from tests.transforms.collect import collect
+from tests.transforms.conftest import ShardOf, chunk_of
+
+GOOD = ImageOutcome("a.jpg")
+GONE = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+
+Facts = tuple[str, list[ChunkFact]]
+
+
+def facts(chunk: Chunk, *outcomes: ImageOutcome, repeated: tuple[int, ...] = ()) -> Facts:
+    """All that is known of a chunk; the chunk itself need not come first."""
+    known = [ChunkFact(outcome=outcome) for outcome in outcomes]
+    known += [ChunkFact(chunk=chunk), *(ChunkFact(repeated=index) for index in repeated)]
+    return chunk.name, known
+
+
+@pytest.fixture
+def output(settings: Settings) -> Path:
+    """The output folder, with the image that the image step has written."""
+    write_files(Path(settings.output) / "images", {"a.jpg": picture()})
+    return Path(settings.output)
+
+
+def test_records_become_rows_or_rejects(
+    settings: Settings, shard_of: ShardOf, output: Path
+) -> None:
+    records = [record("t"), image_record("i", "a.jpg"), image_record("g", "gone.jpg"), 5]
+    chunk = chunk_of(shard_of([*records, record("again")]))
+    (found,) = collect([facts(chunk, GOOD, GONE, repeated=(4,))], WriteChunk(settings))
+    assert found == ("train", Unit(chunk.name, "train", image_rows=1, rows=2))
+    assert [row["id"] for row in dataset.rows(output)] == ["i", "t"]
+    assert [row["id"] for row in dataset.parquet_rows(output)] == ["i", "t"]
+    assert [(one["index"], one["reason"]) for one in dataset.rejects(output)] == [
+        (2, "image_missing"),
+        (3, "not_an_object"),
+        (4, "duplicate_id"),
+    ]
+    (note,) = notes.collect(settings, layout.CHUNK_NOTES, ChunkNote)
+    assert (note.chunk, note.accepted, note.image_uses) == (chunk, 2, 1)
+    assert {part.path.partition("/")[0]: part.rows for part in note.parts} == {
+        "jsonl": 2,
+        "parquet": 2,
+    }
+
+
+def test_an_outcome_that_never_came_is_no_good_image(
+    settings: Settings, shard_of: ShardOf, output: Path
+) -> None:
+    chunk = chunk_of(shard_of([image_record("i", "a.jpg")]))
+    with pytest.raises(KeyError, match=r"a\.jpg"):
+        collect([facts(chunk)], WriteChunk(settings))
+
+
+def test_doing_a_chunk_again_writes_the_same_bytes(
+    settings: Settings, shard_of: ShardOf, output: Path
+) -> None:
+    chunk = chunk_of(shard_of([image_record("i", "a.jpg"), record("t"), 5]))
+    collect([facts(chunk, GOOD)], WriteChunk(settings))
+    once = dataset.tree(output)
+    collect([facts(chunk, GOOD)], WriteChunk(settings))
+    assert dataset.tree(output) == once
+
+
+def test_text_only_chunks_are_dealt_in_with_images(
+    settings: Settings, shard_of: ShardOf, output: Path
+) -> None:
+    settings = msgspec.structs.replace(settings, formats=("jsonl",))
+    with_images = [image_record(f"i{n}", "a.jpg") for n in range(4)]
+    shards = [
+        shard_of([record("t0"), record("t1")]),
+        shard_of(with_images),
+        shard_of([record("t2")]),
+    ]
+    inputs = [facts(chunk_of(shard), GOOD) for shard in shards]
+    units = collect(inputs, WriteChunk(settings))
+    # What has no images yet lies where no reader looks.
+    assert sorted(row["id"] for row in dataset.rows(output)) == ["i0", "i1", "i2", "i3"]
+    jobs = collect([("train", [unit for _, unit in units])], PlanMix())
+    collect(jobs, MixUnits(settings))
+    (note,) = notes.collect(settings, layout.MIXED_NOTES, MixNote)
+    for path in note.replaced:
+        (output / path).unlink()
+    ids = [row["id"] for row in dataset.rows(output)]
+    assert sorted(ids) == ["i0", "i1", "i2", "i3", "t0", "t1", "t2"]
+    assert sum(part.rows for part in note.parts) == 7
+    for part in (output / "jsonl").iterdir():
+        assert dataset.json_lines(part)[0]["images"] == ["images/a.jpg"]
