@@ -1,4 +1,4 @@
-"""report.html: the manifest's facts on a page of its own, with nothing in it that a record wrote."""
+"""report.html: the facts of the manifest on one page, and nothing in it that a record wrote."""
 
 from __future__ import annotations
 

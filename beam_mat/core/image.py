@@ -10,7 +10,7 @@ import msgspec
 from PIL import Image, ImageOps
 
 from beam_mat.core.geometry import Budget, Size, resize_steps
-from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 from beam_mat.core.reject import Reason
 from beam_mat.core.resizer import resize
 
@@ -89,9 +89,10 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
         # A JPEG with further pictures behind the first (MPO) is read as its first.
         source_format = "JPEG" if image.format == "MPO" else str(image.format)
         source_size = image.size
-        if image.width * image.height > MAX_IMAGE_PIXELS:
+        if image.width * image.height > MAX_IMAGE_PIXELS or max(image.size) > MAX_IMAGE_SIDE:
             found = f"{image.width}x{image.height} pixels"
-            return _too_large(f"{found}, {MAX_IMAGE_PIXELS} in all are allowed")
+            allowed = f"{MAX_IMAGE_PIXELS} in all and {MAX_IMAGE_SIDE} a side are allowed"
+            return _too_large(f"{found}, {allowed}")
         image.load()
         picture: Image.Image = image
         if apply_exif:

@@ -16,6 +16,12 @@ MAX_IMAGE_BYTES = 64 << 20
 MAX_IMAGE_PIXELS = 1 << 26
 """Width times height of one image: 67 megapixels, 200 MB once decoded to RGB."""
 
+MAX_IMAGE_SIDE = 0xFFFF
+"""Width or height: what JPEG can hold. Resizers keep a table as long as the longer side."""
+
+MAX_RECORD_IMAGES = 256
+"""Images that one record uses, repetitions counted; each is in its Parquet row."""
+
 MAX_COMPRESSION_RATIO = 200
 """Unpacked over packed size of a zip member above RATIO_FREE_BYTES. JPEG and PNG stay near 1."""
 

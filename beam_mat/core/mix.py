@@ -10,6 +10,7 @@ folder in no particular order, so every part must be safe to come first.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import itertools
 from collections.abc import Sequence
 from typing import TypeVar
@@ -47,16 +48,22 @@ def shares(count: int, into: int) -> list[range]:
 
 
 def plan(units: Sequence[Unit]) -> list[MixJob]:
-    """Pairs each text-only unit of a split with one that has images, evenly and repeatably."""
+    """Pairs each text-only unit of a split with one that has images, repeatably.
+
+    The unit with the fewest text rows for each image row takes the next one.
+    """
     units = sorted(units, key=lambda unit: unit.name)
-    bases = [unit for unit in units if unit.image_rows]
     texts = [unit for unit in units if not unit.image_rows]
-    if not texts:
-        return []
-    if not bases:
+    dealt = {unit: list[Unit]() for unit in units if unit.image_rows}
+    if not dealt:
         return [MixJob(None, (text,)) for text in texts]
-    jobs = [(base, tuple(texts[number :: len(bases)])) for number, base in enumerate(bases)]
-    return [MixJob(base, dealt) for base, dealt in jobs if dealt]
+    queue = [((unit.rows - unit.image_rows) / unit.image_rows, unit.name, unit) for unit in dealt]
+    heapq.heapify(queue)
+    for text in texts:
+        burden, name, base = queue[0]
+        dealt[base].append(text)
+        heapq.heapreplace(queue, (burden + text.rows / base.image_rows, name, base))
+    return [MixJob(base, tuple(taken)) for base, taken in dealt.items() if taken]
 
 
 def mixed_names(job: MixJob) -> list[str]:

@@ -40,10 +40,10 @@ class PathFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a chunk: itself, an image's outcome, or a record that repeats an id."""
+    """What is known of a chunk: itself, outcomes of images, or a record that repeats an id."""
 
     chunk: Chunk | None = None
-    outcome: ImageOutcome | None = None
+    outcomes: tuple[ImageOutcome, ...] = ()
     repeated: int | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.limits import MAX_NESTING
+from beam_mat.core.limits import MAX_NESTING, MAX_RECORD_IMAGES
 from beam_mat.core.path import rewrite, unsafe
 from beam_mat.core.reject import Reason
 from beam_mat.core.text import placeholder_number, placeholders, respell, unify
@@ -73,6 +73,9 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
         system, turns = _turns(record)
         named = _images(record, prefixes)
         paths = tuple(path for turn in turns for path in _paths_of(turn, named))
+        if len(paths) > MAX_RECORD_IMAGES:
+            detail = f"{len(paths)} images, {MAX_RECORD_IMAGES} are allowed"
+            raise _Faulty(Reason.RECORD_TOO_LARGE, detail)
         unused = sorted(set(named.values()) - set(paths))
         if unused:
             detail = f"{unused[0]!r} is named by no user turn"

@@ -28,7 +28,8 @@ class Reason(str, Enum):
     )
     RECORD_TOO_LARGE = (
         "record_too_large",
-        "The record is larger than 8 MiB; no model can train on it, so shorten or split it.",
+        "The record is larger than 8 MiB or uses over 256 images; no model can train on it, so "
+        "shorten or split it.",
     )
     NO_ID = ("no_id", "The record has no id; give each record a text or whole number as id.")
     NO_TURNS = (
@@ -93,8 +94,8 @@ class Reason(str, Enum):
     )
     IMAGE_TOO_LARGE = (
         "image_too_large",
-        "The image is beyond the limits (64 MiB, 67 megapixels, packed more than 200 to 1); "
-        "scale it down.",
+        "The image is beyond the limits (64 MiB, 67 megapixels, 65,535 a side, packed more than "
+        "200 to 1); scale it down.",
     )
     MEMBER_UNSUPPORTED = (
         "member_unsupported",

@@ -77,19 +77,24 @@ def convert(settings: Settings, member: Member, found: memoryview | ImageFault) 
     data = load(member, found)
     result = data if isinstance(data, ImageFault) else _prepare(settings, data)
     if isinstance(result, ImageFault):
-        return ImageRow(
-            member.path,
-            result.reason.value,
-            f"{member.path!r}: {result.detail}",
-            member.source,
-            source_bytes=member.size,
+        return _faulty(member, result)
+    try:
+        written = files.write_bytes(
+            files.join(settings.output, layout.IMAGES, member.path),
+            result.data,
+            files.join(settings.output, layout.SCRATCH),
         )
-    written = files.write_bytes(
-        files.join(settings.output, layout.IMAGES, member.path),
-        result.data,
-        files.join(settings.output, layout.SCRATCH),
-    )
+    except (NotADirectoryError, IsADirectoryError, FileExistsError):
+        detail = "another image's path begins with this one, or this one with another's"
+        return _faulty(member, ImageFault(Reason.UNSAFE_PATH, detail))
     return _row(member, result, written)
+
+
+def _faulty(member: Member, fault: ImageFault) -> ImageRow:
+    detail = f"{member.path!r}: {fault.detail}"
+    return ImageRow(
+        member.path, fault.reason.value, detail, member.source, source_bytes=member.size
+    )
 
 
 def _prepare(settings: Settings, data: bytes) -> Picture | ImageFault:

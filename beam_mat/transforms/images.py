@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_mat.core.member import Member
-from beam_mat.core.notes import ChunkFact, PathFact, Source, Wanted
+from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, images
 from beam_mat.storage.fetch import fetch
@@ -31,12 +32,10 @@ class ListMembers(beam.DoFn):
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
         """Reads the central directory, or lists the folder."""
-        found = catalog.members(source.uri, source.order)
         with timed("catalog"):
-            first = next(found, None)  # reads the directory
-        if first:
-            yield first.path, PathFact(member=first)
-        for member in found:
+            found = list(catalog.members(source.uri, source.order))
+        while found:  # each is let go of as soon as it is passed on
+            member = found.pop()
             yield member.path, PathFact(member=member)
 
 
@@ -91,19 +90,21 @@ class ConvertImages(beam.DoFn):
         self._told.flush()
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
-        """Yields each image's outcome for each chunk that waits for it."""
+        """Yields for each waiting chunk the outcomes of its images in this batch."""
         wanted = sorted(element[1], key=lambda item: item.path)
         with timed("images"):
             rows = [images.missing(item.path) for item in wanted if item.member is None]
             rows += self._convert([item.member for item in wanted if item.member])
             rows.sort(key=lambda row: row.path)
             images.leave_rows(self._settings, rows)
+        by_chunk = defaultdict[str, list[ImageOutcome]](list)
         for row, item in zip(rows, wanted, strict=True):
             outcome = row.outcome()
             count("images_ok" if outcome.fault is None else "images_faulty")
-            fact = ChunkFact(outcome=outcome)
             for name in item.chunks:
-                yield name, fact
+                by_chunk[name].append(outcome)
+        for name, outcomes in by_chunk.items():
+            yield name, ChunkFact(outcomes=tuple(outcomes))
 
     def _convert(self, members: list[Member]) -> Iterator[images.ImageRow]:
         settings = self._settings

@@ -28,8 +28,7 @@ class WriteChunk(beam.DoFn):
         """Yields the units written, by split."""
         facts = list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
-        outcomes = [fact.outcome for fact in facts if fact.outcome]
-        faults = {outcome.path: outcome.fault for outcome in outcomes}
+        faults = {outcome.path: outcome.fault for fact in facts for outcome in fact.outcomes}
         repeated = {fact.repeated for fact in facts if fact.repeated is not None}
         with timed("write"):
             result = judge(shards.records(chunk), faults, repeated, self._settings)
