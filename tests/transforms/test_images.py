@@ -65,7 +65,7 @@ def test_an_image_is_written_once_and_told_to_every_chunk(
         Wanted("gone.jpg", None, ("c3",)),
     ]
     found = collect([("batch", wanted)], ConvertImages(settings))
-    outcomes = [(name, fact.outcome) for name, fact in found]
+    outcomes = [(name, outcome) for name, fact in found for outcome in fact.outcomes]
     assert sorted(
         (name, one.path, one.fault and one.fault.reason.value) for name, one in outcomes
     ) == [

@@ -28,7 +28,7 @@ Facts = tuple[str, list[ChunkFact]]
 
 def facts(chunk: Chunk, *outcomes: ImageOutcome, repeated: tuple[int, ...] = ()) -> Facts:
     """All that is known of a chunk; the chunk itself need not come first."""
-    known = [ChunkFact(outcome=outcome) for outcome in outcomes]
+    known = [ChunkFact(outcomes=(outcome,)) for outcome in outcomes]
     known += [ChunkFact(chunk=chunk), *(ChunkFact(repeated=index) for index in repeated)]
     return chunk.name, known
 
