@@ -103,3 +103,7 @@ def _sample(argv: list[str]) -> int:
         raise ConfigError([str(error)]) from None
     print(f"{made.records} records in {typed.folder}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

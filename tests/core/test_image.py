@@ -266,7 +266,7 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("size", [(100_000, 100_000), (8193, 8192), (1, 1 << 30)])
+@pytest.mark.parametrize("size", [(100_000, 100_000), (8193, 8192), (1, 1 << 30), (1 << 16, 1)])
 def test_a_picture_beyond_the_limit_is_refused_before_it_is_decoded(
     size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
