@@ -63,7 +63,9 @@ def _command(name: str) -> Callable[[list[str]], int]:
 def _convert(argv: list[str]) -> int:
     # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them,
     # and warns at import of packages that only other runners need.
-    logging.getLogger().setLevel(logging.CRITICAL)
+    quiet = logging.StreamHandler()
+    quiet.setLevel(logging.CRITICAL)
+    logging.basicConfig(level=logging.CRITICAL, handlers=[quiet])
     # Apache Beam takes a second to import: only the command that needs it waits for it.
     from beam_mat import convert
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 
@@ -55,6 +56,8 @@ def convert(argv: Sequence[str]) -> None:
         f"Converting {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) {where}"
     )
     publish.prepare(job.settings)
+    if not is_local(job.runner):
+        _hear_of_the_job()
     with contextlib.ExitStack() as stack:
         settings = job.settings
         if is_local(job.runner):
@@ -67,6 +70,13 @@ def convert(argv: Sequence[str]) -> None:
     _hold_to_limit(job, totals)
     publish.publish(job, totals)
     console.print(summary.next_command(job, totals), soft_wrap=True)
+
+
+def _hear_of_the_job() -> None:
+    # A service tells of its job, its address and its troubles in the log, and nowhere else.
+    logging.getLogger().setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.INFO)
 
 
 def _hold_to_limit(job: Job, totals: Totals) -> None:

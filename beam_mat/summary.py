@@ -12,7 +12,7 @@ from rich.table import Table
 
 from beam_mat.config import Job
 from beam_mat.core.reject import Reason
-from beam_mat.core.settings import JSONL
+from beam_mat.publish import dataset_info
 from beam_mat.totals import Totals
 
 _STEPS = ("split", "request", "catalog", "images", "write", "mix")
@@ -39,10 +39,10 @@ def show(console: Console, totals: Totals, seconds: float, spent: Mapping[str, f
 
 def next_command(job: Job, totals: Totals) -> str:
     """What to type next, for a dataset that has been published."""
-    name = "mat" if JSONL in job.settings.formats else "mat_parquet"
     output = job.settings.output
     if not totals.accepted:
         return f"No record was accepted: see {output}/rejects"
+    name = min(dataset_info(totals.parts), key=len)
     place = shlex.quote(output)
     return (
         f"Dataset in {output}\n"

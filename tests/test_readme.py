@@ -33,8 +33,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 
 def test_every_option_is_in_the_readme() -> None:
-    options = [word for word in vars(ConvertOptions([])._visible_options)]
-    for option in options:
+    for option in vars(ConvertOptions([])._visible_options):
         assert f"--{option.replace('_', '-')}" in README
 
 

@@ -100,11 +100,19 @@ def test_a_runner_that_tells_no_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("formats", "name"),
-    [(("jsonl", "parquet"), "mat"), (("jsonl",), "mat"), (("parquet",), "mat_parquet")],
+    ("written", "name"),
+    [
+        ([("jsonl", "train"), ("parquet", "train"), ("jsonl", "val")], "mat"),
+        ([("parquet", "train")], "mat_parquet"),
+        ([("jsonl", "val"), ("parquet", "val")], "mat_val"),
+    ],
 )
-def test_the_next_command_trains_on_the_dataset(formats: tuple[str, ...], name: str) -> None:
-    said = summary.next_command(job("/data/my out", formats), totals())
+def test_the_next_command_trains_on_what_there_is(
+    written: list[tuple[str, str]], name: str
+) -> None:
+    found = totals()
+    found.parts = [Part("p", format, split, 3, 1, 9, "0") for format, split in written]
+    said = summary.next_command(job("/data/my out"), found)
     command = shlex.split(said.splitlines()[-1].partition(": ")[2])
     place = Path("/data/my out")
     assert command == [

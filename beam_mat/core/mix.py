@@ -13,11 +13,14 @@ import hashlib
 import heapq
 import itertools
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from beam_mat.core.notes import MixJob, Unit
 
 T = TypeVar("T")
+
+MAX_RUN = 400
+"""Text-only rows that a part keeps for each image row: any 1,000 rows then hold an image."""
 
 
 def deal(images: Sequence[T], texts: Sequence[T]) -> list[T]:
@@ -35,6 +38,15 @@ def deal(images: Sequence[T], texts: Sequence[T]) -> list[T]:
         dealt += [image, *texts[done:upto]]
         done = upto
     return dealt
+
+
+def surplus(images: int, texts: int) -> int:
+    """How many of a chunk's text-only rows are to be mixed with another chunk's image rows.
+
+    >>> surplus(2, 900), surplus(2, 800), surplus(0, 5)
+    (100, 0, 5)
+    """
+    return max(0, texts - MAX_RUN * images)
 
 
 def shares(count: int, into: int) -> list[range]:
@@ -57,12 +69,15 @@ def plan(units: Sequence[Unit]) -> list[MixJob]:
     dealt = {unit: list[Unit]() for unit in units if unit.image_rows}
     if not dealt:
         return [MixJob(None, (text,)) for text in texts]
-    queue = [((unit.rows - unit.image_rows) / unit.image_rows, unit.name, unit) for unit in dealt]
+    queue = [
+        ((unit.rows - unit.image_rows) / unit.image_rows, -unit.image_rows, unit.name, unit)
+        for unit in dealt
+    ]
     heapq.heapify(queue)
     for text in texts:
-        burden, name, base = queue[0]
+        burden, images, name, base = queue[0]
         dealt[base].append(text)
-        heapq.heapreplace(queue, (burden + text.rows / base.image_rows, name, base))
+        heapq.heapreplace(queue, (burden - text.rows / images, images, name, base))
     return [MixJob(base, tuple(taken)) for base, taken in dealt.items() if taken]
 
 
@@ -77,3 +92,37 @@ def mixed_names(job: MixJob) -> list[str]:
     digest = hashlib.sha256(inputs.encode()).hexdigest()[:8]
     count = min(job.base.image_rows, len(job.texts) + 1)
     return [f"{job.base.name}-{digest}-{number:04d}" for number in range(count)]
+
+
+class Mixed(NamedTuple):
+    """A unit that a mix makes.
+
+    Attributes:
+        name: Its name.
+        image_rows: How many of its rows have images.
+        rows: Its rows in order, as numbers that count through the base and then through the texts.
+    """
+
+    name: str
+    image_rows: int
+    rows: list[int]
+
+
+def mixed(job: MixJob) -> list[Mixed]:
+    """What a job makes: image rows and text rows, each shared out evenly, and dealt."""
+    total = sum(text.rows for text in job.texts)
+    if job.base is None:
+        return [Mixed(text.name, 0, list(range(text.rows))) for text in job.texts]
+    base = job.base
+    order = deal(range(base.image_rows), range(base.image_rows, base.rows))
+    place = {row: at for at, row in enumerate(order)}
+    images = [place[row] for row in range(base.image_rows)]
+    texts = [place[row] for row in range(base.image_rows, base.rows)]
+    texts += range(base.rows, base.rows + total)
+    names = mixed_names(job)
+    return [
+        Mixed(name, len(some), deal([images[at] for at in some], [texts[at] for at in others]))
+        for name, some, others in zip(
+            names, shares(len(images), len(names)), shares(len(texts), len(names)), strict=True
+        )
+    ]

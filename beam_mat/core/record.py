@@ -188,7 +188,7 @@ def _turn(number: int, item: object) -> Turn:
         raise _Faulty(Reason.UNKNOWN_ROLE, f"turn {number} has role {_shown(role)}")
     if not isinstance(content, str):
         raise _Faulty(Reason.CONTENT_NOT_TEXT, f"turn {number} has {_kind(content)} as content")
-    if not content.strip():
+    if not content.strip() and role != "system":
         raise _Faulty(Reason.CONTENT_NOT_TEXT, f"turn {number} is empty")
     return Turn(role, content)
 

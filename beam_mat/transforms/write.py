@@ -9,10 +9,10 @@ import apache_beam as beam
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.judge import ChunkResult, judge
-from beam_mat.core.mix import deal, plan
+from beam_mat.core.mix import deal, plan, surplus
 from beam_mat.core.notes import ChunkFact, ChunkNote, MixJob, Part, Unit
 from beam_mat.core.settings import Settings
-from beam_mat.storage import notes, parts, shards
+from beam_mat.storage import mixing, notes, parts, shards
 from beam_mat.transforms.measure import count, tell, timed
 
 
@@ -42,10 +42,16 @@ class WriteChunk(beam.DoFn):
     def _write(self, chunk: Chunk, result: ChunkResult) -> list[Unit]:
         units, written = [], list[Part]()
         for split, (with_images, text_only) in sorted(result.trajectories.items()):
-            unit = Unit(chunk.name, split, len(with_images), len(with_images) + len(text_only))
-            rows = [parts.row_of(trajectory) for trajectory in deal(with_images, text_only)]
-            written += parts.write_unit(self._settings, unit, rows, aside=not with_images)
-            units.append(unit)
+            stay = len(text_only) - surplus(len(with_images), len(text_only))
+            for name, images, texts in (
+                (chunk.name, with_images, text_only[:stay]),
+                (f"{chunk.name}-text", [], text_only[stay:]),
+            ):
+                if images or texts:
+                    unit = Unit(name, split, len(images), len(images) + len(texts))
+                    rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
+                    written += parts.write_unit(self._settings, unit, rows, aside=not images)
+                    units.append(unit)
         rejects = None
         if result.rejects:
             rejects = parts.write_rejects(self._settings, chunk.name, result.rejects)
@@ -82,7 +88,7 @@ class MixUnits(beam.DoFn):
     def process(self, job: MixJob) -> None:
         """See `beam_mat.core.mix`."""
         with timed("mix"):
-            note = parts.mix(self._settings, job)
+            note = mixing.mix(self._settings, job)
             unit = job.base or job.texts[0]
             name = f"{unit.split}-{unit.name}"
             notes.leave(self._settings, layout.MIXED_NOTES, name, note)

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.mix import deal, mixed_names, plan, shares
+from beam_mat.core.mix import MAX_RUN, deal, mixed, mixed_names, plan, shares, surplus
 from beam_mat.core.notes import MixJob, Unit
 
 few = settings(max_examples=200, deadline=None)
@@ -78,3 +78,24 @@ def test_a_name_is_a_function_of_all_that_goes_in() -> None:
     base, texts = Unit("b", "train", 3, 3), [Unit(f"t{at}", "train", 0, 2) for at in range(3)]
     one, two = MixJob(base, tuple(texts[:2])), MixJob(base, tuple(texts[1:]))
     assert not set(mixed_names(one)) & set(mixed_names(two))
+
+
+@few
+@given(UNITS)
+def test_every_row_is_in_one_mixed_unit_and_runs_are_bounded(units: list[Unit]) -> None:
+    for job in plan(units):
+        sources = [unit for unit in (job.base, *job.texts) if unit]
+        made = mixed(job)
+        rows = sorted(row for unit in made for row in unit.rows)
+        assert rows == list(range(sum(unit.rows for unit in sources)))
+        if job.base:
+            texts = len(rows) - job.base.image_rows
+            assert all(len(unit.rows) - unit.image_rows <= -(-texts // len(made)) for unit in made)
+
+
+@few
+@given(st.integers(0, 50), st.integers(0, 5000))
+def test_what_stays_leaves_no_long_run_of_text(images: int, texts: int) -> None:
+    stay = texts - surplus(images, texts)
+    assert 0 <= stay <= MAX_RUN * images
+    assert stay in (texts, MAX_RUN * images)

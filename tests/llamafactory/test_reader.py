@@ -209,3 +209,33 @@ def test_a_thousand_short_text_only_rows_would_fail_too(reader: Reader, tmp_path
     records = [*texts, image_record("last", "tongagent/1.jpg")]
     output = in_order_of_input(tmp_path, records, "tongagent/1.jpg")
     assert "Couldn't cast" in reader.load(output, "mat", workers=1)["error"]
+
+
+@pytest.fixture(scope="module")
+def poor_chunk(scratch: Path) -> Path:
+    """A chunk with one image row among 3,000 short ones, and a chunk with images alone."""
+    folder = scratch / "poor-chunk"
+    shards = [
+        write_shard(folder / "a.json", text_rows(2999, "short") + image_rows(1, "short")),
+        write_shard(folder / "b.json", image_rows(300, "short")),
+    ]
+    return convert(shards, some_images(folder), folder / "out")
+
+
+@pytest.fixture(scope="module")
+def poor_base(scratch: Path) -> Path:
+    """Text-only chunks to be dealt in, a chunk with one image row and one with two hundred."""
+    folder = scratch / "poor-base"
+    shards = [write_shard(folder / f"{n:02}.json", text_rows(600)) for n in range(10)]
+    shards.append(write_shard(folder / "10.json", image_rows(1) + text_rows(9)))
+    shards.append(write_shard(folder / "11.json", image_rows(200)))
+    return convert(shards, some_images(folder), folder / "out")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["mat", "mat_parquet"])
+@pytest.mark.parametrize("made", ["poor_chunk", "poor_base"])
+def test_image_rows_are_shared_out_evenly_among_parts(
+    reader: Reader, request: pytest.FixtureRequest, made: str, name: str, workers: int
+) -> None:
+    check(reader, request.getfixturevalue(made), name, workers)

@@ -23,7 +23,7 @@ from beam_mat.core.notes import MixJob, Part, Unit
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, parts
+from beam_mat.storage import files, mixing, parts
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["\u2028", "a\r\nb", "\x85\x0b\x0c", "é𝄞", '"\\'])
 
@@ -191,7 +191,7 @@ def ids(rows: list[dict[str, Any]]) -> Counter[str]:
 
 def mixed(settings: Settings, job: MixJob) -> dict[str, list[list[dict[str, Any]]]]:
     """The rows of each part that a job makes, by format."""
-    note = parts.mix(settings, job)
+    note = mixing.mix(settings, job)
     made: dict[str, list[list[dict[str, Any]]]] = {}
     for part in note.parts:
         made.setdefault(part.format, []).append(written(settings, part))
@@ -239,12 +239,12 @@ def test_mixed_parts_hold_every_row_once_and_begin_with_an_image(
 
 def test_mixing_twice_writes_the_same_parts(settings: Settings) -> None:
     (job,) = plan([a_chunk(settings, "a", 5, 3), a_chunk(settings, "b", 0, 7)])
-    assert parts.mix(settings, job) == parts.mix(settings, job)
+    assert mixing.mix(settings, job) == mixing.mix(settings, job)
 
 
 def test_mixed_parquet_keeps_schema_and_small_groups(settings: Settings) -> None:
     (job,) = plan([a_chunk(settings, "a", 1, 130), a_chunk(settings, "b", 0, 120)])
-    (part,) = [part for part in parts.mix(settings, job).parts if part.format == "parquet"]
+    (part,) = [part for part in mixing.mix(settings, job).parts if part.format == "parquet"]
     file = pq.ParquetFile(Path(settings.output) / part.path)
     assert file.schema_arrow.equals(parts.SCHEMA)
     sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
