@@ -25,6 +25,21 @@ TINY_BYTES = 4 << 10
 MISSING_BATCHES = 16
 
 
+class _Telling(beam.DoFn):
+    """Tells of its progress image by image, gathered over a bundle."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def start_bundle(self) -> None:
+        """Begins counting."""
+        self._told = Progress(self._settings.progress)
+
+    def finish_bundle(self) -> None:
+        """Tells the rest."""
+        self._told.flush()
+
+
 @beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact])
 class ListMembers(beam.DoFn):
@@ -41,19 +56,8 @@ class ListMembers(beam.DoFn):
 
 @beam.typehints.with_input_types(tuple[str, Iterable[PathFact]])
 @beam.typehints.with_output_types(tuple[str, Wanted])
-class Match(beam.DoFn):
+class Match(_Telling):
     """Takes the first source's member for each requested path, and keys it by its batch."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def start_bundle(self) -> None:
-        """Begins counting."""
-        self._told = Progress(self._settings.progress)
-
-    def finish_bundle(self) -> None:
-        """Tells the rest."""
-        self._told.flush()
 
     def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
         """Yields nothing for a path that no record asks for."""
@@ -75,19 +79,8 @@ def _batch(path: str, member: Member | None) -> str:
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
 @beam.typehints.with_output_types(tuple[str, ChunkFact])
-class ConvertImages(beam.DoFn):
+class ConvertImages(_Telling):
     """Reads a batch in a few ranges, and checks, resizes and writes its images side by side."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def start_bundle(self) -> None:
-        """Begins counting."""
-        self._told = Progress(self._settings.progress)
-
-    def finish_bundle(self) -> None:
-        """Tells the rest."""
-        self._told.flush()
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         """Yields for each waiting chunk the outcomes of its images in this batch."""
