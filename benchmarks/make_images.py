@@ -18,22 +18,32 @@ SEED = 20240101
 #: The quality at which the files come to about the size that they have in MAT's zip.
 JPEG_QUALITY = 80
 
-#: Member name, (width, height) in pixels, how many of 28: the proportions of the first forty
-#: MAT trajectories' pictures.
+#: By source set: member name, (width, height) in pixels, and its weight in the set, as among the
+#: pictures of the first forty MAT trajectories. Each set gives as many pictures as the others.
 SHAPES = [
-    ("coco/train2017/{:012d}.jpg", (640, 480), 3),
-    ("coco/train2017/{:012d}.jpg", (640, 427), 1),
-    ("coco/train2017/{:012d}.jpg", (480, 640), 1),
-    ("llava/llava_pretrain/images/00000/{:09d}.jpg", (336, 336), 5),
-    ("llava/llava_pretrain/images/00000/{:09d}.jpg", (336, 504), 4),
-    ("llava/llava_pretrain/images/00000/{:09d}.jpg", (400, 300), 3),
-    ("llava/llava_pretrain/images/00000/{:09d}.jpg", (500, 333), 1),
-    ("sam/images/sa_{}.jpg", (2250, 1500), 1),
-    ("sam/images/sa_{}.jpg", (1500, 2250), 1),
-    ("chartqa/train/png/multi_col_{}.png", (850, 600), 5),
-    ("chartqa/train/png/multi_col_{}.png", (800, 557), 1),
-    ("share_textvqa/images/{:016x}.jpg", (1024, 768), 1),
-    ("share_textvqa/images/{:016x}.jpg", (768, 1024), 1),
+    [
+        ("coco/train2017/{:012d}.jpg", (640, 480), 3),
+        ("coco/train2017/{:012d}.jpg", (640, 427), 1),
+        ("coco/train2017/{:012d}.jpg", (480, 640), 1),
+    ],
+    [
+        ("llava/llava_pretrain/images/00000/{:09d}.jpg", (336, 336), 5),
+        ("llava/llava_pretrain/images/00000/{:09d}.jpg", (336, 504), 4),
+        ("llava/llava_pretrain/images/00000/{:09d}.jpg", (400, 300), 3),
+        ("llava/llava_pretrain/images/00000/{:09d}.jpg", (500, 333), 1),
+    ],
+    [
+        ("sam/images/sa_{}.jpg", (2250, 1500), 1),
+        ("sam/images/sa_{}.jpg", (1500, 2250), 1),
+    ],
+    [
+        ("chartqa/train/png/multi_col_{}.png", (850, 600), 5),
+        ("chartqa/train/png/multi_col_{}.png", (800, 557), 1),
+    ],
+    [
+        ("share_textvqa/images/{:016x}.jpg", (1024, 768), 1),
+        ("share_textvqa/images/{:016x}.jpg", (768, 1024), 1),
+    ],
 ]
 
 
@@ -63,9 +73,15 @@ def make_images(folder: Path, count: int, photos: Sequence[Path]) -> None:
 
 
 def plan(count: int, photos: Sequence[Path]) -> list[Picture]:
-    """Which pictures to make: each size in its proportion, in mixed order."""
-    mix = [(pattern, size) for pattern, size, weight in SHAPES for _ in range(weight)]
-    shapes = [mix[index % len(mix)] for index in range(count)]
+    """Which pictures to make: as many of each source set, in mixed order."""
+    sets = [
+        [(pattern, size) for pattern, size, weight in source for _ in range(weight)]
+        for source in SHAPES
+    ]
+    shapes = []
+    for index in range(count):
+        source = sets[index % len(sets)]
+        shapes.append(source[index // len(sets) % len(source)])
     random.Random(SEED).shuffle(shapes)
     return [
         Picture(index, pattern.format(index), size, photos[index % len(photos)])
