@@ -58,7 +58,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     batch: int = 0
 
 
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 32 << 20
 BATCH_MEMBERS = 1000
 
 

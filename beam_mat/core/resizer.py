@@ -36,7 +36,7 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
     """
     if cykooz_resizer is None or image.mode not in ("RGB", "L"):
         return image.resize(size)
-    resized = Image.new(image.mode, size)
+    resized = Image.new(image.mode, size, None)  # every pixel is written
     resizer, options = _of_this_thread()
     resizer.resize_pil(image, resized, options)
     return resized

@@ -10,7 +10,7 @@ from beam_mat.storage import files
 
 
 def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFault]]:
-    """Reads members' entries, in order of source and offset. Members with a fault are not read.
+    """Reads members' entries, run by run (`coalesce`). Members with a fault are not read.
 
     Yields:
         Each member with its entry's bytes, still to be unpacked, or with its fault.
@@ -25,7 +25,8 @@ def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFau
             continue
         start = first.offset
         block = memoryview(files.read_range(first.source, start, max(member.end for member in run)))
-        for member in run:
+        # The largest first: then no thread is left with one when the others are done.
+        for member in sorted(run, key=lambda member: -member.packed):
             yield member, block[member.offset - start : member.end - start]
 
 
