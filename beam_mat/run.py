@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -36,7 +40,8 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline, job.shards, job.sources, settings)
     try:
-        result = pipeline.run()
+        with _children_heed_interrupts():
+            result = pipeline.run()
         state = result.wait_until_finish()
     except errors.BeamMatError as error:
         # Raised in this process; Beam has added which step it was.
@@ -46,6 +51,21 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
     if state not in (None, PipelineState.DONE):
         raise RuntimeError(f"the job ended in state {state}")
     return _seconds(result)
+
+
+@contextlib.contextmanager
+def _children_heed_interrupts() -> Iterator[None]:
+    # Beam ends Prism by SIGINT and waits for it up to five seconds. A job in the background would
+    # hand down to Prism that this signal is to be ignored.
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _known(text: str) -> errors.BeamMatError | None:
