@@ -24,7 +24,7 @@ from beam_mat.options import ConvertOptions
 from beam_mat.storage import catalog, files, shards
 
 IN_PROCESS = "FnApiRunner"
-_IN_PROCESS_NAMES = ("fnapirunner", "directrunner", "direct")
+PRISM = "PrismRunner"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Job(msgspec.Struct, frozen=True):
         settings: What the steps need.
         limit: Records to convert, or None for all.
         max_rejected: Greatest share of rejected records, or None.
-        runner: The runner's name; `IN_PROCESS` for the one inside this process.
+        runner: The runner's name; `IN_PROCESS` for the one inside this process, `PRISM`.
     """
 
     shards: tuple[Shard, ...]
@@ -118,17 +118,21 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
 
 def is_local(runner: str) -> bool:
     """Whether the job's workers run on this machine."""
-    return runner in (IN_PROCESS, "PrismRunner", "DirectRunner")
+    return runner in (IN_PROCESS, PRISM)
 
 
 def _runner(options: PipelineOptions) -> str:
     # Beam's DirectRunner would first try to download Prism. Without a place to take it from, the
     # runner inside this process is meant; it needs nothing and is the quickest to start.
-    asked = options.view_as(StandardOptions).runner
-    given = options.get_all_options().get("prism_location")
-    if asked is None or (asked.lower() in _IN_PROCESS_NAMES and not given):
-        return IN_PROCESS
-    return "PrismRunner" if asked.lower() in ("prism", "prismrunner") else str(asked)
+    asked = str(options.view_as(StandardOptions).runner or "DirectRunner")
+    match asked.lower():
+        case "direct" | "directrunner":
+            return PRISM if options.get_all_options().get("prism_location") else IN_PROCESS
+        case "prism" | "prismrunner":
+            return PRISM
+        case "fnapirunner":
+            return IN_PROCESS
+    return asked
 
 
 def _image_threads(options: PipelineOptions) -> int:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import signal
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -14,10 +11,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
-from beam_mat.config import IN_PROCESS, Job
+from beam_mat.config import IN_PROCESS, PRISM, Job
 from beam_mat.core import errors
 from beam_mat.core.settings import Settings
 from beam_mat.pipeline import build
+from beam_mat.prism import serving
 from beam_mat.transforms.measure import NAMESPACE
 
 
@@ -37,12 +35,13 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         RuntimeError: Anything else that failed; its text holds the worker's traceback.
     """
     runner = FnApiRunner() if job.runner == IN_PROCESS else job.runner
-    pipeline = beam.Pipeline(runner=runner, options=options)
-    build(pipeline, job.shards, job.sources, settings)
     try:
-        with _children_heed_interrupts():
+        with serving(options) if job.runner == PRISM else contextlib.nullcontext():
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            build(pipeline, job.shards, job.sources, settings)
             result = pipeline.run()
-        state = result.wait_until_finish()
+            state = result.wait_until_finish()
+            spent = _seconds(result)
     except errors.BeamMatError as error:
         # Raised in this process; Beam has added which step it was.
         raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
@@ -50,22 +49,7 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         raise _known(str(error)) or error from None
     if state not in (None, PipelineState.DONE):
         raise RuntimeError(f"the job ended in state {state}")
-    return _seconds(result)
-
-
-@contextlib.contextmanager
-def _children_heed_interrupts() -> Iterator[None]:
-    # Beam ends Prism by SIGINT and waits for it up to five seconds. A job in the background would
-    # hand down to Prism that this signal is to be ignored.
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return spent
 
 
 def _known(text: str) -> errors.BeamMatError | None:

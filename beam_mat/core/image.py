@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from enum import Enum
+from typing import BinaryIO
 
 import msgspec
 from PIL import Image, ImageOps
@@ -119,14 +121,22 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
 def _encode(image: Image.Image, format: str) -> bytes:
     # What Pillow would carry over from the source: profiles, comments, transparency, text.
     image.info = {}
-    buffer = io.BytesIO()
-    if format == "JPEG":
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    else:
-        # Run lengths of filtered rows: as small as zlib's default on photographs and charts, and
-        # up to four times as fast.
-        image.save(buffer, "PNG", compress_type=zlib.Z_RLE)
-    return buffer.getvalue()
+    with _memory_file() as file:
+        if format == "JPEG":
+            image.save(file, "JPEG", quality=JPEG_QUALITY)
+        else:
+            # Run lengths of filtered rows: as small as zlib's default on photographs and charts,
+            # and up to four times as fast.
+            image.save(file, "PNG", compress_type=zlib.Z_RLE)
+        file.seek(0)
+        return file.read()
+
+
+def _memory_file() -> BinaryIO:
+    # Pillow lets go of the interpreter lock only while it writes to a file descriptor.
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("image"), "w+b")
+    return io.BytesIO()
 
 
 def _too_large(detail: str) -> ImageFault:

@@ -280,14 +280,3 @@ def _remove_local(path: str) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def move(source: str, target: str) -> None:
-    """Gives a file another name on the same file system, replacing what has that name."""
-    fs, path = url_to_fs(source)
-    if isinstance(fs, LocalFileSystem):
-        _place(path, normalize(target))
-        return
-    # mv() would take a name with brackets for a glob.
-    fs.cp_file(path, url_to_fs(target)[1])
-    fs.rm_file(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import msgspec
@@ -46,7 +47,7 @@ SCHEMA = pa.schema(
 """Of the Parquet parts. No Hugging Face metadata: it would make the reader re-encode images."""
 
 GROUP_ROWS = 100
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 16 << 20
 
 _ROLE = "messages.list.element.role"
 _BYTES = "images.list.element.bytes"
@@ -83,7 +84,7 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bo
                     file.write(msgspec.json.encode(row) + b"\n")
             else:
                 with parquet_writer(file, SCHEMA) as writer:
-                    for group in _groups(settings, rows):
+                    for group in _ahead(_groups(settings, rows)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
@@ -134,3 +135,12 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
             group, size = [], 0
     if group:
         yield pa.Table.from_pylist(group, SCHEMA)
+
+
+def _ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Makes one group while the one before it is written: a chunk's parts need two cores."""
+    with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
+        coming = thread.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = thread.submit(next, groups, None)
+            yield group

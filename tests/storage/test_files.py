@@ -102,10 +102,8 @@ def test_any_name_is_taken_as_it_stands(root: str, name: str) -> None:
     assert files.read_range(uri, 0, 1) == name.encode()[:1]
     assert [file.uri for file in files.expand(uri)] == [uri]
     assert f"f/{name}" in names(root)
-    files.move(uri, files.join(root, name))
-    assert (files.exists(uri), files.exists(files.join(root, name))) == (False, True)
-    files.remove(files.join(root, name))
-    assert not files.exists(files.join(root, name))
+    files.remove(uri)
+    assert not files.exists(uri)
     assert files.exists(other)
     assert files.exists(also)
 
@@ -185,14 +183,6 @@ def test_removing_is_idempotent_and_takes_no_more_than_asked(root: str) -> None:
         files.remove(files.join(root, "a"))
         assert names(root) == ["ab/file"]
     assert files.exists(other)
-
-
-def test_moving_replaces_and_makes_the_folder(root: str) -> None:
-    source, target = put(root, "a", b"new"), put(root, "b", b"old")
-    files.move(source, target)
-    assert (files.exists(source), files.read_bytes(target)) == (False, b"new")
-    files.move(target, files.join(root, "deep", "er", "c"))
-    assert names(root) == ["deep/er/c"]
 
 
 def test_a_version_changes_with_the_content(root: str) -> None:
