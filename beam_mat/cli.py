@@ -17,10 +17,13 @@ USAGE = """\
 usage: beam-mat COMMAND ...
 
   convert   make a LLaMA-Factory dataset out of MAT shards and image zips
+  verify    hold every file of a dataset against its manifest
+  publish   publish a job that is done and that its driver has left
   sample    make a small MAT-shaped set to try things out
 
 beam-mat COMMAND --help tells more; beam-mat --version prints the version.
-Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.
+Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, or
+files that are not as the manifest says.
 """
 
 
@@ -55,18 +58,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
-    commands = {"convert": _convert, "sample": _sample}
+    commands = {
+        "convert": _convert,
+        "verify": _verify,
+        "publish": _publish,
+        "sample": _sample,
+    }
     if name not in commands:
         raise ConfigError([f"{name}: no such command; there are {', '.join(commands)}"])
     return commands[name]
 
 
 def _convert(argv: list[str]) -> int:
-    # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them,
-    # and warns at import of packages that only other runners need.
-    quiet = logging.StreamHandler()
-    quiet.setLevel(logging.CRITICAL)
-    logging.basicConfig(level=logging.CRITICAL, handlers=[quiet])
+    _quieten()
     # Apache Beam takes a second to import: only the command that needs it waits for it. What is
     # imported stays, so that looking through it for garbage is time lost, now and later.
     gc.disable()
@@ -78,6 +82,30 @@ def _convert(argv: list[str]) -> int:
         print(convert.help_text())
         return 0
     convert.convert(argv)
+    return 0
+
+
+def _quieten() -> None:
+    # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them,
+    # and warns at import of packages that only other runners need.
+    quiet = logging.StreamHandler()
+    quiet.setLevel(logging.CRITICAL)
+    logging.basicConfig(level=logging.CRITICAL, handlers=[quiet])
+
+
+def _verify(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.verify import verify
+
+    verify(argv)
+    return 0
+
+
+def _publish(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.finish import publish_left
+
+    publish_left(argv)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from apache_beam.options.pipeline_options import (
@@ -15,16 +15,18 @@ from apache_beam.options.pipeline_options import (
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
-from beam_mat.core.errors import ConfigError, SourceError
+from beam_mat.core.errors import ConfigError, SourceError, StoreError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.notes import Source
 from beam_mat.core.resizer import resizer_name
+from beam_mat.core.secrecy import secrets_in, without_credentials
 from beam_mat.core.settings import JSONL, PARQUET, Settings
 from beam_mat.options import ConvertOptions
-from beam_mat.storage import catalog, files, shards
+from beam_mat.storage import catalog, files, inputs, shards, stores
 
 IN_PROCESS = "FnApiRunner"
 PRISM = "PrismRunner"
+DATAFLOW = "DataflowRunner"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -36,7 +38,10 @@ class Job(msgspec.Struct, frozen=True):
         settings: What the steps need.
         limit: Records to convert, or None for all.
         max_rejected: Greatest share of rejected records, or None.
-        runner: The runner's name; `IN_PROCESS` for the one inside this process, `PRISM`.
+        runner: The runner's name: `IN_PROCESS` for the one inside this process, `PRISM`,
+            `DATAFLOW` or another.
+        detach: Whether to leave the submitted job to itself.
+        overwrite: Whether what is in the output folder is to be replaced rather than gone on from.
     """
 
     shards: tuple[Shard, ...]
@@ -45,6 +50,8 @@ class Job(msgspec.Struct, frozen=True):
     limit: int | None
     max_rejected: float | None
     runner: str
+    detach: bool = False
+    overwrite: bool = False
 
 
 def parser() -> _BeamArgumentParser:
@@ -76,7 +83,10 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         ConfigError: With every fault that was found.
     """
     typed = options.view_as(ConvertOptions)
-    faults = [f"{word}: no such option; see beam-mat convert --help" for word in unknown]
+    runner = _runner(options)
+    faults = []
+    if is_local(runner) or runner == DATAFLOW:  # a job server, as Flink's, has options of its own
+        faults = [f"{word}: no such option; see beam-mat convert --help" for word in unknown]
     budget = Budget(
         _whole(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
         _whole(faults, "--min-pixels", typed.min_pixels, 1) or 0,
@@ -90,9 +100,11 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     prefixes = _prefixes(faults, typed.rewrite)
     _one_of(faults, "--duplicates", typed.duplicates, ("keep", "drop"))
     _one_of(faults, "--exif", typed.exif, ("ignore", "apply"))
+    storage = _storage(faults, options)
     found = _shards(faults, typed.json)
     sources = _sources(faults, typed.images)
-    output = _output(faults, typed.output, typed.overwrite, [source.uri for source in sources])
+    output = _output(faults, typed.output, [source.uri for source in sources])
+    faults += _runner_faults(options, typed)
     if faults:
         raise ConfigError(faults)
     settings = Settings(
@@ -105,6 +117,7 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         apply_exif=typed.exif == "apply",
         resizer=resizer_name(),
         image_threads=_image_threads(options),
+        storage=storage,
     )
     return Job(
         shards=_limited(found, limit),
@@ -112,7 +125,9 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         settings=settings,
         limit=limit,
         max_rejected=max_rejected,
-        runner=_runner(options),
+        runner=runner,
+        detach=typed.detach,
+        overwrite=typed.overwrite,
     )
 
 
@@ -132,7 +147,21 @@ def _runner(options: PipelineOptions) -> str:
             return PRISM
         case "fnapirunner":
             return IN_PROCESS
+        case "dataflow" | "dataflowrunner":
+            return DATAFLOW
     return asked
+
+
+def _runner_faults(options: PipelineOptions, typed: ConvertOptions) -> list[str]:
+    if _runner(options) == DATAFLOW:
+        from beam_mat import dataflow
+
+        output = [typed.output] if typed.output else []
+        uris = {"--json": typed.json or [], "--images": typed.images or [], "--output": output}
+        return dataflow.faults(options, uris)
+    if typed.detach:
+        return ["--detach: only a service goes on by itself; say --runner DataflowRunner as well"]
+    return []
 
 
 def _image_threads(options: PipelineOptions) -> int:
@@ -190,70 +219,117 @@ def _prefixes(faults: list[str], pairs: Sequence[str]) -> tuple[tuple[str, str],
     return tuple(prefixes)
 
 
+def _storage(faults: list[str], options: PipelineOptions) -> str:
+    """Takes the storage options into use; returns what travels with the graph, see `Settings`."""
+    typed = options.view_as(ConvertOptions)
+    text = typed.storage_options or ""
+    # A runner keeps and shows the options of its jobs.
+    typed.storage_options = None
+    given: stores.Options = {}
+    if text:
+        try:
+            given = stores.parse(text)
+        except ValueError as error:
+            faults.append(f"--storage-options: {error}")
+    stores.use(given)
+    if is_local(_runner(options)):
+        return ""  # workers here have this process's environment
+    if stores.is_inline(text):
+        faults += [
+            f"--storage-options: {name} looks like a secret, which would travel with the job for "
+            "everyone to see who may look at it; leave it to the workers' identity or environment, "
+            "or name a file that they can read"
+            for name in secrets_in(given)
+        ]
+    return text
+
+
 def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
     if not uris:
         faults.append("--json is missing: name the JSON shards, such as --json mat_train.json")
         return []
     found: dict[str, files.FileInfo] = {}
-    for uri in uris:
+    for uri in _usable(faults, "--json", uris):
         try:
             for file in files.expand(uri):
                 files.read_range(file.uri, 0, min(1, file.size))
                 found.setdefault(file.uri, file)
         except FileNotFoundError:
             faults.append(f"--json {uri}: there is no such file; check the path or glob")
-        except (OSError, ValueError, ImportError) as error:
+        except (SourceError, StoreError) as error:
+            faults.append(f"--json {error}")
+        except (OSError, ValueError) as error:
             faults.append(f"--json {uri}: cannot be read: {error}")
     return [
         Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
 
 
+def _usable(faults: list[str], name: str, uris: Sequence[str]) -> Iterator[str]:
+    for uri in uris:
+        if fault := stores.fault_of(uri):
+            faults.append(f"{name} {without_credentials(uri)}: {fault}")
+        else:
+            yield uri
+
+
 def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
     if not uris:
         faults.append("--images is missing: name zips or folders, such as --images files.zip")
         return []
-    found: dict[str, None] = {}
-    for uri in uris:
+    found: dict[str, files.FileInfo] = {}
+    for uri in _usable(faults, "--images", uris):
         try:
-            if files.is_folder(uri):
-                found[files.normalize(uri)] = None
+            zipped = files.file_at(uri)
+            if not zipped and files.is_folder(uri):
+                folder = inputs.look(uri)
+                found[folder.uri] = folder
                 continue
-            for file in files.expand(uri):
-                catalog.directory_bytes(file.uri)
-                found[file.uri] = None
+            for file in [zipped] if zipped else files.expand(uri):
+                catalog.directory_bytes(file)
+                found[file.uri] = file
         except FileNotFoundError:
             faults.append(f"--images {uri}: there is no such file or folder; check the path")
-        except SourceError as error:
+        except (SourceError, StoreError) as error:
             faults.append(f"--images {error}")
-        except (OSError, ValueError, ImportError) as error:
+        except (OSError, ValueError) as error:
             faults.append(f"--images {uri}: cannot be read: {error}")
-    return [Source(uri, order) for order, uri in enumerate(found)]
+    return [
+        Source(file.uri, order, file.size, file.version)
+        for order, file in enumerate(found.values())
+    ]
 
 
-def _output(faults: list[str], uri: str | None, overwrite: bool, sources: list[str]) -> str:
+def _output(faults: list[str], uri: str | None, sources: list[str]) -> str:
     if not uri:
         faults.append("--output is missing: name a folder for the dataset, such as --output out")
         return ""
+    if not list(_usable(faults, "--output", [uri])):
+        return ""
     try:
         output = files.normalize(uri)
+        if files.is_read_only(output):
+            faults.append(
+                f"--output {uri}: the hub is read only here; name a folder on a disk or an object "
+                "store, and upload it from there"
+            )
+            return ""
         if files.exists(output) and not files.is_folder(output):
             faults.append(f"--output {uri}: this is a file; name a folder")
             return output
         for source in sources:
             if f"{output}/".startswith(f"{source}/") or f"{source}/".startswith(f"{output}/"):
                 faults.append(f"--output {uri}: keep it apart from the images in {source}")
-        if files.exists(files.join(output, layout.MANIFEST)):
-            if not overwrite:
-                faults.append(
-                    f"--output {uri}: holds a dataset; name another folder or say --overwrite"
-                )
-        elif files.find(output) and not files.exists(files.join(output, layout.WORK)):
+        ours = (files.join(output, name) for name in (layout.MANIFEST, layout.WORK))
+        if not any(map(files.exists, ours)) and files.find(output):
             faults.append(
                 f"--output {uri}: holds files that are no dataset of beam-mat, which it would mix "
                 "with its own; name a new or an empty folder"
             )
-    except (OSError, ValueError, ImportError) as error:
+    except StoreError as error:
+        faults.append(f"--output {error}")
+        return ""
+    except (OSError, ValueError) as error:
         faults.append(f"--output {uri}: {error}")
         return ""
     return output

@@ -11,12 +11,14 @@ import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from beam_mat import progress, publish, summary
-from beam_mat.config import IN_PROCESS, Job, is_local, parser, resolve
-from beam_mat.core.errors import TooManyRejectedError
+from beam_mat import earlier, progress, publish, summary
+from beam_mat.config import DATAFLOW, IN_PROCESS, PRISM, Job, is_local, parser, resolve
+from beam_mat.core.errors import SourceError
+from beam_mat.finish import finish
 from beam_mat.options import ConvertOptions
-from beam_mat.run import run
-from beam_mat.totals import Totals, add_up
+from beam_mat.run import hold_off, run
+from beam_mat.storage import lease
+from beam_mat.storage.lease import Lease
 
 HELP = """\
 usage: beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]
@@ -49,14 +51,26 @@ def convert(argv: Sequence[str]) -> None:
     _, unknown = parser().parse_known_args(list(argv))
     options = PipelineOptions(list(argv))
     job = resolve(options, unknown)
-    begin = time.monotonic()
     console = Console()
+    with lease.held(job.settings.output, console.print) as held:
+        hold_off(job.settings.output)
+        plan = earlier.plan(job)
+        if plan.done:
+            console.print(summary.nothing_to_do(job.settings.output, plan.done), soft_wrap=True)
+            return
+        publish.prepare(plan)
+        _carry_out(plan.job, options, console, held)
+
+
+def _carry_out(job: Job, options: PipelineOptions, console: Console, held: Lease) -> None:
+    begin = time.monotonic()
     where = "in this process" if job.runner == IN_PROCESS else f"on {job.runner}"
+    goes_on = ", going on from what an earlier run did" if job.settings.again else ""
     console.print(
-        f"Converting {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) {where}"
+        f"Converting {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) "
+        f"{where}{goes_on}"
     )
-    publish.prepare(job.settings)
-    if not is_local(job.runner):
+    if job.runner not in (IN_PROCESS, PRISM, DATAFLOW):
         _hear_of_the_job()
     with contextlib.ExitStack() as stack:
         settings = job.settings
@@ -64,12 +78,14 @@ def convert(argv: Sequence[str]) -> None:
             size = sum(shard.size for shard in job.shards)
             receiver = stack.enter_context(progress.shown(size))
             settings = msgspec.structs.replace(settings, progress=receiver.address)
-        spent = run(job, settings, options)
-    totals = add_up(job)
-    summary.show(console, totals, time.monotonic() - begin, spent)
-    _hold_to_limit(job, totals)
-    publish.publish(job, totals)
-    console.print(summary.next_command(job, totals), soft_wrap=True)
+        try:
+            spent = run(job, settings, options)
+        except (OSError, RuntimeError, SourceError):
+            publish.hold_inputs(job)  # an input that changed is the cause, whatever came of it
+            raise
+    if spent is None:
+        return
+    finish(job, console, held, begin, spent)
 
 
 def _hear_of_the_job() -> None:
@@ -77,15 +93,3 @@ def _hear_of_the_job() -> None:
     logging.getLogger().setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.INFO)
-
-
-def _hold_to_limit(job: Job, totals: Totals) -> None:
-    if job.max_rejected is None or not totals.records:
-        return
-    share = totals.rejected_records / totals.records
-    if share > job.max_rejected:
-        raise TooManyRejectedError(
-            f"{totals.rejected_records} of {totals.records} records were rejected "
-            f"({share:.2%}, --max-rejected allows {job.max_rejected:.2%}): nothing was published; "
-            f"look into {job.settings.output}/rejects and mend the input or raise the limit"
-        )

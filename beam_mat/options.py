@@ -34,10 +34,22 @@ class ConvertOptions(PipelineOptions):
             help="replace the dataset that is in the output folder",
         )
         group.add_argument(
+            "--storage-options",
+            dest="storage_options",
+            metavar="JSON|FILE",
+            help="what file systems need to be told, an object by protocol, such as "
+            '{"gs": {"token": "anon"}}, or a file that holds one; a file for secrets',
+        )
+        group.add_argument(
             "--formats",
             default="jsonl,parquet",
             metavar="LIST",
             help="jsonl, parquet or both (default: %(default)s)",
+        )
+        group.add_argument(
+            "--detach",
+            action="store_true",
+            help="with --runner DataflowRunner: submit the job, tell where it is, and end",
         )
         rules = parser.add_argument_group("rules")
         rules.add_argument(

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
+from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.notes import ChunkFact, Source
 from beam_mat.core.settings import Settings
 from beam_mat.transforms import coders
+from beam_mat.transforms.earlier import ListNotes, ReadNotes
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
 from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
 from beam_mat.transforms.split import SplitShard
@@ -41,15 +43,24 @@ def build(
     members = (
         pipeline
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
-        | "List members" >> beam.ParDo(ListMembers())
+        | "List members" >> beam.ParDo(ListMembers(settings))
     )
+    by_path = [requests, members]
+    if settings.again:
+        by_path.append(
+            pipeline
+            | "Earlier runs" >> beam.Create([layout.BATCH_NOTES])
+            | "List notes" >> beam.ParDo(ListNotes(settings))
+            | "Share out notes" >> beam.Reshuffle()
+            | "Read notes" >> beam.ParDo(ReadNotes(settings))
+        )
     outcomes = (
-        (requests, members)
+        by_path
         | "Requests and members" >> beam.Flatten()
         | "Join by path" >> beam.GroupByKey()
         | "Match" >> beam.ParDo(Match(settings))
         | "Batch" >> beam.GroupByKey()
-        | "Convert images" >> beam.ParDo(ConvertImages(settings))
+        | "Convert images" >> beam.ParDo(ConvertImages(settings, sources))
     )
 
     by_chunk = [chunks | "Key by name" >> beam.Map(_keyed), outcomes]

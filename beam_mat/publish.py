@@ -1,25 +1,40 @@
 """The driver's last step: writes the registry and the report, and last the manifest.
 
 A dataset is there when its manifest is. Until then a reader finds nothing to trust, and the same
-command begins anew.
+command goes on from the notes that there are.
 """
 
 from __future__ import annotations
 
-from importlib import metadata
+from collections.abc import Iterable, Set
 from typing import Any
 
 import msgspec
 
-import beam_mat
+from beam_mat import earlier
 from beam_mat.config import Job
 from beam_mat.core import layout
-from beam_mat.core.notes import Part
+from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import SourceError
+from beam_mat.core.notes import Part, Source
 from beam_mat.core.reject import Reason
-from beam_mat.core.settings import FORMAT, JSONL, Settings
+from beam_mat.core.settings import FORMAT, JSONL, Ground, Settings
+from beam_mat.earlier import Plan
+from beam_mat.manifest import Manifest, configuration, inputs_of, made_by
 from beam_mat.report import report
-from beam_mat.storage import files
+from beam_mat.storage import files, images, inputs
 from beam_mat.totals import Totals
+
+_DRIVERS_FILES = (layout.DATASET_INFO, layout.REPORT, layout.IMAGE_TABLE)
+_FLAT_FOLDERS = (layout.IMAGES, layout.REJECTS, *layout.PART_FOLDERS)
+_NOTES = (
+    layout.SHARD_NOTES,
+    layout.REQUEST_NOTES,
+    layout.CHUNK_NOTES,
+    layout.BATCH_NOTES,
+    layout.TEXT_ONLY,
+    layout.MIXED_NOTES,
+)
 
 _TAGS = {
     "role_tag": "role",
@@ -32,7 +47,7 @@ _TAGS = {
 }
 
 
-def dataset_info(parts: list[Part]) -> dict[str, Any]:
+def dataset_info(parts: Iterable[Part]) -> dict[str, Any]:
     """LLaMA-Factory's registry: `mat` for JSONL, `mat_parquet`, and the same with `_val`.
 
     Once columns or tags are given, LLaMA-Factory takes every one that is not for absent: all are.
@@ -50,40 +65,77 @@ def dataset_info(parts: list[Part]) -> dict[str, Any]:
     return entries
 
 
-def manifest(job: Job, totals: Totals) -> dict[str, Any]:
-    """What the dataset is made of and how: a function of input and configuration alone."""
+def prepare(plan: Plan) -> None:
+    """Makes the output folder ready for a job: from then on it holds a job and no dataset.
+
+    The job is written down first, so that a run that breaks off is known for what it is.
+    """
+    settings = plan.job.settings
+    files.remove(files.join(settings.output, layout.SCRATCH))
+    if plan.clear:
+        _clear(settings)
+    _write(settings, layout.JOB, _pretty(earlier.describe(plan.job)))
+    _remove(settings, (layout.MANIFEST, *_DRIVERS_FILES))
+
+
+def _clear(settings: Settings) -> None:
+    # The job that was begun last is forgotten last: until then what is left is its ruins.
+    _remove(settings, (layout.MANIFEST, *_DRIVERS_FILES, *_FLAT_FOLDERS, *_NOTES))
+    _remove(settings, (layout.VERIFIED, layout.JOB))
+
+
+def hold_inputs(job: Job) -> None:
+    """Makes sure that every input is what it was when the job began.
+
+    What notes tell of one that is not is forgotten: it may come back with the same version.
+
+    Raises:
+        SourceError: One has changed or is gone.
+    """
+    faults = inputs.changed([*job.shards, *job.sources])
+    for place, _ in faults:
+        _forget(job.settings, place)
+    if faults:
+        more = f"; so have {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise SourceError(
+            f"{faults[0][1]}{more}; nothing was published: run the same command again"
+        )
+
+
+def _forget(settings: Settings, place: Shard | Source) -> None:
+    if isinstance(place, Source):
+        _remove(settings, (f"{layout.BATCH_NOTES}/{settings.generation}",))
+        return
+    stem = place.stem(settings.digest())
+    for folder in (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES):
+        for name, file in files.find(files.join(settings.output, folder)):
+            if name.startswith(stem):
+                files.remove(file.uri)
+
+
+def publish(job: Job, totals: Totals) -> None:
+    """Makes the dataset visible: registry and report, then manifest.
+
+    What the manifest does not list is removed from the folders that readers read whole.
+    """
     settings = job.settings
-    packages = ("apache-beam", "pillow", "pyarrow")
-    return {
-        "format": FORMAT,
-        "made_by": {
-            "beam-mat": beam_mat.__version__,
-            "resizer": settings.resizer,
-            **{package: metadata.version(package) for package in packages},
-        },
-        "inputs": {
-            "json": [
-                {
-                    "uri": shard.uri,
-                    "size": shard.size,
-                    "version": shard.version,
-                    "records": totals.shard_records[shard.uri],
-                }
-                for shard in job.shards
-            ],
-            "images": [_source(source.uri) for source in job.sources],
-        },
-        "configuration": {
-            "max_pixels": settings.budget.max_pixels,
-            "min_pixels": settings.budget.min_pixels,
-            "rewrite": [list(pair) for pair in settings.prefixes],
-            "formats": list(settings.formats),
-            "val_fraction": settings.val_fraction,
-            "duplicates": "drop" if settings.drop_duplicates else "keep",
-            "exif": "apply" if settings.apply_exif else "ignore",
-            "limit": job.limit,
-        },
-        "counts": {
+    _remove(settings, (path for path in totals.replaced if path not in totals.work))
+    if settings.ground is not Ground.EMPTY:
+        tidy(settings, totals)
+    _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
+    _write(settings, layout.REPORT, report(job, totals).encode("utf-8", "backslashreplace"))
+    _write(settings, layout.MANIFEST, _pretty(manifest(job, totals)))
+    files.remove(files.join(settings.output, layout.SCRATCH))
+
+
+def manifest(job: Job, totals: Totals) -> Manifest:
+    """What the dataset is made of and how: a function of input and configuration alone."""
+    return Manifest(
+        format=FORMAT,
+        made_by=made_by(job),
+        inputs=inputs_of(job, totals.shard_records),
+        configuration=configuration(job),
+        counts={
             "records": totals.records,
             "accepted": totals.accepted,
             "rejected": totals.rejected_records,
@@ -98,51 +150,48 @@ def manifest(job: Job, totals: Totals) -> dict[str, Any]:
             "image_source_bytes": totals.images.source_bytes,
             "image_bytes": totals.images.bytes,
         },
-        "parts": msgspec.to_builtins(totals.parts),
-        "rejects": msgspec.to_builtins(totals.rejects),
-        "image_table": msgspec.to_builtins(totals.images.table),
-    }
+        parts=tuple(totals.parts),
+        rejects=tuple(totals.rejects),
+        image_table=totals.images.table,
+    )
 
 
-def _source(uri: str) -> dict[str, Any]:
-    if files.is_folder(uri):
-        return {"uri": uri, "size": None, "version": None}
-    return msgspec.to_builtins(files.info(uri))  # type: ignore[no-any-return]
+def tidy(settings: Settings, totals: Totals) -> None:
+    """Removes what an earlier job left that this one has no use for.
 
-
-_WORK_FOLDERS = (
-    layout.SCRATCH,
-    layout.SHARD_NOTES,
-    layout.CHUNK_NOTES,
-    layout.BATCH_NOTES,
-    layout.TEXT_ONLY,
-    layout.MIXED_NOTES,
-)
-
-
-def prepare(settings: Settings) -> None:
-    """Clears the output folder of an earlier dataset and of what a broken-off run left.
-
-    The place is marked as ours before anything goes, so that a run that breaks off while clearing
-    can be begun anew. The manifest goes first, so that a half-cleared dataset is none.
+    It lists the images, and holds their paths in memory: that is the price of growing.
     """
-    _write_json(settings, f"{layout.WORK}/claim.json", {"configuration": settings.digest()})
-    flat = (layout.IMAGES, layout.REJECTS, *layout.PART_FOLDERS)
-    single = (layout.MANIFEST, layout.DATASET_INFO, layout.REPORT, layout.IMAGE_TABLE)
-    for name in (*single, *flat, *_WORK_FOLDERS):
-        files.remove(files.join(settings.output, name))
+    listed = {part.path for part in (*totals.parts, *totals.rejects)}
+    listed |= {path for path, _, _ in images.written(settings.output)}
+    for folder in _FLAT_FOLDERS:
+        _keep_only(settings, folder, listed)
+    for folder in _NOTES:
+        if folder != layout.BATCH_NOTES:
+            _keep_only(settings, folder, totals.work)
+    for name, file in files.find(files.join(settings.output, layout.BATCH_NOTES)):
+        if not name.startswith(f"{settings.generation}/"):
+            files.remove(file.uri)
+    files.prune(files.join(settings.output, layout.BATCH_NOTES))
 
 
-def publish(job: Job, totals: Totals) -> None:
-    """Makes the dataset visible: registry and report, then manifest. The work folder goes last."""
-    _write_json(job.settings, layout.DATASET_INFO, dataset_info(totals.parts))
-    _write(job.settings, layout.REPORT, report(job, totals).encode("utf-8", "backslashreplace"))
-    _write_json(job.settings, layout.MANIFEST, manifest(job, totals))
-    files.remove(files.join(job.settings.output, layout.WORK))
+def _keep_only(settings: Settings, folder: str, paths: Set[str]) -> None:
+    strangers = [
+        file.uri
+        for name, file in files.find(files.join(settings.output, folder))
+        if f"{folder}/{name}" not in paths
+    ]
+    for uri in strangers:
+        files.remove(uri)
+    files.prune(files.join(settings.output, folder))
 
 
-def _write_json(settings: Settings, path: str, value: Any) -> None:
-    _write(settings, path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+def _remove(settings: Settings, paths: Iterable[str]) -> None:
+    for path in paths:
+        files.remove(files.join(settings.output, path))
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def _write(settings: Settings, path: str, data: bytes) -> None:

@@ -11,15 +11,18 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
-from beam_mat.config import IN_PROCESS, PRISM, Job
-from beam_mat.core import errors
+from beam_mat import progress
+from beam_mat.config import DATAFLOW, IN_PROCESS, PRISM, Job
+from beam_mat.core import errors, layout
 from beam_mat.core.settings import Settings
 from beam_mat.pipeline import build
 from beam_mat.prism import serving
+from beam_mat.storage import files
 from beam_mat.transforms.measure import NAMESPACE
+from beam_mat.workers import watched
 
 
-def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, float]:
+def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, float] | None:
     """Runs the conversion.
 
     Args:
@@ -28,28 +31,68 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         options: Beam's options.
 
     Returns:
-        Seconds of work by step, added over all workers, as far as the runner tells.
+        Seconds of work by step, added over all workers, as far as the runner tells; None when the
+        job goes on by itself.
 
     Raises:
         BeamMatError: A worker raised it.
         RuntimeError: Anything else that failed; its text holds the worker's traceback.
     """
     runner = FnApiRunner() if job.runner == IN_PROCESS else job.runner
-    try:
-        with serving(options) if job.runner == PRISM else contextlib.nullcontext():
+    with contextlib.ExitStack() as served:
+        served.enter_context(_ready(job, options))
+        try:
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, job.shards, job.sources, settings)
             result = pipeline.run()
+            if job.runner == DATAFLOW:
+                served.close()  # the service has what was made ready for it
+                if not _ended(job, options, result):
+                    return None
             state = result.wait_until_finish()
             spent = _seconds(result)
-    except errors.BeamMatError as error:
-        # Raised in this process; Beam has added which step it was.
-        raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
-    except RuntimeError as error:
-        raise _known(str(error)) or error from None
+        except errors.BeamMatError as error:
+            # Raised in this process; Beam has added which step it was.
+            raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
+        except RuntimeError as error:
+            raise _known(str(error)) or error from None
     if state not in (None, PipelineState.DONE):
         raise RuntimeError(f"the job ended in state {state}")
     return spent
+
+
+def hold_off(output: str) -> None:
+    """Keeps away from an output folder that a service's job still writes to.
+
+    Raises:
+        OutputInUseError: There is such a job.
+    """
+    if files.exists(files.join(output, layout.SUBMITTED)):
+        from beam_mat import dataflow_job
+
+        dataflow_job.hold_off(output)
+
+
+def _ready(job: Job, options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
+    if job.runner == PRISM:
+        return serving(options)
+    if job.runner == DATAFLOW:
+        from beam_mat import dataflow
+
+        read = [shard.uri for shard in job.shards] + [source.uri for source in job.sources]
+        return dataflow.ready(options, [*read, job.settings.output])
+    return watched() if job.runner == IN_PROCESS else contextlib.nullcontext()
+
+
+def _ended(job: Job, options: PipelineOptions, result: Any) -> bool:
+    from beam_mat import dataflow_job
+
+    output = job.settings.output
+    if not dataflow_job.submitted(result, options, output, detach=job.detach):
+        return False
+    with progress.shown(sum(shard.size for shard in job.shards)) as receiver:
+        dataflow_job.wait(result, options, output, receiver.counts)
+    return True
 
 
 def _known(text: str) -> errors.BeamMatError | None:

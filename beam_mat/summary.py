@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from beam_mat.config import Job
+from beam_mat.core.notes import Part
 from beam_mat.core.reject import Reason
+from beam_mat.manifest import Manifest
 from beam_mat.publish import dataset_info
 from beam_mat.totals import Totals
 
@@ -37,17 +38,30 @@ def show(console: Console, totals: Totals, seconds: float, spent: Mapping[str, f
     console.print(f"Time {seconds:.1f} s{spent_on}", soft_wrap=True)
 
 
-def next_command(job: Job, totals: Totals) -> str:
-    """What to type next, for a dataset that has been published."""
-    output = job.settings.output
-    if not totals.accepted:
+def next_command(output: str, parts: Sequence[Part]) -> str:
+    """What to type next, for a dataset that has been published.
+
+    Args:
+        output: Where it is.
+        parts: Its parts; none when no record was accepted.
+    """
+    if not parts:
         return f"No record was accepted: see {output}/rejects"
-    name = min(dataset_info(totals.parts), key=len)
+    name = min(dataset_info(parts), key=len)
     place = shlex.quote(output)
     return (
         f"Dataset in {output}\n"
         f"Train on it: llamafactory-cli train YOUR.yaml dataset={name} "
         f"dataset_dir={place} media_dir={place}"
+    )
+
+
+def nothing_to_do(output: str, manifest: Manifest) -> str:
+    """For a dataset that is there already."""
+    accepted, records = manifest.counts["accepted"], manifest.counts["records"]
+    return (
+        f"Nothing to do: all {records:,} records of these inputs are converted ({accepted:,} "
+        f"accepted)\n{next_command(output, manifest.parts)}"
     )
 
 

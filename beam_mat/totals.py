@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.config import Job
 from beam_mat.core import layout
+from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.notes import ChunkNote, MixNote, Part, RejectCount, ShardNote
 from beam_mat.core.reject import Reason
@@ -46,6 +49,8 @@ class Totals(msgspec.Struct):
         shard_records: Records of each shard, by uri.
         parts: The dataset's part files.
         rejects: The files of rejected records.
+        replaced: Paths of part files that others have taken the place of.
+        work: Paths below the work folder that the next run can go on from.
         images: The images.
     """
 
@@ -57,6 +62,8 @@ class Totals(msgspec.Struct):
     shard_records: dict[str, int]
     parts: list[Part]
     rejects: list[Part]
+    replaced: set[str]
+    work: set[str]
     images: ImageTotals
 
     @property
@@ -72,42 +79,20 @@ def add_up(job: Job) -> Totals:
         LostRecordError: A record is neither accepted nor rejected, or is both.
     """
     settings = job.settings
-    shard_notes = list(notes.collect(settings, layout.SHARD_NOTES, ShardNote))
-    of_shard: Counter[str] = Counter()
-    chunks_of: Counter[str] = Counter()
-    totals = Totals(0, 0, {}, 0, 0, {}, [], [], _image_table(settings))
-    for note in notes.collect(settings, layout.CHUNK_NOTES, ChunkNote):
-        uri = note.chunk.shard.uri
-        rejected = sum(found.count for found in note.rejected)
-        if note.accepted + rejected != note.chunk.count:
-            raise LostRecordError(
-                f"{uri}, bytes {note.chunk.start} to {note.chunk.end}: {note.chunk.count} records "
-                f"in, {note.accepted} accepted, {rejected} rejected"
-            )
-        chunks_of[uri] += 1
-        of_shard[uri] += note.chunk.count
-        totals.accepted += note.accepted
-        totals.respelled += note.respelled
-        totals.image_uses += note.image_uses
-        totals.parts += note.parts
-        totals.rejects += [note.rejects] if note.rejects else []
-        for found in note.rejected:
-            known = totals.rejected.get(found.reason)
-            totals.rejected[found.reason] = (
-                msgspec.structs.replace(known, count=known.count + found.count) if known else found
-            )
-    for shard in job.shards:
-        split = [note for note in shard_notes if note.shard == shard]
-        if len(split) != 1 or (split[0].records, split[0].chunks) != (
-            of_shard[shard.uri],
-            chunks_of[shard.uri],
-        ):
-            raise LostRecordError(
-                f"{shard.uri}: split into {[(note.chunks, note.records) for note in split]} chunks "
-                f"and records, {chunks_of[shard.uri]} and {of_shard[shard.uri]} came out"
-            )
-        totals.records += split[0].records
-        totals.shard_records[shard.uri] = split[0].records
+    totals = Totals(0, 0, {}, 0, 0, {}, [], [], set(), set(), _image_table(settings))
+    chunks: list[Chunk] = []
+    for shard, split in zip(job.shards, _shard_notes(job), strict=True):
+        chunks += (msgspec.structs.replace(chunk, shard=shard) for chunk in split.chunks)
+        totals.records += split.records
+        totals.shard_records[shard.uri] = split.records
+    chunks.sort(key=lambda chunk: chunk.name)
+    for chunk, note in zip(chunks, _chunk_notes(settings, chunks), strict=True):
+        _add_chunk(totals, settings, chunk, note)
+    if totals.accepted + totals.rejected_records != totals.records:
+        raise LostRecordError(
+            f"{totals.records} records in, {totals.accepted} accepted, "
+            f"{totals.rejected_records} rejected"
+        )
     _apply_mixes(settings, totals)
     for format in settings.formats:
         rows = sum(part.rows for part in totals.parts if part.format == format)
@@ -116,15 +101,60 @@ def add_up(job: Job) -> Totals:
     return totals
 
 
+def _shard_notes(job: Job) -> list[ShardNote]:
+    stems = [shard.stem(job.settings.digest()) for shard in job.shards]
+    try:
+        return list(notes.read(job.settings, layout.SHARD_NOTES, stems, ShardNote))
+    except FileNotFoundError as error:
+        raise LostRecordError(f"a shard has not been split: there is no {error}") from error
+
+
+def _chunk_notes(settings: Settings, chunks: Sequence[Chunk]) -> Iterator[ChunkNote]:
+    names = (chunk.name for chunk in chunks)
+    try:
+        yield from notes.read(settings, layout.CHUNK_NOTES, names, ChunkNote)
+    except FileNotFoundError as error:
+        raise LostRecordError(f"a chunk has not been written: there is no {error}") from error
+
+
+def _add_chunk(totals: Totals, settings: Settings, chunk: Chunk, note: ChunkNote) -> None:
+    where = f"{chunk.shard.uri}, bytes {chunk.start} to {chunk.end}"
+    if (note.generation, note.chunk) != (settings.generation, chunk):
+        raise LostRecordError(f"{where}: an earlier run wrote this chunk, this one did not")
+    rejected = sum(found.count for found in note.rejected)
+    if note.accepted + rejected != chunk.count:
+        raise LostRecordError(
+            f"{where}: {chunk.count} records in, {note.accepted} accepted, {rejected} rejected"
+        )
+    totals.accepted += note.accepted
+    totals.respelled += note.respelled
+    totals.image_uses += note.image_uses
+    totals.parts += note.parts
+    totals.rejects += [note.rejects] if note.rejects else []
+    for found in note.rejected:
+        known = totals.rejected.get(found.reason)
+        totals.rejected[found.reason] = (
+            msgspec.structs.replace(known, count=known.count + found.count) if known else found
+        )
+    stem = chunk.shard.stem(settings.digest())
+    totals.work.add(f"{layout.SHARD_NOTES}/{stem}.json")
+    for folder in (layout.REQUEST_NOTES, layout.CHUNK_NOTES):
+        totals.work.add(f"{folder}/{chunk.name}.json")
+
+
 def _apply_mixes(settings: Settings, totals: Totals) -> None:
-    replaced: set[str] = set()
     added: list[Part] = []
     for note in notes.collect(settings, layout.MIXED_NOTES, MixNote):
-        replaced.update(note.replaced)
-        added += note.parts
-    for path in replaced:
-        files.remove(files.join(settings.output, path))
-    kept = [part for part in totals.parts if part.path not in replaced]
+        if note.generation == settings.generation:
+            totals.work.add(f"{layout.MIXED_NOTES}/{note.job.name}.json")
+            totals.replaced.update(note.replaced)
+            added += note.parts
+    # Text-only parts stay where no reader looks: their chunks need not be written again.
+    aside = {part.path for part in totals.parts if part.path.startswith(f"{layout.TEXT_ONLY}/")}
+    totals.work |= aside
+    if left := sorted(aside - totals.replaced):
+        raise LostRecordError(f"{left[0]}: its rows have not been mixed with others")
+    kept = [part for part in totals.parts if part.path not in totals.replaced]
     totals.parts = sorted(kept + added, key=lambda part: part.path)
 
 
@@ -132,11 +162,12 @@ def _image_table(settings: Settings) -> ImageTotals:
     status: Counter[str] = Counter()
     before = after = rows = 0
     scratch = files.join(settings.output, layout.SCRATCH)
+    # Of this job alone: those of earlier ones may tell of images that no record asks for any more.
+    found = files.find(files.join(settings.output, layout.BATCH_NOTES, settings.generation))
     with files.write(files.join(settings.output, layout.IMAGE_TABLE), scratch) as file:
         with parquet_writer(file, TABLE_SCHEMA) as writer:
-            for _, note in files.find(files.join(settings.output, layout.BATCH_NOTES)):
-                with files.open_binary(note.uri) as batch:
-                    table = pq.read_table(batch, schema=TABLE_SCHEMA)
+            for data in files.read_each(note.uri for _, note in found):
+                table = pq.read_table(pa.BufferReader(data), schema=TABLE_SCHEMA)
                 writer.write_table(table)
                 rows += table.num_rows
                 status.update(table["status"].to_pylist())

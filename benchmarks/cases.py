@@ -8,6 +8,8 @@ from pathlib import Path
 from cache import HERE
 from comparison import MB, Case, Figure, Results, Side, peak_mb, seconds
 from inputs import Dataset, Sources
+from rerun_cases import again
+from store_cases import remote
 
 
 @dataclass(frozen=True)
@@ -138,4 +140,6 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "records": records,
     "scale": scale,
     "start": start,
+    "remote": remote,
+    "again": again,
 }

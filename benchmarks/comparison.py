@@ -1,6 +1,7 @@
 """What a case is made of: commands that run against each other, and figures with bounds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,13 +17,14 @@ class Side:
     """One command. `command(output)` writes into the empty folder `output`.
 
     `items` is what a rate counts (0: no rate); `rows` is how many JSONL rows the output must
-    have (0: not looked at).
+    have (0: not looked at). `before(output)` makes what the command is to find there, unmeasured.
     """
 
     name: str
     command: Callable[[Path], list[str]]
     items: int = 0
     rows: int = 0
+    before: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Case:
     sides: list[Side]
     figures: Callable[[Results], list[Figure]]
     notes: list[str] = field(default_factory=list)
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What has to be there while the sides run, a server say."""
 
 
 def seconds(results: Results, side: str) -> float:

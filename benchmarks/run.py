@@ -27,7 +27,8 @@ def main() -> int:
         console.print(f"{name}: making the inputs, where they are not there yet")
         case = CASES[name](setup)
         try:
-            measured.append((case, run(case, args.rounds)))
+            with case.around():
+                measured.append((case, run(case, args.rounds)))
         except CommandFailed as failure:
             console.print(f"{name}: {failure}", style="red", markup=False)
             return 1
@@ -88,6 +89,8 @@ def run_once(side: Side) -> Measurement:
     with fresh_folder() as folder:
         output = folder / "output"
         output.mkdir()
+        if side.before:
+            side.before(output)
         command = side.command(output)
         result = measure(command, folder / "log")
         if side.rows and (rows := jsonl_rows(output)) != side.rows:

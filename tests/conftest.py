@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from beam_mat.sample import SampleSummary, write_sample
 from tests.build import SHARED
 from tests.command import converted
+from tests.stands import servers
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,23 @@ def made_up_output(tmp_path_factory: pytest.TempPathFactory, made_up: SampleSumm
     """What a conversion of `made_up` wrote. Not to be changed."""
     output = tmp_path_factory.mktemp("made-up") / "out"
     return converted(made_up.shards, made_up.image_zip, output, "--val-fraction", "0.2")
+
+
+@pytest.fixture(scope="session")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an emulator of Google's store with a bucket named tests."""
+    if not servers.FAKE_GCS.exists() or not find_spec("gcsfs"):
+        servers.missing(servers.FAKE_GCS)
+    with servers.google(tmp_path_factory.mktemp("google")) as url:
+        servers.google_bucket(url, "tests")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an emulator of S3 with a bucket named tests."""
+    if not find_spec("moto") or not find_spec("s3fs"):
+        servers.missing("moto")
+    with servers.amazon(tmp_path_factory.mktemp("amazon")) as url:
+        servers.amazon_bucket(url, "tests")
+        yield url

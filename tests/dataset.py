@@ -51,9 +51,10 @@ def image_table(output: Path) -> dict[str, Row]:
 
 
 def tree(output: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
+    """Every file below a folder, by its relative path; not what jobs note for each other."""
     return {
-        file.relative_to(output).as_posix(): file.read_bytes()
+        name: file.read_bytes()
         for file in sorted(output.rglob("*"))
         if not file.is_dir()
+        and not (name := file.relative_to(output).as_posix()).startswith("_beam_mat/")
     }

@@ -110,7 +110,7 @@ def test_every_fault_is_counted_under_its_reason(
 def test_the_output_holds_exactly_what_the_design_names(made_up_output: Path) -> None:
     assert {path.name for path in made_up_output.iterdir()} == {
         *("manifest.json", "dataset_info.json", "report.html"),
-        *("images", "images.parquet", "rejects"),
+        *("images", "images.parquet", "rejects", "_beam_mat"),
         *("jsonl", "jsonl_val", "parquet", "parquet_val"),
     }
     for folder in ("jsonl", "jsonl_val", "parquet", "parquet_val", "rejects"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,47 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, shard: Path, images:
 def test_a_dataset_is_replaced_only_when_asked(tmp_path: Path, shard: Path, images: Path) -> None:
     out = converted(shard, images, tmp_path / "out", "--val-fraction", "0.5")
     before = dataset.tree(out)
+    options = ("--exif", "apply", "--formats", "jsonl", "--rewrite", "a/=b/", "c/=d/")
+    ran = run(*convert_words(shard, images, out), *options)
+    assert ran.code == 2
+    # Every option that differs is named, with both values.
+    assert "beam-mat: 4 fault(s)" in ran.err
+    for told in (
+        "--val-fraction 0.0: what is in {} was made with 0.5",
+        "--exif apply: what is in {} was made with ignore",
+        "--formats jsonl: what is in {} was made with jsonl,parquet",
+        "--rewrite a/=b/ c/=d/: what is in {} was made with data/open_llava_next/=tongagent/",
+    ):
+        assert told.format(out) in ran.err
+    assert ran.err.count("replace all by --overwrite") == 4
+    assert dataset.tree(out) == before
+
+
+def test_a_dataset_of_other_versions_is_not_grown(
+    tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = converted(shard, images, tmp_path / "out")
+    more = write_shard(tmp_path / "more.json", [record("m")])
+    monkeypatch.setattr(metadata, "version", lambda package: f"of {package}")
+    ran = run(*convert_words([shard, more], images, out))
+    assert ran.code == 2
+    assert "pillow of pillow: what is in" in ran.err
+    assert "pyarrow of pyarrow: what is in" in ran.err
+    # What is complete stays complete.
+    assert run(*convert_words(shard, images, out)).code == 0
+    converted([shard, more], images, out, "--overwrite")
+
+
+def test_a_manifest_of_something_else_is_left_alone(
+    tmp_path: Path, shard: Path, images: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text('{"name": "a web application"}')
     ran = run(*convert_words(shard, images, out))
     assert ran.code == 2
-    assert f"--output {out}: holds a dataset; name another folder or say --overwrite" in ran.err
-    assert dataset.tree(out) == before
+    assert f"{out}/manifest.json: is no manifest of this version of beam-mat" in ran.err
+    assert (out / "manifest.json").exists()
 
 
 def test_replacing_leaves_nothing_of_the_old(tmp_path: Path, shard: Path, images: Path) -> None:
@@ -68,13 +106,16 @@ def test_what_a_broken_off_run_left_is_cleared_by_the_next(
     other = write_shard(tmp_path / "other.json", [image_record("2", "2.jpg"), record("v")])
     with monkeypatch.context() as patched:
         patched.setattr(publish, "publish", break_off)
-        ran = run(*convert_words(other, images, out), "--val-fraction", "0.5")
+        ran = run(*convert_words(other, images, out), "--exif", "apply")
     assert ran.code == 130
     assert "nothing was published" in ran.err
     left = dataset.tree(out)
     assert "manifest.json" not in left
     assert any(name.startswith("images/") for name in left)
-    converted(shard, images, out)
+    ran = run(*convert_words(shard, images, out))
+    assert ran.code == 2
+    assert f"--exif ignore: what is in {out} was made with apply" in ran.err
+    converted(shard, images, out, "--overwrite")
     assert dataset.tree(out) == dataset.tree(converted(shard, images, tmp_path / "fresh"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import beam_mat.convert
+import beam_mat.finish
 from beam_mat import publish, totals
 from beam_mat.config import Job
 from beam_mat.core.errors import LostRecordError
@@ -73,8 +74,8 @@ def notes_in(output: Path, folder: str) -> list[Path]:
 def spoiled(words: list[str], spoil: Any, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Converts, with `spoil` called on the output folder when the graph has ended."""
 
-    def run_and_spoil(job: Job, settings: Settings, options: Any) -> dict[str, float]:
-        spent = real_run(job, settings, options)
+    def run_and_spoil(job: Job, settings: Settings, *rest: Any) -> dict[str, float] | None:
+        spent = real_run(job, settings, *rest)
         spoil(Path(settings.output))
         return spent
 
@@ -125,7 +126,7 @@ def test_a_lost_record_fails_the_job(
             raised.append(error)
             raise
 
-    monkeypatch.setattr(beam_mat.convert, "add_up", watched)
+    monkeypatch.setattr(beam_mat.finish, "add_up", watched)
     ran = spoiled(words, spoil, monkeypatch)
     assert ran.code == 1
     assert [type(error) for error in raised] == [LostRecordError]

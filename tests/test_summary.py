@@ -32,7 +32,7 @@ def totals(accepted: int = 3, rejected: Mapping[Reason, RejectCount] | None = No
         Part("images.parquet", "parquet", "images", 4, 0, 99, "0"),
     )
     count = sum(found.count for found in lost.values())
-    return Totals(accepted + count, accepted, lost, 7, 5, {}, [], [], images)
+    return Totals(accepted + count, accepted, lost, 7, 5, {}, [], [], set(), set(), images)
 
 
 def first(reason: Reason, count: int, detail: str, id: str | None = "x1") -> RejectCount:
@@ -112,7 +112,7 @@ def test_the_next_command_trains_on_what_there_is(
 ) -> None:
     found = totals()
     found.parts = [Part("p", format, split, 3, 1, 9, "0") for format, split in written]
-    said = summary.next_command(job("/data/my out"), found)
+    said = summary.next_command("/data/my out", found.parts)
     command = shlex.split(said.splitlines()[-1].partition(": ")[2])
     place = Path("/data/my out")
     assert command == [
@@ -122,4 +122,4 @@ def test_the_next_command_trains_on_what_there_is(
 
 
 def test_without_a_record_there_is_nothing_to_train_on() -> None:
-    assert summary.next_command(job(), totals(0)) == "No record was accepted: see /data/out/rejects"
+    assert summary.next_command("/data/out", []) == "No record was accepted: see /data/out/rejects"

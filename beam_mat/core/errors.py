@@ -26,11 +26,37 @@ class SourceError(BeamMatError):
     """An input as a whole cannot be used: a zip without a directory, a file that changed."""
 
 
+class StoreError(BeamMatError):
+    """A store does not do as it should, after retries; the text names the object."""
+
+
+class OutputError(BeamMatError):
+    """The output cannot be written: no space, no permission; the text names the path."""
+
+
+class OutputInUseError(BeamMatError):
+    """Another run is writing to the same output folder."""
+
+
+class UnfinishedError(BeamMatError):
+    """A job that is to be published is not done yet."""
+
+
+class WorkerLostError(BeamMatError):
+    """A worker process died."""
+
+
 class LostRecordError(BeamMatError):
     """The counts do not add up: a bug, and a reason not to publish."""
 
 
 class TooManyRejectedError(BeamMatError):
     """More records were rejected than ``--max-rejected`` allows."""
+
+    exit_code = 3
+
+
+class DamagedError(BeamMatError):
+    """``beam-mat verify`` found files that are not as the manifest says."""
 
     exit_code = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import struct
 import zlib
@@ -43,6 +44,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         crc: CRC-32 of the unpacked bytes, or None in a folder.
         fault: Why the entry cannot be used, as far as the directory tells.
         batch: Number of the stretch of its source that it belongs to, see `batched`.
+        version: Of a file in a folder, what changes when its content does.
     """
 
     path: str
@@ -56,10 +58,25 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     crc: int | None = None
     fault: ImageFault | None = None
     batch: int = 0
+    version: str = ""
+
+    def origin(self, source_version: str, image_digest: str) -> str:
+        """A hash of what decides what becomes of this member: same origin, same outcome.
+
+        Args:
+            source_version: Of the zip that it is in; not used in a folder.
+            image_digest: `Settings.image_digest`.
+        """
+        if self.packing is Packing.FILE:
+            place = [self.version, self.size]
+        else:
+            place = [source_version, self.offset, self.size, self.crc]
+        key = msgspec.json.encode([image_digest, self.source, *place])
+        return hashlib.sha256(key).hexdigest()[:24]
 
 
 BATCH_BYTES = 32 << 20
-BATCH_MEMBERS = 1000
+BATCH_MEMBERS = 4000
 
 
 def batched(members: Iterable[Member]) -> Iterator[Member]:
@@ -145,25 +162,34 @@ def _damaged(detail: str) -> ImageFault:
     return ImageFault(Reason.MEMBER_DAMAGED, detail)
 
 
-MAX_GAP = 1 << 17
 MAX_READ = 1 << 23
+MAX_WASTE = 32
+"""Of so many bytes that are wanted, a run may hold one that is not."""
 
 
 def coalesce(members: Iterable[Member]) -> Iterator[list[Member]]:
     """Groups members of one zip into runs that are worth one read each.
 
-    A run has gaps of at most MAX_GAP bytes and spans at most MAX_READ, or is a single member.
+    A run spans at most MAX_READ bytes and has gaps of at most one MAX_WASTE-th of what its members
+    take, or is a single member.
     """
     run: list[Member] = []
+    end = wanted = 0
     for member in sorted(members, key=lambda member: (member.source, member.offset)):
-        if run and (
-            member.source != run[0].source
-            or member.packing is Packing.FILE
-            or member.offset - run[-1].end > MAX_GAP
-            or member.end - run[0].offset > MAX_READ
-        ):
+        if run:
+            # Of members that overlap, each byte is wanted once.
+            both = wanted + max(0, member.end - max(member.offset, end))
+            span = max(end, member.end) - run[0].offset
+            if (
+                member.source == run[0].source
+                and member.packing is not Packing.FILE
+                and span <= MAX_READ
+                and (span - both) * MAX_WASTE <= both
+            ):
+                run.append(member)
+                end, wanted = max(end, member.end), both
+                continue
             yield run
-            run = []
-        run.append(member)
+        run, end, wanted = [member], member.end, member.end - member.offset
     if run:
         yield run

@@ -1,6 +1,13 @@
-"""What units of work leave behind for the step after them and for the driver: small facts."""
+"""What units of work leave behind for the step after them and for the driver: small facts.
+
+Notes are files and outlive the job: the next one on the same output does only what they do not tell
+of, be it the same job after a crash or one with more input. See docs/architecture.md.
+"""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -11,32 +18,72 @@ from beam_mat.core.reject import Reason, Reject
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
-    """A zip or folder of images, and its place among them; see `Member.order`."""
+    """A zip or folder of images.
+
+    Attributes:
+        uri: Where it is.
+        order: Its place among the sources; see `Member.order`.
+        size: Bytes; of a folder, of all its files.
+        version: What changes when its content does; of a folder, a hash of its listing.
+    """
 
     uri: str
     order: int
+    size: int = 0
+    version: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
-    """An image that records use: where it lies (None: nowhere), and the chunks that wait for it."""
+    """An image that records use.
+
+    Attributes:
+        path: What records name it by.
+        member: Where it lies, or None when it is nowhere.
+        chunks: Names of the chunks that wait for it.
+        notes: Names of the batch notes in which earlier runs tell of it.
+    """
 
     path: str
     member: Member | None
     chunks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
-    """What became of an image, as far as a record that uses it needs to know."""
+    """What became of an image, as far as a record that uses it needs to know.
+
+    Attributes:
+        path: The image.
+        fault: Why it cannot be used, or None.
+        content: The beginning of the written file's SHA-256, or "" when there is none.
+    """
 
     path: str
     fault: ImageFault | None = None
+    content: str = ""
+
+
+def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:
+    """A hash of what decides a chunk's output besides its bytes and the settings.
+
+    Args:
+        outcomes: Of all images that the chunk asks for, in any order.
+        repeated: Indexes of its records whose id an earlier one has.
+    """
+    facts = sorted(outcomes, key=lambda outcome: outcome.path), sorted(repeated)
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 
 class PathFact(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an image path: a chunk that asks for it, or a member that holds it."""
+    """What is known of an image path.
+
+    It is a chunk that asks for it, a member that holds it, or the name of an earlier run's batch
+    note that tells of it.
+    """
 
     chunk: str | None = None
     member: Member | None = None
+    note: str | None = None
 
 
 class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
@@ -74,7 +121,19 @@ class ShardNote(msgspec.Struct, frozen=True):
 
     shard: Shard
     records: int
-    chunks: int
+    chunks: tuple[Chunk, ...]
+
+
+class RequestNote(msgspec.Struct, frozen=True):
+    """What a chunk asks for: its records need not be read again to know.
+
+    Attributes:
+        images: Paths of its records' images, each once.
+        ids: Index and id of each record, where repeated ones are dropped; else none.
+    """
+
+    images: tuple[str, ...]
+    ids: tuple[tuple[int, str], ...] = ()
 
 
 class RejectCount(msgspec.Struct, frozen=True):
@@ -85,28 +144,6 @@ class RejectCount(msgspec.Struct, frozen=True):
     first: Reject
 
 
-class ChunkNote(msgspec.Struct, frozen=True):
-    """What became of a chunk.
-
-    Attributes:
-        chunk: The chunk.
-        accepted: Records in its parts.
-        respelled: Words that were respelled in them.
-        image_uses: Images of the accepted records, repetitions counted.
-        rejected: The other records, by reason.
-        parts: The files written.
-        rejects: The file with the rejected records, or None.
-    """
-
-    chunk: Chunk
-    accepted: int
-    respelled: int
-    image_uses: int
-    rejected: tuple[RejectCount, ...]
-    parts: tuple[Part, ...]
-    rejects: Part | None
-
-
 class Unit(msgspec.Struct, frozen=True, array_like=True):
     """The parts that hold the same rows, one a format, for the mixing of text-only rows."""
 
@@ -114,6 +151,38 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
     split: str
     image_rows: int
     rows: int
+
+
+class ChunkNote(msgspec.Struct, frozen=True):
+    """What became of a chunk.
+
+    Attributes:
+        generation: Of the job that wrote or confirmed it, see `Settings.generation`.
+        outcomes: `outcomes_digest` of what it was decided on.
+        chunk: The chunk.
+        accepted: Records in its parts.
+        respelled: Words that were respelled in them.
+        image_uses: Images of the accepted records, repetitions counted.
+        rejected: The other records, by reason.
+        units: Its parts, for the mixing.
+        parts: The files written.
+        rejects: The file with the rejected records, or None.
+    """
+
+    generation: str
+    outcomes: str
+    chunk: Chunk
+    accepted: int
+    respelled: int
+    image_uses: int
+    rejected: tuple[RejectCount, ...]
+    units: tuple[Unit, ...]
+    parts: tuple[Part, ...]
+    rejects: Part | None
+
+    def files(self) -> tuple[Part, ...]:
+        """Everything that was written for it."""
+        return (*self.parts, self.rejects) if self.rejects else self.parts
 
 
 class MixJob(msgspec.Struct, frozen=True, array_like=True):
@@ -127,9 +196,24 @@ class MixJob(msgspec.Struct, frozen=True, array_like=True):
     base: Unit | None
     texts: tuple[Unit, ...]
 
+    @property
+    def name(self) -> str:
+        """Unique among the jobs of a dataset."""
+        unit = self.base or self.texts[0]
+        return f"{unit.split}-{unit.name}"
+
 
 class MixNote(msgspec.Struct, frozen=True):
-    """Parts that replace others: the paths replaced, and the parts written."""
+    """Parts that replace others.
 
+    Attributes:
+        generation: Of the job that wrote them, see `Settings.generation`.
+        job: What was mixed.
+        replaced: Paths of the parts that are no more to be read.
+        parts: The parts written.
+    """
+
+    generation: str
+    job: MixJob
     replaced: tuple[str, ...]
     parts: tuple[Part, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from enum import Enum
 
 import msgspec
 
@@ -13,6 +14,16 @@ FORMAT = 1
 
 JSONL = "jsonl"
 PARQUET = "parquet"
+
+
+class Ground(str, Enum):
+    """What lay in the output folder when a job began there, of other inputs than its own."""
+
+    EMPTY = "empty"
+    DATASET = "dataset"
+    """A finished dataset: its notes and its files agree."""
+    RUINS = "ruins"
+    """A job that was broken off: an image may have been written over, and no note tells of it."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -27,8 +38,14 @@ class Settings(msgspec.Struct, frozen=True):
         drop_duplicates: Whether only the first record of an id is kept.
         apply_exif: Whether pictures are turned as their EXIF orientation says.
         resizer: Name and version of what resizes pictures.
+        generation: A hash of inputs and configuration: what tells this job from another on the same
+            output.
+        again: Whether earlier runs may have left notes.
+        ground: What the first run of this generation found in the output folder.
         image_threads: Threads in a worker process that decode, resize and encode.
         progress: ``host:port`` on loopback that is told of progress, or "".
+        storage: Storage options for workers on other machines: JSON without secrets, or the name of
+            a file that they can read; "" for none. Not part of any name.
     """
 
     output: str
@@ -39,8 +56,12 @@ class Settings(msgspec.Struct, frozen=True):
     drop_duplicates: bool = False
     apply_exif: bool = False
     resizer: str = ""
+    generation: str = ""
+    again: bool = False
+    ground: Ground = Ground.EMPTY
     image_threads: int = 1
     progress: str = ""
+    storage: str = ""
 
     def image_digest(self) -> str:
         """A hash of what decides an image's bytes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
@@ -27,12 +29,16 @@ def members(uri: str, order: int) -> Iterator[Member]:
         order: `Member.order`.
 
     Raises:
+        FileNotFoundError: There is neither.
         SourceError: The zip cannot be read.
     """
-    return batched(_folder(uri, order) if files.is_folder(uri) else _zip(uri, order))
+    file = files.file_at(uri)
+    return batched(_zip(uri, file.size, order) if file else _folder(uri, order))
 
 
 def _folder(uri: str, order: int) -> Iterator[Member]:
+    if not files.is_folder(uri):
+        raise FileNotFoundError(uri)
     offset = 0
     for path, file in files.find(uri):
         if unsafe(path):
@@ -43,7 +49,16 @@ def _folder(uri: str, order: int) -> Iterator[Member]:
             fault = ImageFault(Reason.IMAGE_TOO_LARGE, detail)
         end = offset + file.size
         yield Member(
-            path, file.uri, order, offset, end, file.size, file.size, Packing.FILE, fault=fault
+            path,
+            file.uri,
+            order,
+            offset,
+            end,
+            file.size,
+            file.size,
+            Packing.FILE,
+            fault=fault,
+            version=file.version,
         )
         offset = end
 
@@ -51,44 +66,101 @@ def _folder(uri: str, order: int) -> Iterator[Member]:
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
+_ENDS = _END64.size + _END64_LOCATOR.size + _END.size
 _MAX_COMMENT = 0xFFFF
 
 
-def directory_bytes(uri: str) -> int:
+def directory_bytes(file: files.FileInfo) -> int:
     """Size of a zip's central directory, read from its end alone.
 
     Raises:
         SourceError: The file does not end as a zip does.
     """
-    size = files.info(uri).size
-    start = max(0, size - _MAX_COMMENT - _END.size - _END64_LOCATOR.size)
-    tail = files.read_range(uri, start, size)
-    at = tail.rfind(b"PK\5\6")
+    return _end(file.uri, file.size).held
+
+
+class _End(NamedTuple):
+    """The end of a zip.
+
+    Attributes:
+        size: Of the zip.
+        tail: Its last bytes, with all that stands behind the central directory.
+        begin: Where the directory begins.
+        held: Bytes of the directory.
+    """
+
+    size: int
+    tail: bytes
+    begin: int
+    held: int
+
+
+def _end(uri: str, size: int) -> _End:
+    tail = files.read_range(uri, max(0, size - _ENDS), size)
+    at = len(tail) - _END.size
+    if at < 0 or not tail.startswith(b"PK\5\6", at) or not tail.endswith(b"\0\0"):
+        # A comment of any length may stand behind the end record.
+        tail = files.read_range(uri, max(0, size - _MAX_COMMENT - _ENDS), size)
+        at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise SourceError(
             f"{uri}: not a zip, or one that breaks off: it has no directory at its end; "
             "download or pack it again"
         )
+    behind = size - len(tail) + at
     held = int(_END.unpack_from(tail, at)[5])
-    locator = at - _END64_LOCATOR.size
-    if locator >= 0 and tail.startswith(b"PK\6\7", locator):
-        # Right before its locator, as zipfile has it: the offset that the locator gives is wrong
-        # where something stands before the zip.
-        begin = start + locator - _END64.size
-        if begin >= 0:
-            fields = _END64.unpack(files.read_range(uri, begin, begin + _END64.size))
-            held = int(fields[8]) if fields[0] == b"PK\6\6" else held
-    return held
+    # Right before its locator, as zipfile has it: the offset that the locator gives is wrong where
+    # something stands before the zip.
+    record = at - _END64_LOCATOR.size - _END64.size
+    if record >= 0 and tail.startswith(b"PK\6\7", at - _END64_LOCATOR.size):
+        fields = _END64.unpack_from(tail, record)
+        if fields[0] == b"PK\6\6":
+            behind, held = size - len(tail) + record, int(fields[8])
+    return _End(size, tail, behind - held, held)
 
 
-def _zip(uri: str, order: int) -> Iterator[Member]:
-    size = directory_bytes(uri)
-    if size > MAX_DIRECTORY_BYTES:
+class _Window(io.RawIOBase):
+    """The last bytes of a file as that file: all that zipfile reads of it for its directory."""
+
+    def __init__(self, size: int, held: bytes) -> None:
+        self._size = size
+        self._held = held
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if at < 0:
+            raise OSError(f"there is no byte {at}")
+        self._at = at
+        return at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self._at - (self._size - len(self._held))
+        if begin < 0:
+            raise EOFError(f"it is said to hold a directory at byte {self._at}")
+        data = self._held[begin : begin + size if size >= 0 else None]
+        self._at += len(data)
+        return data
+
+
+def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
+    end = _end(uri, size)
+    if end.held > MAX_DIRECTORY_BYTES:
         raise SourceError(
-            f"{uri}: a directory of {size} bytes, {MAX_DIRECTORY_BYTES} are allowed; split the zip"
+            f"{uri}: a directory of {end.held} bytes, {MAX_DIRECTORY_BYTES} are allowed; "
+            "split the zip"
         )
+    begin_of_tail = end.size - len(end.tail)
+    ahead = files.read_blocks(uri, max(0, end.begin), begin_of_tail)
+    window = _Window(end.size, b"".join([*ahead, end.tail]))
     try:
-        with files.open_binary(uri) as file, zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(window) as archive:
             entries = archive.infolist()
             end_of_entries = max(archive.start_dir, 0)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:

@@ -18,18 +18,32 @@ def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFau
     for member in members:
         if member.fault:
             yield member, member.fault
-    for run in coalesce(member for member in members if not member.fault):
-        first = run[0]
-        if first.packing is Packing.FILE:
-            yield first, memoryview(files.read_range(first.source, 0, first.size))
-            continue
-        start = first.offset
-        block = memoryview(files.read_range(first.source, start, max(member.end for member in run)))
+    runs = list(coalesce(member for member in members if not member.fault))
+    for run, data in zip(runs, files.read_ranges(map(_range, runs)), strict=True):
+        block = memoryview(data)
+        start = run[0].offset if run[0].packing is not Packing.FILE else 0
         # The largest first: then no thread is left with one when the others are done.
         for member in sorted(run, key=lambda member: -member.packed):
-            yield member, block[member.offset - start : member.end - start]
+            if member.packing is Packing.FILE:
+                yield member, block
+            else:
+                yield member, block[member.offset - start : member.end - start]
+
+
+def _range(run: list[Member]) -> files.Range:
+    first = run[0]
+    if first.packing is Packing.FILE:
+        return first.source, 0, first.size
+    return first.source, first.offset, max(member.end for member in run)
 
 
 def load(member: Member, found: memoryview | ImageFault) -> bytes | ImageFault:
     """The member's file, or why it cannot be had."""
-    return found if isinstance(found, ImageFault) else unpack(member, found)
+    if isinstance(found, ImageFault):
+        return found
+    data = unpack(member, found)
+    if isinstance(data, ImageFault) and not files.is_near(member.source):
+        # Damaged where it lies, or on the way? It is read again, alone.
+        again = files.read_range(member.source, member.offset, member.end)
+        return unpack(member, memoryview(again))
+    return data

@@ -6,18 +6,29 @@ import contextlib
 import hashlib
 import io
 import os
-import shutil
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_mat.core.errors import SourceError
+from beam_mat.storage import ahead, local, stores
+from beam_mat.storage.retry import ShortBodyError, insist
+from beam_mat.storage.stores import locate, range_options
+from beam_mat.storage.uploads import Upload
 
 READ_BLOCK = 1 << 20
+
+Range = tuple[str, int, int]
+"""A file's uri, and the bytes ``[start, end)`` of it."""
+
+PIECE = 8 << 20
+"""Bytes of one request to a store where a long stretch is read in several."""
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -41,9 +52,9 @@ def normalize(uri: str) -> str:
     >>> normalize("memory://a/b/")
     'memory:///a/b'
     """
-    fs, path = url_to_fs(uri)
+    fs, path = locate(uri)
     if isinstance(fs, LocalFileSystem):
-        return os.path.abspath(str(path))
+        return os.path.abspath(path)
     return str(fs.unstrip_protocol(path)).rstrip("/")
 
 
@@ -52,16 +63,38 @@ def join(folder: str, *names: str) -> str:
     return "/".join([folder.rstrip("/"), *names])
 
 
+def is_near(uri: str) -> bool:
+    """Whether a file is read at once and never in part: on this machine, no network between."""
+    return stores.is_near(locate(uri)[0])
+
+
+def is_read_only(uri: str) -> bool:
+    """Whether nothing can be written there, whoever asks."""
+    return stores.is_hub(locate(uri)[0])
+
+
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
-    fs, path = url_to_fs(uri)
-    return bool(fs.exists(path))
+    fs, path = locate(uri)
+    return bool(fs.exists(path)) if stores.is_near(fs) else _entry(uri) is not None
 
 
 def is_folder(uri: str) -> bool:
     """Whether `uri` names a folder."""
-    fs, path = url_to_fs(uri)
-    return bool(fs.isdir(path))
+    fs, path = locate(uri)
+    if stores.is_near(fs):
+        return bool(fs.isdir(path))
+    entry = _entry(uri)
+    return entry is not None and entry["type"] == "directory"
+
+
+def file_at(uri: str) -> FileInfo | None:
+    """The file of this very name; None where there is a folder, or nothing."""
+    fs, path = locate(uri)
+    if stores.is_near(fs):
+        return _info(fs, fs.info(path)) if fs.isfile(path) else None
+    entry = _entry(uri)
+    return _info(fs, entry) if entry and entry["type"] == "file" else None
 
 
 def info(uri: str) -> FileInfo:
@@ -70,13 +103,45 @@ def info(uri: str) -> FileInfo:
     Raises:
         FileNotFoundError: It is not there.
     """
-    fs, path = url_to_fs(uri)
-    return _info(fs, fs.info(path))
+    fs, path = locate(uri)
+    return _info(fs, _ask(uri, lambda: fs.info(path)))
+
+
+def _entry(uri: str) -> dict[str, Any] | None:
+    # The drivers' own exists() and isdir() take an outage for a no.
+    fs, path = locate(uri)
+    with contextlib.suppress(FileNotFoundError):
+        return dict(_ask(uri, lambda: fs.info(path)))
+    return None
+
+
+def _ask(uri: str, question: Callable[[], Any]) -> Any:
+    """What a store says now, not what its driver remembers: other processes write there too."""
+    fs, _ = locate(uri)
+    if stores.is_near(fs):
+        return question()
+
+    def ask() -> Any:
+        fs.invalidate_cache()
+        return question()
+
+    return insist(uri, ask)
+
+
+_VERSIONS = (
+    "generation",  # Google
+    "etag",
+    "ETag",
+    "blob_id",  # Hugging Face's hub
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "created",
+)
 
 
 def _info(fs: Any, found: dict[str, Any]) -> FileInfo:
-    keys = ("generation", "etag", "ETag", "mtime", "LastModified", "last_modified", "created")
-    version = next((str(found[key]) for key in keys if found.get(key)), "")
+    version = next((str(found[key]) for key in _VERSIONS if found.get(key)), "")
     name = str(found["name"])
     uri = name if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(name))
     return FileInfo(uri, int(found["size"]), version)
@@ -88,16 +153,26 @@ def expand(uri: str) -> list[FileInfo]:
     Raises:
         FileNotFoundError: There is none.
     """
-    fs, path = url_to_fs(uri)
-    if fs.isfile(path):
-        return [_info(fs, fs.info(path))]
-    found = fs.glob(path) if _is_glob(path) else []
-    # A listing tells of some stores less than a look at the file itself, and does not say of a
-    # symbolic link that it leads to a file.
-    files = [_info(fs, fs.info(name)) for name in found if fs.isfile(name)]
+    if file := file_at(uri):
+        return [file]
+    fs, path = locate(uri)
+    if not _is_glob(path):
+        raise FileNotFoundError(uri)
+    if stores.is_near(fs):
+        # A listing tells less than a look at the file itself, and does not say of a symbolic link
+        # that it leads to a file.
+        files = [_info(fs, fs.info(name)) for name in fs.glob(path) if fs.isfile(name)]
+    else:
+        entries = _ask(uri, lambda: fs.glob(path, detail=True))
+        files = [_info(fs, entry) for entry in entries.values() if _is_file(entry)]
     if not files:
         raise FileNotFoundError(uri)
     return sorted(files, key=lambda file: file.uri)
+
+
+def _is_file(entry: dict[str, Any]) -> bool:
+    # Consoles keep empty objects that end in a slash in the place of folders.
+    return entry["type"] == "file" and not entry["name"].endswith("/")
 
 
 def _is_glob(path: str) -> bool:
@@ -109,71 +184,123 @@ def find(folder: str) -> list[tuple[str, FileInfo]]:
 
     A folder that is not there has none. Symbolic links to files and folders are followed.
     """
-    fs, root = url_to_fs(folder)
+    fs, root = locate(folder)
     root = root.rstrip("/")
     if isinstance(fs, LocalFileSystem):
-        found = list(_walk(root, ())) if os.path.isdir(root) else []
+        found = [_found(entry) for entry in local.walk(root)] if os.path.isdir(root) else []
     else:
-        found = [_info(fs, entry) for entry in fs.find(root, detail=True).values()]
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            entries = _ask(folder, lambda: fs.find(root, detail=True))
+            found = [_info(fs, entry) for entry in entries.values() if _is_file(entry)]
     begin = len(root if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(root)))
     pairs = [(file.uri[begin:].lstrip("/"), file) for file in found]
     return sorted(pairs, key=lambda pair: pair[0])
 
 
-def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[FileInfo]:
-    status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:  # a link back to a folder on the way here
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _walk(entry.path, (*above, here))
-            elif entry.is_file():
-                found = entry.stat()
-                yield FileInfo(entry.path, found.st_size, str(found.st_mtime))
+def _found(entry: os.DirEntry[str]) -> FileInfo:
+    status = entry.stat()
+    return FileInfo(entry.path, status.st_size, str(status.st_mtime))
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes ``[start, end)`` of a file, all of them.
 
     Raises:
-        SourceError: The file is shorter than it was when it was found.
+        SourceError: The file is shorter than it was when it was found, or gone.
+        StoreError: The store failed again and again.
     """
-    fs, path = url_to_fs(uri)
-    data: bytes = fs.cat_file(path, start=start, end=end)
-    if len(data) != end - start:
-        raise SourceError(
-            f"{uri}: bytes {start} to {end} were asked for, {len(data)} came; "
-            "the file changed or the store cut the answer short: run again"
-        )
-    return data
+    fs, path = locate(uri)
+    if stores.is_near(fs):
+        data: bytes = fs.cat_file(path, start=start, end=end)
+        if len(data) != end - start:
+            raise _shrunk(uri, start, end, len(data))
+        return data
+    return insist(uri, lambda: _answer(uri, start, end)) if end > start else b""
+
+
+def _answer(uri: str, start: int, end: int) -> bytes:
+    """One try to read a range from a store."""
+    fs, path = locate(uri)
+    failure: Exception
+    try:
+        # Drivers take a body that ends early for the whole where its own header says no other.
+        data: bytes = fs.cat_file(path, start=start, end=end, **range_options(fs, end))
+        if len(data) == end - start:
+            return data
+        failure = ShortBodyError(f"{len(data)} bytes for {end - start} from byte {start}")
+    except FileNotFoundError as error:
+        raise _gone(uri) from error
+    except Exception as error:  # noqa: BLE001  # judged by `insist`
+        failure = error
+    # Each store has its own way to say that a range lies beyond the end.
+    size = info(uri).size
+    if size < end:
+        raise _shrunk(uri, start, end, max(0, size - start)) from failure
+    raise failure
+
+
+def _shrunk(uri: str, start: int, end: int, came: int) -> SourceError:
+    return SourceError(
+        f"{uri}: bytes {start} to {end} were asked for, {came} came; "
+        "the file changed while it was read: run again"
+    )
+
+
+def _gone(uri: str) -> SourceError:
+    return SourceError(f"{uri}: was there when the job began and is gone; bring it back, run again")
+
+
+def read_ranges(ranges: Iterable[Range]) -> Iterator[bytes]:
+    """The bytes of several ranges, in order; of a store, several are on the way at once.
+
+    Errors as in `read_range`.
+    """
+    far: list[tuple[int, Callable[[], bytes]]] = []
+    for uri, start, end in ranges:
+        if is_near(uri):
+            yield from ahead.ahead(far)
+            far = []
+            yield read_range(uri, start, end)
+        else:
+            far.append((end - start, partial(read_range, uri, start, end)))
+    yield from ahead.ahead(far)
 
 
 def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
     """Bytes ``[start, end)`` of a file in blocks of `READ_BLOCK`. Errors as in `read_range`."""
-    fs, path = url_to_fs(uri)
+    fs, path = locate(uri)
+    if not stores.is_near(fs):
+        begins = range(start, end, PIECE)
+        for piece in read_ranges((uri, at, min(at + PIECE, end)) for at in begins):
+            for at in range(0, len(piece), READ_BLOCK):
+                yield piece[at : at + READ_BLOCK]
+        return
     with fs.open(path, "rb", block_size=4 * READ_BLOCK) as file:
         file.seek(start)
         at = start
         while at < end:
             block = file.read(min(READ_BLOCK, end - at))
             if not block:
-                raise SourceError(f"{uri}: ended at byte {at}, {end} were expected; run again")
+                raise _shrunk(uri, start, end, at - start)
             at += len(block)
             yield block
 
 
 def open_binary(uri: str) -> Any:
-    """Opens a file for reading as a context manager with seek and tell."""
-    fs, path = url_to_fs(uri)
-    return fs.open(path, "rb")
+    """Opens a file for reading as a context manager with seek and tell.
+
+    From a store it is read whole at once: this is for small files, and for those that are read
+    from end to end.
+    """
+    fs, path = locate(uri)
+    return fs.open(path, "rb") if stores.is_near(fs) else io.BytesIO(read_bytes(uri))
 
 
 class HashingWriter(io.RawIOBase):
     """Passes bytes on and keeps their count and SHA-256."""
 
-    def __init__(self, target: BinaryIO) -> None:
+    def __init__(self, target: BinaryIO | Upload) -> None:
         self._target = target
         self._hash = hashlib.sha256()
         self._bytes = 0
@@ -208,42 +335,35 @@ def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
     Args:
         uri: The file's name.
         scratch: A folder on the same file system for what is not whole yet. Not used on object
-            stores, where the file waits in memory and an upload appears when it is complete.
+            stores, where an upload appears when it is complete; see `Upload`.
+
+    Raises:
+        OutputError: There is no space, or no permission.
+        StoreError: The store failed again and again.
     """
-    fs, path = url_to_fs(uri)
+    fs, path = locate(uri)
     if isinstance(fs, LocalFileSystem):
         partial = os.path.join(normalize(scratch), uuid.uuid4().hex)
-        file = _create(partial)
-        try:
-            with file:
-                writer = HashingWriter(file)
-                yield writer
-            _place(partial, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(partial)
-            raise
+        with local.explained(path):
+            file = local.begin(partial)
+            try:
+                with file:
+                    writer = HashingWriter(file)
+                    yield writer
+                local.place(partial, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(partial)
+                raise
         return
-    # A file opened there may appear before it is closed, and even when it never should.
-    buffer = io.BytesIO()
-    yield HashingWriter(buffer)
-    fs.pipe_file(path, buffer.getvalue())
-
-
-def _create(path: str) -> BinaryIO:
-    try:
-        return open(path, "wb")
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, "wb")
-
-
-def _place(partial: str, path: str) -> None:
-    try:
-        os.replace(partial, path)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.replace(partial, path)
+    if stores.is_near(fs):
+        buffer = io.BytesIO()
+        yield HashingWriter(buffer)
+        fs.pipe_file(path, buffer.getvalue())
+        return
+    with Upload() as upload:
+        yield HashingWriter(upload)
+        upload.send(uri, fs, path)
 
 
 def write_bytes(uri: str, data: bytes, scratch: str) -> Written:
@@ -253,30 +373,111 @@ def write_bytes(uri: str, data: bytes, scratch: str) -> Written:
     return file.result()
 
 
+class Outbox:
+    """Writes small files, to a store several at once; all are there when the block has ended."""
+
+    def __init__(self) -> None:
+        self._sent: list[Future[Written]] = []
+
+    def write_bytes(self, uri: str, data: bytes, scratch: str) -> Written:
+        """As `write_bytes`; what goes wrong on a store is raised when the block ends."""
+        if is_near(uri):
+            return write_bytes(uri, data, scratch)
+        self._sent.append(ahead.pool().submit(write_bytes, uri, data, scratch))
+        return Written(len(data), hashlib.sha256(data).hexdigest())
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for sent in self._sent:
+            if kind is None:
+                sent.result()
+            else:
+                sent.cancel()
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Writes a small file unless there is one: of many who try at once, one succeeds.
+
+    Object stores do this by a precondition (Google's generation 0, S3's If-None-Match); a driver
+    that knows none looks first, and two who try in the same moment may both succeed.
+
+    Args:
+        uri: The file's name.
+        data: What it is to hold. It must tell this writer from all others: where the store's answer
+            is lost, what lies there says whose it is.
+
+    Returns:
+        Whether this call wrote the file.
+    """
+    fs, path = locate(uri)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            local.create(path, data)
+        elif stores.is_near(fs):
+            with _creating:
+                fs.pipe_file(path, data, mode="create")
+        else:
+            insist(uri, lambda: fs.pipe_file(path, data, mode="create"))
+    except FileExistsError:
+        try:
+            return not stores.is_near(fs) and read_bytes(uri) == data
+        except (FileNotFoundError, SourceError):  # whoever had it has removed it
+            return False
+    return True
+
+
+_creating = threading.Lock()
+
+
 def read_bytes(uri: str) -> bytes:
-    """Reads a small file whole."""
-    fs, path = url_to_fs(uri)
-    data: bytes = fs.cat_file(path)
-    return data
+    """Reads a small file whole.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        StoreError: The store failed again and again.
+    """
+    fs, path = locate(uri)
+    if stores.is_near(fs):
+        data: bytes = fs.cat_file(path)
+        return data
+    # Its length is asked for, because an answer that ends early may look whole.
+    return read_range(uri, 0, info(uri).size)
+
+
+def read_each(uris: Iterable[str]) -> Iterator[bytes]:
+    """Small files whole, in order; of a store, several are on the way at once. See `read_bytes`."""
+    far: list[tuple[int, Callable[[], bytes]]] = []
+    guess = ahead.BYTES // ahead.REQUESTS
+    for uri in uris:
+        if is_near(uri):
+            yield read_bytes(uri)
+        else:
+            far.append((guess, partial(read_bytes, uri)))
+    yield from ahead.ahead(far)
+
+
+def prune(folder: str) -> None:
+    """Removes a folder, and those in it, as far as there is no file in them.
+
+    In object stores there are no folders.
+    """
+    fs, path = locate(folder)
+    if isinstance(fs, LocalFileSystem):
+        local.prune(path)
 
 
 def remove(uri: str) -> None:
     """Removes a file or a whole folder; what is not there is fine."""
-    fs, path = url_to_fs(uri)
+    fs, path = locate(uri)
     if isinstance(fs, LocalFileSystem):
-        _remove_local(path)
+        with local.explained(path):
+            local.remove(path)
     elif _is_glob(path):
         # rm() would remove whatever matches.
-        for name in fs.find(path):
-            fs.rm_file(name)
+        for name in _ask(uri, lambda: fs.find(path)):
+            _ask(uri, partial(fs.rm_file, name))
     else:
         with contextlib.suppress(FileNotFoundError):
-            fs.rm(path, recursive=True)
-
-
-def _remove_local(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+            _ask(uri, lambda: fs.rm(path, recursive=True))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
@@ -14,8 +15,8 @@ from beam_mat.core.image import ImageFault, Picture, prepare
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.reject import Reason
-from beam_mat.core.settings import Settings
-from beam_mat.storage import files
+from beam_mat.core.settings import Ground, Settings
+from beam_mat.storage import files, present
 from beam_mat.storage.fetch import load
 from beam_mat.storage.parts import parquet_writer
 
@@ -40,9 +41,15 @@ TABLE_SCHEMA = pa.schema(
 )
 """Of images.parquet. `status` is kept, resized or converted, or a `Reason` for a faulty image."""
 
+NOTE_SCHEMA = TABLE_SCHEMA.append(pa.field("origin", pa.string()))
+"""Of a batch's note: a later run needs to know what each row was made of."""
+
 
 class ImageRow(msgspec.Struct, frozen=True):
-    """A row of images.parquet; what is not known of a faulty image is None."""
+    """A row of images.parquet; what is not known of a faulty image is None.
+
+    `origin` is `Member.origin`, and not in the table.
+    """
 
     path: str
     status: str
@@ -59,11 +66,12 @@ class ImageRow(msgspec.Struct, frozen=True):
     sha256: str | None = None
     qwen2_vl_tokens: int | None = None
     qwen3_vl_tokens: int | None = None
+    origin: str | None = None
 
     def outcome(self) -> ImageOutcome:
         """What records need to know of this."""
         if self.sha256 is not None:
-            return ImageOutcome(self.path)
+            return ImageOutcome(self.path, content=self.sha256[:16])
         return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
 
 
@@ -72,15 +80,17 @@ def missing(path: str) -> ImageRow:
     return ImageRow(path, Reason.IMAGE_MISSING.value, f"{path!r} is in none of the image sources")
 
 
-def convert(settings: Settings, member: Member, found: memoryview | ImageFault) -> ImageRow:
+def convert(
+    settings: Settings, member: Member, found: memoryview | ImageFault, outbox: files.Outbox
+) -> ImageRow:
     """Checks, resizes and writes one image. `found` is as `beam_mat.storage.fetch` yields it."""
     data = load(member, found)
     result = data if isinstance(data, ImageFault) else _prepare(settings, data)
     if isinstance(result, ImageFault):
         return _faulty(member, result)
     try:
-        written = files.write_bytes(
-            files.join(settings.output, layout.IMAGES, member.path),
+        written = outbox.write_bytes(
+            _place(settings, member.path),
             result.data,
             files.join(settings.output, layout.SCRATCH),
         )
@@ -125,12 +135,71 @@ def leave_rows(settings: Settings, rows: Sequence[ImageRow]) -> None:
     """Leaves a batch's rows for the driver, under a name that is a function of its images."""
     key = "\n".join(f"{row.source or ''}\t{row.path}" for row in rows)
     name = hashlib.sha256(f"{settings.image_digest()}\n{key}".encode()).hexdigest()[:24]
-    table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), TABLE_SCHEMA)
+    table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), NOTE_SCHEMA)
     with (
         files.write(
-            files.join(settings.output, layout.BATCH_NOTES, f"{name}.parquet"),
+            batch_note(settings, f"{settings.generation}/{name}.parquet"),
             files.join(settings.output, layout.SCRATCH),
         ) as file,
-        parquet_writer(file, TABLE_SCHEMA) as writer,
+        parquet_writer(file, NOTE_SCHEMA) as writer,
     ):
         writer.write_table(table)
+
+
+def batch_note(settings: Settings, name: str) -> str:
+    """Uri of a batch's note. `name` begins with its generation."""
+    return files.join(settings.output, layout.BATCH_NOTES, name)
+
+
+def found_paths(settings: Settings, name: str) -> list[str]:
+    """Paths of the images that a batch's note tells of; not of those that were missing."""
+    table = _read_note(settings, name, ["path", "origin"])
+    pairs = zip(table["path"].to_pylist(), table["origin"].to_pylist(), strict=True)
+    return [path for path, origin in pairs if origin is not None]
+
+
+def unchanged(
+    settings: Settings, origins: dict[str, str], names: Iterable[str]
+) -> dict[str, ImageRow]:
+    """What earlier runs found out and what still holds, by path.
+
+    Args:
+        settings: The settings.
+        origins: By path, the origin that an image has now.
+        names: Of the batch notes that tell of these images.
+    """
+    rows: dict[str, ImageRow] = {}
+    for name in names:
+        for values in _read_note(settings, name).to_pylist():
+            if origins.get(values["path"]) == values["origin"]:
+                rows[values["path"]] = ImageRow(**values)
+    usable = [row for row in rows.values() if row.sha256 is not None]
+    uris = [_place(settings, row.path) for row in usable]
+    for row, uri, size in zip(usable, uris, present.sizes(uris), strict=True):
+        if size != row.bytes or (settings.ground is Ground.RUINS and _hash(uri) != row.sha256):
+            del rows[row.path]
+    return rows
+
+
+def written(output: str) -> Iterator[tuple[str, int, str]]:
+    """Path below the output folder, size and SHA-256 of every image that images.parquet lists."""
+    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
+        columns = ["path", "bytes", "sha256"]
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            values = (batch[name].to_pylist() for name in columns)
+            for path, size, sha256 in zip(*values, strict=True):
+                if sha256 is not None:
+                    yield f"{layout.IMAGES}/{path}", size, sha256
+
+
+def _read_note(settings: Settings, name: str, columns: list[str] | None = None) -> pa.Table:
+    with files.open_binary(batch_note(settings, name)) as file:
+        return pq.read_table(file, schema=NOTE_SCHEMA, columns=columns)
+
+
+def _place(settings: Settings, path: str) -> str:
+    return files.join(settings.output, layout.IMAGES, path)
+
+
+def _hash(uri: str) -> str:
+    return hashlib.sha256(files.read_bytes(uri)).hexdigest()

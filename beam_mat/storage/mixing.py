@@ -22,7 +22,7 @@ from beam_mat.storage.parts import (
 def mix(settings: Settings, job: MixJob) -> MixNote:
     """Writes the parts that a job makes, in every format.
 
-    The files that are replaced stay where they are; publishing removes them.
+    The files that are replaced stay where they are; publishing removes those that a reader sees.
     """
     replaced, parts = [], []
     bases = [job.base] if job.base else []
@@ -38,7 +38,7 @@ def mix(settings: Settings, job: MixJob) -> MixNote:
             with open_part(settings, path) as file:
                 source.copy(rows, file)
             parts.append(part_of(path, format, unit, file))
-    return MixNote(tuple(replaced), tuple(parts))
+    return MixNote(settings.generation, job, tuple(replaced), tuple(parts))
 
 
 class _Rows:

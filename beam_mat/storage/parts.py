@@ -120,12 +120,14 @@ def place(format: str, unit: Unit, *, aside: bool) -> str:
 
 def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
     """Row groups with the images' bytes, read back from where the image step wrote them."""
+    paths = [path for row in rows for path in row.images]
+    bodies = files.read_each(files.join(settings.output, path) for path in paths)
     group: list[dict[str, object]] = []
     size = 0
     for row in rows:
         images = []
         for path in row.images:
-            data = files.read_bytes(files.join(settings.output, path))
+            data = next(bodies)
             images.append({"bytes": data, "path": path})
             size += len(data)
         messages = [{"role": turn.role, "content": turn.content} for turn in row.messages]

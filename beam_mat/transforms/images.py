@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Source, Wanted
+from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
-from beam_mat.storage import catalog, images
+from beam_mat.storage import catalog, files, images, inputs
 from beam_mat.storage.fetch import fetch
 from beam_mat.transforms.measure import Progress, count, timed
+from beam_mat.transforms.step import FileStep
 
 TINY_BYTES = 4 << 10
 """Packed size below which an image is not worth another thread."""
@@ -25,11 +28,8 @@ TINY_BYTES = 4 << 10
 MISSING_BATCHES = 16
 
 
-class _Telling(beam.DoFn):
+class _Telling(FileStep):
     """Tells of its progress image by image, gathered over a bundle."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
     def start_bundle(self) -> None:
         """Begins counting."""
@@ -42,13 +42,14 @@ class _Telling(beam.DoFn):
 
 @beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact])
-class ListMembers(beam.DoFn):
+class ListMembers(FileStep):
     """Yields what a zip or folder holds, by path."""
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
         """Reads the central directory, or lists the folder."""
         with timed("catalog"):
             found = list(catalog.members(source.uri, source.order))
+            inputs.hold(source)
         while found:  # each is let go of as soon as it is passed on
             member = found.pop()
             yield member.path, PathFact(member=member)
@@ -67,8 +68,9 @@ class Match(_Telling):
             return
         held = (fact.member for fact in facts if fact.member)
         member = min(held, key=lambda member: member.order, default=None)
+        notes = tuple(sorted(fact.note for fact in facts if fact.note)) if member else ()
         self._told.add(wanted=1)
-        yield _batch(path, member), Wanted(path, member, chunks)
+        yield _batch(path, member), Wanted(path, member, chunks, notes)
 
 
 def _batch(path: str, member: Member | None) -> str:
@@ -80,16 +82,28 @@ def _batch(path: str, member: Member | None) -> str:
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
 @beam.typehints.with_output_types(tuple[str, ChunkFact])
 class ConvertImages(_Telling):
-    """Reads a batch in a few ranges, and checks, resizes and writes its images side by side."""
+    """Reads a batch in a few ranges, and checks, resizes and writes its images side by side.
+
+    An image that an earlier run has made out of the same member, and that is there, is left alone.
+    """
+
+    def __init__(self, settings: Settings, sources: Iterable[Source]) -> None:
+        super().__init__(settings)
+        self._versions = {source.uri: source.version for source in sources}
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         """Yields for each waiting chunk the outcomes of its images in this batch."""
         wanted = sorted(element[1], key=lambda item: item.path)
         with timed("images"):
+            known = self._known(wanted)
+            self._told.add(images=len(known))
             rows = [images.missing(item.path) for item in wanted if item.member is None]
-            rows += self._convert([item.member for item in wanted if item.member])
+            members = [item.member for item in wanted if item.member and item.path not in known]
+            with files.Outbox() as outbox:
+                rows += [*known.values(), *self._convert(members, outbox)]
             rows.sort(key=lambda row: row.path)
             images.leave_rows(self._settings, rows)
+        self._told.flush()  # a service's bundle can be long
         by_chunk = defaultdict[str, list[ImageOutcome]](list)
         for row, item in zip(rows, wanted, strict=True):
             outcome = row.outcome()
@@ -99,20 +113,35 @@ class ConvertImages(_Telling):
         for name, outcomes in by_chunk.items():
             yield name, ChunkFact(outcomes=tuple(outcomes))
 
-    def _convert(self, members: list[Member]) -> Iterator[images.ImageRow]:
+    def _known(self, wanted: list[Wanted]) -> dict[str, images.ImageRow]:
+        notes = {note for item in wanted for note in item.notes}
+        origins = {item.path: self._origin(item.member) for item in wanted if item.member}
+        return images.unchanged(self._settings, origins, sorted(notes)) if notes else {}
+
+    def _origin(self, member: Member) -> str:
+        version = self._versions.get(member.source, "")
+        return member.origin(version, self._settings.image_digest())
+
+    def _convert(self, members: list[Member], outbox: files.Outbox) -> Iterator[images.ImageRow]:
         settings = self._settings
 
         def one(pair: tuple[Member, Any]) -> images.ImageRow:
-            row = images.convert(settings, *pair)
+            row = images.convert(settings, *pair, outbox)
             self._told.add(images=1)
-            return row
+            if row.status == Reason.UNSAFE_PATH:
+                return row  # perhaps for what lay in its way then
+            return msgspec.structs.replace(row, origin=self._origin(pair[0]))
 
         # Pillow and the resizer let go of the interpreter lock, so that threads use every core; for
         # tiny images that takes longer than the work itself.
-        tiny = [member for member in members if member.packed < TINY_BYTES]
-        large = [member for member in members if member.packed >= TINY_BYTES]
-        done = _pool(settings.image_threads).map(one, fetch(large))
-        return itertools.chain(map(one, fetch(tiny)), done)
+        tiny = []
+        large = []
+        for pair in fetch(members):
+            if pair[0].packed < TINY_BYTES:
+                tiny.append(pair)
+            else:
+                large.append(_pool(settings.image_threads).submit(one, pair))
+        return itertools.chain(map(one, tiny), (done.result() for done in large))
 
 
 @functools.cache

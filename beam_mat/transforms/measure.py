@@ -1,4 +1,7 @@
-"""What a step tells while it works: time and counts as Beam metrics, progress to the terminal."""
+"""What a step tells while it works: time and counts as Beam metrics, progress to the terminal.
+
+Where no terminal can be reached, progress is told as metrics too, and the driver asks for them.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +44,11 @@ class Progress:
     """Sends increments to the terminal's progress display, ten times a second at most.
 
     Best effort, and only to loopback: results are counted elsewhere. Threads may share one.
+    Without a display the increments wait for `flush`, which adds them to Beam counters.
     """
 
     def __init__(self, address: str) -> None:
-        """Takes the ``host:port`` of a `beam_mat.progress.Receiver`, or "" for nobody."""
+        """Takes the ``host:port`` of a `beam_mat.progress.Receiver`, or "" for Beam counters."""
         self._address = address
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -55,15 +59,18 @@ class Progress:
         with self._lock:
             self._counts.update(counts)
             due = time.monotonic() >= self._next
-        if due:
+        if due and self._address:  # only a bundle's own thread can count in Beam
             self.flush()
 
     def flush(self) -> None:
-        """Sends what has not been sent."""
+        """Sends what has not been sent. To be called in the bundle's own thread at its end."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             self._next = time.monotonic() + TELL_SECONDS
-        if self._address and counts:
+        if not self._address:
+            for name, number in counts.items():
+                count(name, number)
+        elif counts:
             host, port = self._address.rsplit(":", 1)
             with contextlib.suppress(OSError):
                 _socket().sendto(json.dumps(counts).encode(), (host, int(port)))
@@ -73,6 +80,7 @@ def tell(address: str, **counts: int) -> None:
     """Sends increments at once; for what happens seldom. See `Progress`."""
     progress = Progress(address)
     progress.add(**counts)
+    progress.flush()
 
 
 @functools.cache

@@ -6,46 +6,60 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
+from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
-from beam_mat.core.notes import ChunkFact, PathFact
+from beam_mat.core.notes import ChunkFact, PathFact, RequestNote
 from beam_mat.core.record import Trajectory, parse
 from beam_mat.core.settings import Settings
-from beam_mat.storage import shards
+from beam_mat.storage import notes, shards
 from beam_mat.transforms.measure import tell, timed
+from beam_mat.transforms.step import FileStep
 
 
 @beam.typehints.with_input_types(Chunk)
 @beam.typehints.with_output_types(tuple[str, PathFact])
-class RequestImages(beam.DoFn):
-    """Yields each distinct image path of a chunk's records, asked for by the chunk."""
+class RequestImages(FileStep):
+    """Yields each distinct image path of a chunk's records, asked for by the chunk.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    A chunk that an earlier run has read is not read again: its note lists them.
+    """
 
     def process(self, chunk: Chunk) -> Iterator[tuple[str, PathFact]]:
-        """Parses the chunk's records."""
+        """Parses the chunk's records, and leaves a note of what they ask for."""
         with timed("request"):
-            paths: dict[str, None] = {}
-            for trajectory in _trajectories(chunk, self._settings):
-                paths.update(dict.fromkeys(trajectory[1].images))
+            note = _earlier(chunk, self._settings) or self._request(chunk)
         tell(self._settings.progress, requested=chunk.count)
         asked = PathFact(chunk=chunk.name)
-        for path in paths:
+        for path in note.images:
             yield path, asked
+
+    def _request(self, chunk: Chunk) -> RequestNote:
+        paths: dict[str, None] = {}
+        ids = []
+        for index, trajectory in _trajectories(chunk, self._settings):
+            paths.update(dict.fromkeys(trajectory.images))
+            if self._settings.drop_duplicates:
+                ids.append((index, trajectory.id))
+        note = RequestNote(tuple(paths), tuple(ids))
+        notes.leave(self._settings, layout.REQUEST_NOTES, chunk.name, note)
+        return note
 
 
 @beam.typehints.with_input_types(Chunk)
 @beam.typehints.with_output_types(tuple[str, tuple[int, int, str]])
-class ListIds(beam.DoFn):
+class ListIds(FileStep):
     """Yields each record's id, with the shard's order, the record's index and the chunk's name."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
     def process(self, chunk: Chunk) -> Iterator[tuple[str, tuple[int, int, str]]]:
         """Parses the chunk's records; one that is rejected anyway takes no id from another."""
-        for index, trajectory in _trajectories(chunk, self._settings):
-            yield trajectory.id, (chunk.shard.order, index, chunk.name)
+        note = _earlier(chunk, self._settings)
+        if note:
+            ids: Iterable[tuple[int, str]] = note.ids
+        else:
+            found = _trajectories(chunk, self._settings)
+            ids = ((index, trajectory.id) for index, trajectory in found)
+        for index, id in ids:
+            yield id, (chunk.shard.order, index, chunk.name)
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[tuple[int, int, str]]])
@@ -59,6 +73,10 @@ class FindRepeated(beam.DoFn):
         """Keeps the record that comes first in the first shard."""
         for _, index, name in sorted(element[1])[1:]:
             yield name, ChunkFact(repeated=index)
+
+
+def _earlier(chunk: Chunk, settings: Settings) -> RequestNote | None:
+    return notes.earlier(settings, layout.REQUEST_NOTES, chunk.name, RequestNote)
 
 
 def _trajectories(chunk: Chunk, settings: Settings) -> Iterator[tuple[int, Trajectory]]:

@@ -5,41 +5,68 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
+import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.judge import ChunkResult, judge
 from beam_mat.core.mix import deal, plan, surplus
-from beam_mat.core.notes import ChunkFact, ChunkNote, MixJob, Part, Unit
-from beam_mat.core.settings import Settings
-from beam_mat.storage import mixing, notes, parts, shards
+from beam_mat.core.notes import (
+    ChunkFact,
+    ChunkNote,
+    MixJob,
+    MixNote,
+    Part,
+    Unit,
+    outcomes_digest,
+)
+from beam_mat.storage import mixing, notes, parts, present, shards
 from beam_mat.transforms.measure import count, tell, timed
+from beam_mat.transforms.step import FileStep
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
 @beam.typehints.with_output_types(tuple[str, Unit])
-class WriteChunk(beam.DoFn):
-    """Reads a chunk again and writes its parts, its rejects and a note."""
+class WriteChunk(FileStep):
+    """Reads a chunk again and writes its parts, its rejects and a note.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    A chunk is left alone when an earlier run decided on the same outcomes and its files are there.
+    """
 
     def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[tuple[str, Unit]]:
         """Yields the units written, by split."""
         facts = list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
-        faults = {outcome.path: outcome.fault for fact in facts for outcome in fact.outcomes}
+        outcomes = [outcome for fact in facts for outcome in fact.outcomes]
         repeated = {fact.repeated for fact in facts if fact.repeated is not None}
+        digest = outcomes_digest(outcomes, repeated)
         with timed("write"):
-            result = judge(shards.records(chunk), faults, repeated, self._settings)
-            units = self._write(chunk, result)
-        count("records_accepted", result.accepted)
-        count("records_rejected", len(result.rejects))
-        tell(self._settings.progress, written=chunk.count, rejected=len(result.rejects))
-        for unit in units:
+            note = self._earlier(chunk, digest)
+            if note is None:
+                faults = {outcome.path: outcome.fault for outcome in outcomes}
+                result = judge(shards.records(chunk), faults, repeated, self._settings)
+                note = self._write(chunk, result, digest)
+        rejected = chunk.count - note.accepted
+        count("records_accepted", note.accepted)
+        count("records_rejected", rejected)
+        tell(self._settings.progress, written=chunk.count, rejected=rejected)
+        for unit in note.units:
             yield unit.split, unit
 
-    def _write(self, chunk: Chunk, result: ChunkResult) -> list[Unit]:
+    def _earlier(self, chunk: Chunk, digest: str) -> ChunkNote | None:
+        note = notes.earlier(self._settings, layout.CHUNK_NOTES, chunk.name, ChunkNote)
+        if note is None:
+            return None
+        if note.outcomes != digest or not present.all_there(self._settings, note.files()):
+            # Should this run break off, no note may tell of files that are half of another run.
+            notes.withdraw(self._settings, layout.CHUNK_NOTES, chunk.name)
+            return None
+        if (note.generation, note.chunk) != (self._settings.generation, chunk):
+            note = msgspec.structs.replace(note, generation=self._settings.generation, chunk=chunk)
+            notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
+        return note
+
+    def _write(self, chunk: Chunk, result: ChunkResult, digest: str) -> ChunkNote:
         units, written = [], list[Part]()
         for split, (with_images, text_only) in sorted(result.trajectories.items()):
             stay = len(text_only) - surplus(len(with_images), len(text_only))
@@ -56,16 +83,19 @@ class WriteChunk(beam.DoFn):
         if result.rejects:
             rejects = parts.write_rejects(self._settings, chunk.name, result.rejects)
         note = ChunkNote(
+            generation=self._settings.generation,
+            outcomes=digest,
             chunk=chunk,
             accepted=result.accepted,
             respelled=result.respelled,
             image_uses=result.image_uses,
             rejected=result.counts(),
+            units=tuple(units),
             parts=tuple(written),
             rejects=rejects,
         )
         notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
-        return units
+        return note
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Unit]])
@@ -79,16 +109,23 @@ class PlanMix(beam.DoFn):
 
 
 @beam.typehints.with_input_types(MixJob)
-class MixUnits(beam.DoFn):
+class MixUnits(FileStep):
     """Writes the mixed parts and a note of what they replace."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
     def process(self, job: MixJob) -> None:
         """See `beam_mat.core.mix`."""
         with timed("mix"):
-            note = mixing.mix(self._settings, job)
-            unit = job.base or job.texts[0]
-            name = f"{unit.split}-{unit.name}"
-            notes.leave(self._settings, layout.MIXED_NOTES, name, note)
+            if not self._is_done(job):
+                note = mixing.mix(self._settings, job)
+                notes.leave(self._settings, layout.MIXED_NOTES, job.name, note)
+
+    def _is_done(self, job: MixJob) -> bool:
+        note = notes.earlier(self._settings, layout.MIXED_NOTES, job.name, MixNote)
+        if note is None:
+            return False
+        # The names in a job do not tell another generation's rows from these.
+        same = (note.generation, note.job) == (self._settings.generation, job)
+        if same and present.all_there(self._settings, note.parts):
+            return True
+        notes.withdraw(self._settings, layout.MIXED_NOTES, job.name)
+        return False

@@ -13,8 +13,14 @@ TREE = {
     errors.BeamMatError: 1,
     errors.ConfigError: 2,
     errors.SourceError: 1,
+    errors.StoreError: 1,
+    errors.OutputError: 1,
+    errors.OutputInUseError: 1,
+    errors.UnfinishedError: 1,
+    errors.WorkerLostError: 1,
     errors.LostRecordError: 1,
     errors.TooManyRejectedError: 3,
+    errors.DamagedError: 3,
 }
 
 

@@ -15,7 +15,7 @@ from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
-from beam_mat.storage import catalog, images
+from beam_mat.storage import catalog, files, images
 from beam_mat.storage.fetch import fetch
 from tests.build import opened, picture, with_entry, zip_of
 
@@ -36,7 +36,8 @@ def converted(settings: Settings, tmp_path: Path, data: bytes) -> dict[str, imag
     zip_path = tmp_path / "images.zip"
     zip_path.write_bytes(data)
     pairs = fetch(list(catalog.members(str(zip_path), 0)))
-    rows = [images.convert(settings, member, found) for member, found in pairs]
+    with files.Outbox() as outbox:
+        rows = [images.convert(settings, member, found, outbox) for member, found in pairs]
     return {row.path: row for row in rows}
 
 
@@ -107,9 +108,9 @@ def test_the_rows_of_a_batch_are_left_as_a_table(settings: Settings, tmp_path: P
     rows = [*converted(settings, tmp_path, zip_of(MEMBERS)).values(), images.missing("c/none.jpg")]
     for _ in range(2):
         images.leave_rows(settings, rows)
-    (path,) = (Path(settings.output) / layout.BATCH_NOTES).iterdir()
+    (path,) = (Path(settings.output) / layout.BATCH_NOTES / settings.generation).iterdir()
     table = pq.read_table(path)
-    assert table.schema.equals(images.TABLE_SCHEMA)
+    assert table.schema.equals(images.NOTE_SCHEMA)
     assert table.to_pylist() == msgspec.to_builtins(rows)
     images.leave_rows(settings, rows[:1])
     assert len(list(path.parent.iterdir())) == 2
@@ -119,4 +120,5 @@ def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
     fault = ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
     member = Member("a.jpg", "/nowhere.zip", 0, 0, 9, 9, 9, Packing.STORED, 0, fault)
     ((_, found),) = fetch([member])
-    assert images.convert(settings, member, found).status == "member_unsupported"
+    row = images.convert(settings, member, found, files.Outbox())
+    assert row.status == "member_unsupported"

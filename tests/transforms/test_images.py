@@ -7,6 +7,7 @@ from pathlib import Path
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.notes import PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
+from beam_mat.storage import inputs
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
 from tests.making import picture, write_files, write_zip
 from tests.transforms.collect import collect
@@ -16,10 +17,15 @@ def member(path: str, order: int = 0, batch: int = 0) -> Member:
     return Member(path, f"{order}.zip", order, 0, 9, 9, 9, Packing.STORED, 0, batch=batch)
 
 
-def test_members_come_by_path(tmp_path: Path) -> None:
+def source(path: Path, order: int = 0) -> Source:
+    found = inputs.look(str(path))
+    return Source(found.uri, order, found.size, found.version)
+
+
+def test_members_come_by_path(settings: Settings, tmp_path: Path) -> None:
     zipped = write_zip(tmp_path / "f.zip", {"a/1.jpg": b"one", "a/": b"", "b.png": b"two!"})
     folder = write_files(tmp_path / "folder", {"a/1.jpg": b"other"})
-    found = collect([Source(str(zipped), 0), Source(str(folder), 1)], ListMembers())
+    found = collect([source(zipped, 0), source(folder, 1)], ListMembers(settings))
     members = [(path, fact.member) for path, fact in found]
     assert sorted((path, one.path, one.order, one.size) for path, one in members) == [
         ("a/1.jpg", "a/1.jpg", 0, 3),
@@ -57,14 +63,14 @@ def test_an_image_is_written_once_and_told_to_every_chunk(
 ) -> None:
     data = picture()
     zipped = write_zip(tmp_path / "f.zip", {"good.jpg": data, "bad.jpg": b"none"})
-    found = collect([Source(str(zipped), 0)], ListMembers())
+    found = collect([source(zipped)], ListMembers(settings))
     members = {path: fact.member for path, fact in found}
     wanted = [
         Wanted("good.jpg", members["good.jpg"], ("c1", "c2")),
         Wanted("bad.jpg", members["bad.jpg"], ("c2",)),
         Wanted("gone.jpg", None, ("c3",)),
     ]
-    found = collect([("batch", wanted)], ConvertImages(settings))
+    found = collect([("batch", wanted)], ConvertImages(settings, [source(zipped)]))
     outcomes = [(name, outcome) for name, fact in found for outcome in fact.outcomes]
     assert sorted(
         (name, one.path, one.fault and one.fault.reason.value) for name, one in outcomes

@@ -7,7 +7,7 @@ from pathlib import Path
 from beam_mat.core import layout
 from beam_mat.core.notes import ShardNote
 from beam_mat.core.settings import Settings
-from beam_mat.storage import notes
+from beam_mat.storage import files, notes
 from beam_mat.transforms.split import SplitShard
 from tests.making import record
 from tests.transforms.collect import collect
@@ -26,7 +26,8 @@ def test_the_chunks_hold_every_record(settings: Settings, shard_of: ShardOf) -> 
     assert [c.count for c in chunks if c.shard == shards[1]] == [1]
     found = {note.shard: note for note in notes.collect(settings, layout.SHARD_NOTES, ShardNote)}
     assert [found[shard].records for shard in shards] == [20, 1, 0]
-    assert [found[shard].chunks for shard in shards] == [len(first), 1, 0]
+    assert [len(found[shard].chunks) for shard in shards] == [len(first), 1, 0]
+    assert sorted(found[shards[0]].chunks, key=lambda chunk: chunk.start) == first
 
 
 def test_a_shard_that_is_no_json_is_one_chunk_with_a_fault(
@@ -34,5 +35,6 @@ def test_a_shard_that_is_no_json_is_one_chunk_with_a_fault(
 ) -> None:
     shard = shard_of([])
     Path(shard.uri).write_bytes(b"<html>")
-    (chunk,) = collect([type(shard)(shard.uri, 0, 6, "2")], SplitShard(settings))
+    version = files.info(shard.uri).version
+    (chunk,) = collect([type(shard)(shard.uri, 0, 6, version)], SplitShard(settings))
     assert (chunk.count, chunk.fault, chunk.start, chunk.end) == (1, "malformed_json", 0, 6)

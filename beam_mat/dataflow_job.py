@@ -1,0 +1,189 @@
+"""The course of a job on Google Cloud Dataflow, as its driver follows it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.dataflow.dataflow_runner import (
+    DataflowPipelineResult,
+    DataflowRunner,
+    DataflowRuntimeException,
+)
+from apache_beam.runners.runner import PipelineState
+from rich.console import Console
+
+from beam_mat.core import layout
+from beam_mat.core.errors import OutputInUseError
+from beam_mat.storage import files
+from beam_mat.transforms.measure import NAMESPACE
+
+POLL_SECONDS = 10.0
+"""Between two looks at the counters, which the service itself renews a few times a minute."""
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """Where to ask for a job, as noted in the output folder that it writes to."""
+
+    job: str
+    project: str
+    region: str
+    dataflow_endpoint: str
+    no_auth: bool
+
+    def ended(self) -> bool:
+        """Asks the service whether the job has come to an end, whichever."""
+        from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
+
+        where = msgspec.structs.asdict(self)
+        del where["job"]
+        found = DataflowApplicationClient(PipelineOptions([], **where)).get_job(self.job)
+        state = DataflowPipelineResult.api_jobstate_to_pipeline_state(found.current_state)
+        return bool(PipelineState.is_terminal(state))
+
+
+def hold_off(output: str) -> None:
+    """Keeps away from an output folder that a job without a driver still writes to.
+
+    Raises:
+        OutputInUseError: There is such a job.
+    """
+    note = files.join(output, layout.SUBMITTED)
+    if not files.exists(note):
+        return
+    there = msgspec.json.decode(files.read_bytes(note), type=Submitted)
+    if not there.ended():
+        raise OutputInUseError(
+            f"{output}: the Dataflow job {there.job} is still at work on it; wait for its end, or "
+            f"gcloud dataflow jobs cancel {there.job} --region {there.region}"
+        )
+    files.remove(note)
+
+
+def submitted(result: Any, options: PipelineOptions, output: str, *, detach: bool) -> bool:
+    """Tells where the job is, and whether there is an end to `wait` for.
+
+    The job is noted in the output folder: see `hold_off`.
+
+    Args:
+        result: What the runner gave for the graph.
+        options: It was submitted with.
+        output: The dataset's folder.
+        detach: Whether to leave the job to itself.
+    """
+    if not getattr(result, "has_job", False):
+        place = options.view_as(GoogleCloudOptions).template_location
+        _say(f"No job was started{f'; its template is {place}' if place else ': a dry run'}")
+        return False
+    cloud = options.view_as(GoogleCloudOptions)
+    note = Submitted(
+        result.job_id(), cloud.project, cloud.region, cloud.dataflow_endpoint, bool(cloud.no_auth)
+    )
+    scratch = files.join(output, layout.SCRATCH)
+    files.write_bytes(files.join(output, layout.SUBMITTED), msgspec.json.encode(note), scratch)
+    _say(f"Dataflow job {result.job_id()}\n{_address(result, options)}")
+    if detach:
+        _say(f"It goes on by itself; {_when_done(output)}")
+    return not detach
+
+
+def wait(result: Any, options: PipelineOptions, output: str, counts: Counter[str]) -> None:
+    """Waits for a job's end and passes on what the service says of it.
+
+    Args:
+        result: What the runner gave for the graph.
+        options: It was submitted with.
+        output: The dataset's folder.
+        counts: Of the progress display, kept up to date.
+
+    Raises:
+        RuntimeError: The job failed; the text holds a worker's traceback where there is one.
+    """
+    try:
+        with _messages(), _counting(result, counts):
+            result.wait_until_finish()
+        files.remove(files.join(output, layout.SUBMITTED))
+    except KeyboardInterrupt:
+        region = options.view_as(GoogleCloudOptions).region
+        cancel = f"gcloud dataflow jobs cancel {result.job_id()} --region {region}"
+        _say(f"The job goes on; {_when_done(output)}\nTo end it: {cancel}")
+        raise
+    except DataflowRuntimeException as error:
+        raise RuntimeError(f"{error}\n{_address(result, options)}") from None
+
+
+def _say(text: str) -> None:
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def _when_done(output: str) -> str:
+    return f"when it is done: beam-mat publish {shlex.quote(output)}"
+
+
+def _address(result: Any, options: PipelineOptions) -> str:
+    cloud = options.view_as(GoogleCloudOptions)
+    return (
+        f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}"
+        f"?project={cloud.project}"
+    )
+
+
+@contextlib.contextmanager
+def _counting(result: Any, counts: Counter[str]) -> Iterator[None]:
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(POLL_SECONDS):
+            try:
+                dict.update(counts, counters(result))
+            except Exception as error:  # noqa: BLE001 a display; the job's end is asked for elsewhere
+                logging.getLogger(__name__).warning("the counters cannot be had: %s", error)
+
+    watcher = threading.Thread(target=look, name="counters", daemon=True)
+    watcher.start()
+    try:
+        yield
+        dict.update(counts, counters(result))
+    finally:
+        done.set()
+        watcher.join()
+
+
+def counters(result: Any) -> Counter[str]:
+    """This package's counters, each added up over the steps; so far, while a job runs."""
+    found: Counter[str] = Counter()
+    query = MetricsFilter().with_namespace(NAMESPACE)
+    for metric in result.metrics().query(query)["counters"]:
+        found[metric.key.metric.name] += int(metric.result or 0)
+    return found
+
+
+class _ToStandardError(logging.Handler):
+    """Writes to what standard error is at the moment: the progress display stands in for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
+@contextlib.contextmanager
+def _messages() -> Iterator[None]:
+    # The service's messages, worker errors with their tracebacks among them. What Beam logs on a
+    # submission is left out: the whole of the options is in it.
+    logger = logging.getLogger(DataflowRunner.__module__)
+    handler, level = _ToStandardError(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

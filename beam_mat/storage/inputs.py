@@ -1,0 +1,68 @@
+"""Inputs as a whole: what identifies their content, and whether it is still the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import SourceError
+from beam_mat.core.notes import Source
+from beam_mat.storage import files
+
+LOOKS_AT_ONCE = 16
+
+
+def look(uri: str) -> files.FileInfo:
+    """A file's size and version; of a folder, bytes in all and a hash of its listing.
+
+    Raises:
+        FileNotFoundError: It is not there.
+    """
+    if file := files.file_at(uri):
+        return file
+    if not files.is_folder(uri):
+        raise FileNotFoundError(uri)
+    digest = hashlib.sha256()
+    size = 0
+    for path, file in files.find(uri):
+        line = f"{path}\0{file.size}\0{file.version}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+        size += file.size
+    return files.FileInfo(files.normalize(uri), size, digest.hexdigest()[:24])
+
+
+def change(place: Shard | Source) -> str | None:
+    """What has happened to an input since the job began, or None."""
+    try:
+        found = look(place.uri)
+    except FileNotFoundError:
+        return f"{place.uri}: was there when the job began and is gone"
+    if (found.size, found.version) == (place.size, place.version):
+        return None
+    return (
+        f"{place.uri}: changed while it was converted (then {place.size} bytes, version "
+        f"{place.version}; now {found.size} bytes, version {found.version})"
+    )
+
+
+def hold(place: Shard | Source) -> None:
+    """Makes sure that an input is what it was when the job began.
+
+    Raises:
+        SourceError: It is not.
+    """
+    if said := change(place):
+        raise SourceError(f"{said}; nothing was published: run the same command again")
+
+
+def changed(places: Iterable[Shard | Source]) -> list[tuple[Shard | Source, str]]:
+    """The inputs that are not what they were, each with what happened to it."""
+    places = list(places)
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        return [
+            (place, said)
+            for place, said in zip(places, pool.map(change, places), strict=True)
+            if said
+        ]

@@ -1,0 +1,81 @@
+"""Requests on the way at once: their answers in order, and never too many."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from beam_mat.core.errors import StoreError
+from beam_mat.storage import ahead, files
+
+
+def test_results_come_in_order_whichever_is_ready_first() -> None:
+    gates = [threading.Event() for _ in range(4)]
+
+    def call(number: int) -> int:
+        if number < 3:
+            assert gates[number + 1].wait(20)  # the one after it goes first
+        gates[number].set()
+        return number
+
+    assert list(ahead.ahead((1, partial(call, number)) for number in range(4))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [(1, ahead.REQUESTS), (8 << 20, 4), (ahead.BYTES * 2, 1)]
+)
+def test_as_many_as_fit_are_begun_before_the_first_is_asked_for(size: int, most: int) -> None:
+    begun = 0
+
+    def calls() -> Iterator[tuple[int, partial[int]]]:
+        nonlocal begun
+        for number in range(50):
+            begun += 1
+            yield size, partial(int, number)
+
+    results = ahead.ahead(calls())
+    for taken in range(20):
+        assert next(results) == taken
+        assert begun - taken - 1 <= most
+    if most > 1:
+        assert begun - taken - 1 == most
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_comes_in_its_place() -> None:
+    def fail() -> int:
+        raise StoreError("gs://b/a: gone")
+
+    calls: list[tuple[int, Callable[[], int]]] = [(1, partial(int, 7)), (1, fail)]
+    results = ahead.ahead(calls)
+    assert next(results) == 7
+    with pytest.raises(StoreError, match="gone"):
+        next(results)
+
+
+def test_small_files_are_all_there_when_their_block_has_ended(root: str) -> None:
+    with files.Outbox() as outbox:
+        written = [
+            outbox.write_bytes(files.join(root, str(at)), b"x" * at, files.join(root, "scratch"))
+            for at in range(20)
+        ]
+    assert [file.size for _, file in files.find(root)] == sorted(
+        (one.bytes for one in written), key=str
+    )
+    again = [files.write_bytes(files.join(root, "20"), b"x" * at, root) for at in range(20)]
+    assert again == written
+
+
+def test_what_a_store_refuses_is_told_at_the_end_of_the_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(uri: str, *_: object) -> files.Written:
+        raise StoreError(f"{uri}: full")
+
+    monkeypatch.setattr(files, "is_near", lambda _: False)
+    monkeypatch.setattr(files, "write_bytes", refuse)
+    with pytest.raises(StoreError, match="memory:///a: full"), files.Outbox() as outbox:
+        assert outbox.write_bytes("memory:///a", b"12", "").bytes == 2

@@ -1,0 +1,166 @@
+"""What stores do on bad days: everything comes right or fails by name, nothing comes short."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from beam_mat.core.errors import SourceError, StoreError
+from beam_mat.storage import files, retry, stores, uploads
+from tests.stands import reach
+from tests.stands.proxy import Faults, Proxy, proxied
+
+pytestmark = pytest.mark.stands
+
+DATA = random.Random(3).randbytes(1 << 20)
+
+
+@pytest.fixture(params=["gs", "s3"])
+def far(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Proxy]]:
+    """A folder on a store, and the proxy on the way to it."""
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
+    kind = "google" if request.param == "gs" else "amazon"
+    with proxied(request.getfixturevalue(kind)) as proxy:
+        options = reach.google if kind == "google" else reach.amazon
+        stores.use(options(proxy.url))
+        folder = f"{request.param}://tests/{request.node.name}"
+        yield folder, proxy
+        proxy.faults = Faults()
+        files.remove(folder)
+        stores.use({})
+
+
+def put(far: tuple[str, Proxy], data: bytes = DATA) -> str:
+    uri = files.join(far[0], "file.bin")
+    files.write_bytes(uri, data, "")
+    return uri
+
+
+BAD = {
+    "busy": Faults(statuses={503: 1}, most=1),
+    "too many": Faults(statuses={429: 1}, most=1),
+    "broken": Faults(statuses={500: 1}, most=1),
+    "reset": Faults(reset=1, most=1),
+    "cut": Faults(cut=1, most=1, on=lambda method, _: method == "GET"),
+    "short": Faults(short=1, most=3, on=lambda method, _: method == "GET"),
+}
+
+
+@pytest.mark.parametrize("faults", BAD.values(), ids=BAD)
+def test_a_range_comes_right_after_a_fault(far: tuple[str, Proxy], faults: Faults) -> None:
+    uri = put(far)
+    far[1].faults = faults
+    assert files.read_range(uri, 1000, 500_000) == DATA[1000:500_000]
+    assert far[1].made
+
+
+@pytest.mark.parametrize("faults", BAD.values(), ids=BAD)
+def test_a_file_and_its_listing_come_right_after_a_fault(
+    far: tuple[str, Proxy], faults: Faults
+) -> None:
+    uri = put(far)
+    far[1].faults = faults
+    assert [name for name, _ in files.find(far[0])] == ["file.bin"]
+    assert files.read_bytes(uri) == DATA
+    assert files.exists(uri)
+    assert far[1].made
+
+
+@pytest.mark.parametrize("size", [1000, 3 * uploads.PIECE_BYTES])
+def test_a_file_is_written_right_after_a_fault(far: tuple[str, Proxy], size: int) -> None:
+    far[1].faults = Faults(lost=0.5, statuses={503: 0.25}, reset=0.25, most=2)
+    data = DATA[:1000] if size == 1000 else DATA * (size >> 20)
+    uri = put(far, data)
+    assert len(far[1].made) == 2
+    assert files.read_bytes(uri) == data
+
+
+@pytest.mark.slow
+def test_under_many_faults_everything_comes_right(far: tuple[str, Proxy]) -> None:
+    far[1].faults = Faults(reset=0.03, cut=0.04, short=0.06, statuses={503: 0.03})
+    names = [files.join(far[0], f"{number}") for number in range(15)]
+    for number, uri in enumerate(names):
+        files.write_bytes(uri, DATA[: number * 2000], "")
+    for _ in range(2):
+        assert list(files.read_each(names)) == [DATA[: n * 2000] for n in range(15)]
+    assert len(far[1].made) > 5
+
+
+def test_a_store_that_stays_broken_is_an_error_that_names_the_file(
+    far: tuple[str, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = put(far)
+    # The driver's own attempts take half a minute.
+    monkeypatch.setattr(retry, "LIMIT_SECONDS", 0.0)
+    far[1].faults = Faults(short=1, on=lambda method, _: method == "GET")
+    with pytest.raises(StoreError, match=r"file\.bin: the store failed \d time.* run again"):
+        files.read_range(uri, 0, 1000)
+    far[1].faults = Faults(statuses={403: 1})
+    with pytest.raises(StoreError, match=r"file\.bin: the store"):
+        files.read_range(uri, 0, 1000)
+    with pytest.raises(StoreError, match=r"file\.bin: the store"):
+        files.exists(uri)
+    with pytest.raises(StoreError, match=r"file\.bin: the store"):
+        files.write_bytes(uri, b"new", "")
+
+
+def test_attempts_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
+    made = []
+
+    def fail() -> None:
+        made.append(1)
+        raise ConnectionResetError("by peer")
+
+    with pytest.raises(StoreError, match=r"a\.zip: .* ConnectionResetError: by peer"):
+        retry.insist("gs://b/a.zip", fail)
+    assert len(made) == retry.ATTEMPTS
+
+
+def test_a_file_that_shrank_or_went_is_told_from_a_broken_store(far: tuple[str, Proxy]) -> None:
+    uri = put(far)
+    for end in (len(DATA) + 1, 3 << 20):
+        with pytest.raises(SourceError, match=r"file\.bin: .* the file changed"):
+            files.read_range(uri, len(DATA) - 10, end)
+    files.remove(uri)
+    with pytest.raises(SourceError, match=r"file\.bin: was there"):
+        files.read_range(uri, 0, 10)
+
+
+def test_a_large_file_that_fails_leaves_nothing(far: tuple[str, Proxy]) -> None:
+    uri = files.join(far[0], "file.bin")
+    with pytest.raises(RuntimeError), files.write(uri, "") as file:  # noqa: PT012
+        for _ in range(40):
+            file.write(DATA)
+        assert not files.exists(uri)
+        raise RuntimeError
+    assert not files.exists(uri)
+    assert files.find(far[0]) == []
+
+
+@pytest.mark.parametrize("store", ["google", "amazon"])
+def test_a_large_file_takes_no_more_memory_than_a_few_pieces(
+    request: pytest.FixtureRequest, store: str
+) -> None:
+    url = request.getfixturevalue(store)
+    stores.use(reach.google(url) if store == "google" else reach.amazon(url))
+    uri = f"{'gs' if store == 'google' else 's3'}://tests/{request.node.name}"
+    size = 12 * uploads.PIECE_BYTES
+    tracemalloc.start()
+    try:
+        with files.write(uri, "") as file:
+            for _ in range(size // len(DATA)):
+                file.write(DATA)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * uploads.PIECE_BYTES
+    assert files.info(uri).size == size
+    assert files.read_range(uri, size - len(DATA), size) == DATA
+    files.remove(uri)
+    stores.use({})

@@ -1,0 +1,238 @@
+"""kill -9 at any moment: the same command again completes, as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beam_mat.storage import files, stores
+from tests import dataset
+from tests.command import PROGRAM, ROOT, convert_words, spawn
+from tests.making import image_record, picture, record, write_shard, write_zip
+from tests.processes import MARK, mark
+from tests.stands import reach
+from tests.test_runners import TWO_PROCESSES, prism  # noqa: F401
+
+SEED = int(os.environ.get("BEAM_MAT_KILL_SEED", "20260729"))
+KILLS = 20
+IN_A_ROW = 4
+"""Kills before a run is left to complete."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A conversion of many units with every step in it, but for its output."""
+    folder = tmp_path_factory.mktemp("kill")
+    zips = [
+        write_zip(
+            folder / f"{z}.zip",
+            {f"{z}/{n}.jpg": picture((400, 300 + n), seed=10 * z + n) for n in range(6)},
+        )
+        for z in range(4)
+    ]
+    shards = [
+        write_shard(
+            folder / f"{s}.json",
+            [image_record(f"{s}-{n}", f"{n % 5}/{n // 5}.jpg") for n in range(30)]
+            + [record(f"t{n}") for n in range(3)]
+            + [s],
+        )
+        for s in range(4)
+    ]
+    texts = [
+        write_shard(folder / f"text-{t}.json", [record(f"x{t}-{n}") for n in range(9)])
+        for t in range(2)
+    ]
+    options = ["--val-fraction", "0.4", "--duplicates", "drop"]
+    return [*convert_words([*shards, *texts], zips, Path())[:-2], *options]
+
+
+class Disk:
+    """Output folders on the local disk."""
+
+    options: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def output(self, number: int) -> str:
+        return str(self._folder / f"{number}")
+
+    def count(self, output: str) -> int:
+        """Number of files, notes included: how far a run has come."""
+        return sum(len(names) for _, _, names in os.walk(output))
+
+    def tree(self, output: str) -> dict[str, bytes]:
+        return dataset.tree(Path(output))
+
+
+class Bucket:
+    """Output folders on an emulator of Google's store. The package is told of it."""
+
+    def __init__(self, url: str) -> None:
+        options = reach.google(url)
+        self.options = ("--storage-options", json.dumps(options))
+        stores.use(options)
+        self._folder = f"gs://tests/{uuid.uuid4().hex}"
+
+    def output(self, number: int) -> str:
+        return f"{self._folder}/{number}"
+
+    def count(self, output: str) -> int:
+        """As of a disk."""
+        return len(files.find(output))
+
+    def tree(self, output: str) -> dict[str, bytes]:
+        found = [pair for pair in files.find(output) if not pair[0].startswith("_beam_mat/")]
+        data = files.read_each(file.uri for _, file in found)
+        return dict(zip((name for name, _ in found), data, strict=True))
+
+
+@pytest.fixture
+def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
+    yield Bucket(request.getfixturevalue("google"))
+    stores.use({})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an undisturbed run writes."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    ran = spawn(*words, "--output", output)
+    assert ran.code == 0, ran.err
+    return output
+
+
+def end_marked(marked: dict[str, str]) -> None:
+    """What a killed driver leaves behind; a worker ends by itself, but not at once."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == marked[MARK]:
+                process.kill()
+                process.wait(10)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+
+
+def killed(words: list[str], reached: Callable[[], bool], *, worker: bool) -> bool:
+    """Runs the command and kills it, or one of its workers, when `reached` says so.
+
+    Returns:
+        Whether it was killed, and did not end before.
+    """
+    marked = mark()
+    process = subprocess.Popen(
+        [*PROGRAM, *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **marked},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        if process.poll() is not None:
+            return False
+        victim = psutil.Process(process.pid)
+        if worker:
+            victim = max(victim.children(recursive=True), key=lambda one: one.pid, default=victim)
+        victim.kill()
+        # Whoever loses a worker ends, whatever the moment.
+        process.wait(60)
+        return True
+    finally:
+        end_marked(marked)
+
+
+def check_nothing_is_half_written(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
+    for name, data in found.items():
+        if name.startswith("images/"):
+            assert data == expected[name], f"{name} is not whole"
+        if name.endswith(".jsonl"):
+            assert all(json.loads(line) for line in data.splitlines())
+    if "manifest.json" in found:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "place", ["disk", pytest.param("bucket", marks=pytest.mark.stands, id="on Google's store")]
+)
+@pytest.mark.parametrize(
+    ("runner", "worker"),
+    [
+        pytest.param("FnApiRunner", False, id="in process"),
+        pytest.param("FnApiRunner", True, id="a worker of two"),
+        pytest.param("PrismRunner", False, id="on Prism", marks=pytest.mark.prism),
+        pytest.param("PrismRunner", True, id="Prism itself", marks=pytest.mark.prism),
+    ],
+)
+def test_a_kill_at_any_moment_changes_nothing(
+    words: list[str],
+    undisturbed: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    place: str,
+    runner: str,
+    worker: bool,
+) -> None:
+    expected = dataset.tree(undisturbed)
+    disk = Disk(tmp_path)
+    whole = disk.count(str(undisturbed))
+    at_work: Disk | Bucket = disk
+    if place == "bucket":
+        if worker:
+            pytest.skip("what a worker leaves does not depend on the store")
+        at_work = request.getfixturevalue("bucket")
+    chance = random.Random(f"{SEED} {place} {runner} {worker}")
+    sys.stdout.write(f"BEAM_MAT_KILL_SEED={SEED}\n")  # shown when it fails
+    options = ["--runner", runner, *at_work.options]
+    if runner == "PrismRunner":
+        options += ["--prism_location", str(request.getfixturevalue("prism"))]
+    elif worker:
+        options += TWO_PROCESSES
+    kills = number = 0
+    while kills < (KILLS // 4 if worker else KILLS // 2 if place == "bucket" else KILLS):
+        number += 1
+        output = at_work.output(number)
+        command = [*words, *options, "--output", output]
+        for _ in range(IN_A_ROW):
+            # Along the way of a run, and now and then a little later: a file that is written again
+            # does not count again.
+            at = max(chance.randint(0, whole), at_work.count(output))
+            due = Due(at, chance.choice((0.0, 0.0, 0.2)), partial(at_work.count, output))
+            if not killed(command, due, worker=worker):
+                break
+            kills += 1
+            check_nothing_is_half_written(at_work.tree(output), expected)
+        ran = spawn(*command)
+        assert ran.code == 0, ran.err
+        found = at_work.tree(output)
+        assert found.keys() == expected.keys()
+        assert [name for name in found if found[name] != expected[name]] == []
+
+
+class Due:
+    """Whether a run has come as far as to `at` files, and `later` seconds have passed since."""
+
+    def __init__(self, at: int, later: float, count: Callable[[], int]) -> None:
+        self._at = at
+        self._later = later
+        self._count = count
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        if self._since is None and self._count() >= self._at:
+            self._since = time.monotonic()
+        return self._since is not None and time.monotonic() >= self._since + self._later
