@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import beam_mat
@@ -17,10 +18,12 @@ USAGE = """\
 usage: beam-mat COMMAND ...
 
   convert   make a LLaMA-Factory dataset out of MAT shards and image zips
+  check     find what LLaMA-Factory would stumble over in a dataset
   sample    make a small MAT-shaped set to try things out
 
 beam-mat COMMAND --help tells more; beam-mat --version prints the version.
-Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.
+Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, or
+violations found by check.
 """
 
 
@@ -55,13 +58,33 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
-    commands = {"convert": _convert, "sample": _sample}
+    commands = {"convert": _convert, "check": _check, "sample": _sample}
     if name not in commands:
         raise ConfigError([f"{name}: no such command; there are {', '.join(commands)}"])
     return commands[name]
 
 
 def _convert(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat import convert
+    if "-h" in argv or "--help" in argv:
+        print(convert.help_text())
+        return 0
+    convert.convert(argv)
+    return 0
+
+
+def _check(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat import check
+    if "-h" in argv or "--help" in argv:
+        print(check.help_text())
+        return 0
+    return check.check(argv)
+
+
+@contextlib.contextmanager
+def _importing_beam() -> Iterator[None]:
     # Workers' errors come back as exceptions, traceback included; Beam's log would repeat them,
     # and warns at import of packages that only other runners need.
     quiet = logging.StreamHandler()
@@ -70,15 +93,9 @@ def _convert(argv: list[str]) -> int:
     # Apache Beam takes a second to import: only the command that needs it waits for it. What is
     # imported stays, so that looking through it for garbage is time lost, now and later.
     gc.disable()
-    from beam_mat import convert
-
+    yield
     gc.freeze()
     gc.enable()
-    if "-h" in argv or "--help" in argv:
-        print(convert.help_text())
-        return 0
-    convert.convert(argv)
-    return 0
 
 
 def _sample(argv: list[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -34,11 +35,26 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         BeamMatError: A worker raised it.
         RuntimeError: Anything else that failed; its text holds the worker's traceback.
     """
-    runner = FnApiRunner() if job.runner == IN_PROCESS else job.runner
+    return run_graph(
+        job.runner, options, lambda pipeline: build(pipeline, job.shards, job.sources, settings)
+    )
+
+
+def run_graph(
+    runner: str, options: PipelineOptions, add: Callable[[beam.Pipeline], None]
+) -> dict[str, float]:
+    """Runs any graph. Returns and errors as of `run`.
+
+    Args:
+        runner: See `beam_mat.config.Job`.
+        options: Beam's options.
+        add: Adds the graph to a pipeline.
+    """
+    engine = FnApiRunner() if runner == IN_PROCESS else runner
     try:
-        with serving(options) if job.runner == PRISM else contextlib.nullcontext():
-            pipeline = beam.Pipeline(runner=runner, options=options)
-            build(pipeline, job.shards, job.sources, settings)
+        with serving(options) if runner == PRISM else contextlib.nullcontext():
+            pipeline = beam.Pipeline(runner=engine, options=options)
+            add(pipeline)
             result = pipeline.run()
             state = result.wait_until_finish()
             spent = _seconds(result)

@@ -111,11 +111,11 @@ class ConvertImages(_Telling):
         # tiny images that takes longer than the work itself.
         tiny = [member for member in members if member.packed < TINY_BYTES]
         large = [member for member in members if member.packed >= TINY_BYTES]
-        done = _pool(settings.image_threads).map(one, fetch(large))
+        done = pool(settings.image_threads).map(one, fetch(large))
         return itertools.chain(map(one, fetch(tiny)), done)
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
     """One pool a process, however many bundles a runner works on at once."""
     return ThreadPoolExecutor(threads, thread_name_prefix="image")
