@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from mat_trainer.commands import recipe_options, topology_options
-from mat_trainer.core import command, lengths
+from mat_trainer.core import command, lengths, traps
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import Over
 from mat_trainer.core.node import Software
@@ -129,6 +129,7 @@ def preflight(args: argparse.Namespace, job: Asked, installed: Software | None, 
             tried(lambda: workers.make_tiny_model(Path(model)))
     faults += output_faults(Path(job.output_dir))
     faults += _model_faults(job)
+    faults += traps.faults(job.recipe.settings)
     staged = tried(
         lambda: stage(
             args.dataset,

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.node import NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
-from mat_trainer.launch import checkpoints, process
+from mat_trainer.launch import checkpoints, process, shared_folder
 from mat_trainer.launch.rendezvous import LIMIT_SECONDS, meet
 from mat_trainer.launch.software import software
 
@@ -82,10 +83,16 @@ def _stop(*_: object) -> None:
 
 def _run(args: argparse.Namespace, job: Asked) -> int:
     installed = software()
-    if job.topology.nnodes > 1:
-        # Before anything is staged: who is missing, or has other versions, is known in a minute.
-        _meet(job, _facts(job, installed, job.dataset.digest), "", LIMIT_SECONDS)
-    ready, checkpoint = _prepared(args, job, installed)
+    folder = Path(job.output_dir)
+    several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
+    with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
+        faults = []
+        if several:
+            # Before anything is staged: who is missing, or has other versions, shows in a minute.
+            facts = _facts(job, installed, job.dataset.digest)
+            announced = _meet(job, facts, mark, LIMIT_SECONDS)
+            faults = [fault] if (fault := shared_folder.fault(folder, announced)) else []
+        ready, checkpoint = _prepared(args, job, installed, faults)
     plan = bind(
         job.recipe,
         recipe_options.dataset_facts(ready.dataset),
@@ -107,10 +114,14 @@ def _run(args: argparse.Namespace, job: Asked) -> int:
     return code
 
 
-def _prepared(args: argparse.Namespace, job: Asked, installed: Software) -> tuple[Ready, str]:
+def _prepared(
+    args: argparse.Namespace, job: Asked, installed: Software, faults: list[str]
+) -> tuple[Ready, str]:
     """What to train on, and the checkpoint to go on from, the same on all nodes."""
     first = job.topology.node_rank == 0
     try:
+        if faults:
+            raise PreflightError(faults)
         ready = preflight(args, job, installed, _say)
         found = checkpoints.prepare(Path(job.output_dir), args.resume) if first else None
     except (ConfigError, PreflightError) as error:

@@ -126,6 +126,29 @@ def test_a_node_with_other_settings_is_named_on_both(
     assert not tmp_path.joinpath("out", "logs").exists()
 
 
+def test_nodes_that_do_not_share_the_output_folder_do_not_begin(
+    short_dataset: Path, tmp_path: Path, free_port: int
+) -> None:
+    first, second = (
+        subprocess.Popen(
+            words(
+                "run", "tiny_cpu", "--dataset", short_dataset, *meeting(free_port),
+                "--node-rank", rank, "--output-dir", tmp_path / f"out-{rank}",
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    )  # fmt: skip
+    tmp_path.joinpath("out-1").mkdir()
+    with first, second:
+        said = [node.communicate()[1] for node in (first, second)]
+    assert (first.returncode, second.returncode) == (4, 4), "\n".join(said)
+    assert all(f"{tmp_path / 'out-1'}: another folder than node 0's" in err for err in said)
+    assert list(tmp_path.joinpath("out-0").iterdir()) == []
+
+
 def meeting(port: int) -> list[object]:
     return ["--nnodes", 2, "--master-addr", own_address(), "--master-port", port]
 
