@@ -14,7 +14,14 @@ from pathlib import Path
 import msgspec
 
 from mat_trainer.commands import recipe_options, topology_options
-from mat_trainer.commands.preflight import Asked, Ready, asked, preflight, processes
+from mat_trainer.commands.preflight import (
+    Asked,
+    Ready,
+    asked,
+    output_faults,
+    preflight,
+    processes,
+)
 from mat_trainer.core.command import launch
 from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.core.errors import ConfigError, PreflightError
@@ -85,6 +92,8 @@ def _run(args: argparse.Namespace, job: Asked) -> int:
     installed = software()
     folder = Path(job.output_dir)
     several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
+    if wrong := output_faults(folder):
+        raise PreflightError(wrong)
     with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
         faults = []
         if several:
