@@ -23,8 +23,8 @@ import json, signal, sys
 from pathlib import Path
 from mat_trainer.launch.process import run
 words = json.loads(sys.argv[1])
-for number in words["ignored"]:
-    signal.signal(number, signal.SIG_IGN)
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell in the background has them ignored
+    signal.signal(number, signal.SIG_IGN if number in words["ignored"] else signal.SIG_DFL)
 show = Path(words["show"]) if words["show"] else None
 sys.exit(run(words["command"], words["environment"], show=show, grace=words["grace"]))
 """
