@@ -41,7 +41,11 @@ def serving(options: PipelineOptions) -> Iterator[None]:
     reader = threading.Thread(target=_drain, args=(process, said), name="prism", daemon=True)
     reader.start()
     try:
-        _await_start(process, endpoint, said)
+        if not _starts(process, endpoint):
+            process.kill()
+            reader.join()
+            printed = b"".join(said).decode(errors="replace").strip()
+            raise RuntimeError(f"Prism did not start to serve at {endpoint}; it printed: {printed}")
         portable.job_endpoint = endpoint
         yield
     finally:
@@ -60,15 +64,12 @@ def _drain(process: subprocess.Popen[bytes], said: deque[bytes]) -> None:
         said.extend(process.stdout)
 
 
-def _await_start(process: subprocess.Popen[bytes], endpoint: str, said: deque[bytes]) -> None:
+def _starts(process: subprocess.Popen[bytes], endpoint: str) -> bool:
     # A channel of gRPC that is refused once waits a second before it tries again.
     host, _, port = endpoint.rpartition(":")
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1.0):
-            return
+            return True
         time.sleep(0.01)
-    process.kill()
-    process.wait()
-    words = b"".join(said).decode(errors="replace").strip()
-    raise RuntimeError(f"Prism did not start to serve at {endpoint}; it printed: {words}")
+    return False

@@ -14,7 +14,7 @@ import pytest
 collect_ignore = ["reader.py", "tiny.py", "make_sizes.py"]  # not for this environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv-llamafactory" / "bin" / "python"
+PYTHON = ROOT / "trainer" / ".venv" / "bin" / "python"
 
 
 class Reader:
@@ -64,7 +64,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """LLaMA-Factory takes long to import: one process serves all tests."""
     python = Path(os.environ.get("BEAM_MAT_LLAMAFACTORY", PYTHON))
     if not python.exists():
-        why = f"there is no {python}; scripts/setup-llamafactory makes it"
+        why = f"there is no {python}; scripts/setup-trainer makes it"
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
