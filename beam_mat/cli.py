@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import beam_mat
@@ -17,13 +18,14 @@ USAGE = """\
 usage: beam-mat COMMAND ...
 
   convert   make a LLaMA-Factory dataset out of MAT shards and image zips
+  check     find what LLaMA-Factory would stumble over in a dataset
   verify    hold every file of a dataset against its manifest
   publish   publish a job that is done and that its driver has left
   sample    make a small MAT-shaped set to try things out
 
 beam-mat COMMAND --help tells more; beam-mat --version prints the version.
 Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, or
-files that are not as the manifest says.
+violations or damaged files found by check or verify.
 """
 
 
@@ -60,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(name: str) -> Callable[[list[str]], int]:
     commands = {
         "convert": _convert,
+        "check": _check,
         "verify": _verify,
         "publish": _publish,
         "sample": _sample,
@@ -70,19 +73,33 @@ def _command(name: str) -> Callable[[list[str]], int]:
 
 
 def _convert(argv: list[str]) -> int:
-    _quieten()
-    # Apache Beam takes a second to import: only the command that needs it waits for it. What is
-    # imported stays, so that looking through it for garbage is time lost, now and later.
-    gc.disable()
-    from beam_mat import convert
-
-    gc.freeze()
-    gc.enable()
+    with _importing_beam():
+        from beam_mat import convert
     if "-h" in argv or "--help" in argv:
         print(convert.help_text())
         return 0
     convert.convert(argv)
     return 0
+
+
+def _check(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat import check
+    if "-h" in argv or "--help" in argv:
+        print(check.help_text())
+        return 0
+    return check.check(argv)
+
+
+@contextlib.contextmanager
+def _importing_beam() -> Iterator[None]:
+    _quieten()
+    # Apache Beam takes a second to import: only the command that needs it waits for it. What is
+    # imported stays, so that looking through it for garbage is time lost, now and later.
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def _quieten() -> None:

@@ -54,21 +54,21 @@ class Job(msgspec.Struct, frozen=True):
     overwrite: bool = False
 
 
-def parser() -> _BeamArgumentParser:
-    """The parser of everything that Beam and this project know."""
+def parser(*own: type[PipelineOptions]) -> _BeamArgumentParser:
+    """The parser of everything that Beam knows, and of options of this project's `own`."""
     whole = _BeamArgumentParser(allow_abbrev=False, add_help=False)
-    for options in _all_options(PipelineOptions):
+    for options in (*_beam_options(PipelineOptions), *own):
         if "_add_argparse_args" in options.__dict__:
             options._add_argparse_args(whole)
     return whole
 
 
-def _all_options(kind: type[PipelineOptions]) -> list[type[PipelineOptions]]:
+def _beam_options(kind: type[PipelineOptions]) -> list[type[PipelineOptions]]:
     known: dict[type[PipelineOptions], None] = {}
     for child in kind.__subclasses__():
-        if child.__module__.startswith(("apache_beam.options.", "beam_mat.")):
+        if child.__module__.startswith("apache_beam.options."):
             known[child] = None
-            known.update(dict.fromkeys(_all_options(child)))
+            known.update(dict.fromkeys(_beam_options(child)))
     return list(known)
 
 
@@ -83,18 +83,18 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         ConfigError: With every fault that was found.
     """
     typed = options.view_as(ConvertOptions)
-    runner = _runner(options)
+    runner = runner_of(options)
     faults = []
     if is_local(runner) or runner == DATAFLOW:  # a job server, as Flink's, has options of its own
         faults = [f"{word}: no such option; see beam-mat convert --help" for word in unknown]
     budget = Budget(
-        _whole(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
-        _whole(faults, "--min-pixels", typed.min_pixels, 1) or 0,
+        whole_number(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
+        whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,
     )
     if not faults and budget.min_pixels > budget.max_pixels:
         faults.append(f"--min-pixels {budget.min_pixels} is more than --max-pixels")
     val_fraction = _fraction(faults, "--val-fraction", typed.val_fraction) or 0.0
-    limit = typed.limit and _whole(faults, "--limit", typed.limit, 1)
+    limit = typed.limit and whole_number(faults, "--limit", typed.limit, 1)
     max_rejected = typed.max_rejected and _fraction(faults, "--max-rejected", typed.max_rejected)
     formats = _formats(faults, typed.formats)
     prefixes = _prefixes(faults, typed.rewrite)
@@ -116,7 +116,7 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         drop_duplicates=typed.duplicates == "drop",
         apply_exif=typed.exif == "apply",
         resizer=resizer_name(),
-        image_threads=_image_threads(options),
+        image_threads=image_threads(options),
         storage=storage,
     )
     return Job(
@@ -136,7 +136,8 @@ def is_local(runner: str) -> bool:
     return runner in (IN_PROCESS, PRISM)
 
 
-def _runner(options: PipelineOptions) -> str:
+def runner_of(options: PipelineOptions) -> str:
+    """The name of the runner that the options mean; see `Job`."""
     # Beam's DirectRunner would first try to download Prism. Without a place to take it from, the
     # runner inside this process is meant; it needs nothing and is the quickest to start.
     asked = str(options.view_as(StandardOptions).runner or "DirectRunner")
@@ -153,7 +154,7 @@ def _runner(options: PipelineOptions) -> str:
 
 
 def _runner_faults(options: PipelineOptions, typed: ConvertOptions) -> list[str]:
-    if _runner(options) == DATAFLOW:
+    if runner_of(options) == DATAFLOW:
         from beam_mat import dataflow
 
         output = [typed.output] if typed.output else []
@@ -164,8 +165,9 @@ def _runner_faults(options: PipelineOptions, typed: ConvertOptions) -> list[str]
     return []
 
 
-def _image_threads(options: PipelineOptions) -> int:
-    if not is_local(_runner(options)):
+def image_threads(options: PipelineOptions) -> int:
+    """Threads in a worker process that work on images."""
+    if not is_local(runner_of(options)):
         return 1  # the engine runs as many bundles side by side as a worker has cores
     direct = options.view_as(DirectOptions)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -173,7 +175,8 @@ def _image_threads(options: PipelineOptions) -> int:
     return max(1, (cores or 1) // (workers or cores or 1))
 
 
-def _whole(faults: list[str], name: str, text: str, least: int) -> int | None:
+def whole_number(faults: list[str], name: str, text: str, least: int) -> int | None:
+    """A whole number that was typed, or None and a fault where it is not at least `least`."""
     try:
         number = int(text)
     except ValueError:
@@ -232,7 +235,7 @@ def _storage(faults: list[str], options: PipelineOptions) -> str:
         except ValueError as error:
             faults.append(f"--storage-options: {error}")
     stores.use(given)
-    if is_local(_runner(options)):
+    if is_local(runner_of(options)):
         return ""  # workers here have this process's environment
     if stores.is_inline(text):
         faults += [

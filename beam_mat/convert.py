@@ -33,7 +33,7 @@ Any Apache Beam option is passed through (--runner, --direct_num_workers, ...).
 
 def help_text() -> str:
     """The command's help: this project's options, not the hundreds of Beam's."""
-    own = type(parser())(add_help=False, usage="")
+    own = type(parser(ConvertOptions))(add_help=False, usage="")
     ConvertOptions._add_argparse_args(own)
     options = own.format_help().split("\n", 1)[1].lstrip("\n")
     return f"{HELP}\n{options}"
@@ -48,7 +48,7 @@ def convert(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    _, unknown = parser().parse_known_args(list(argv))
+    _, unknown = parser(ConvertOptions).parse_known_args(list(argv))
     options = PipelineOptions(list(argv))
     job = resolve(options, unknown)
     console = Console()

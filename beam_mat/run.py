@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -38,24 +39,54 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         BeamMatError: A worker raised it.
         RuntimeError: Anything else that failed; its text holds the worker's traceback.
     """
-    runner = FnApiRunner() if job.runner == IN_PROCESS else job.runner
     with contextlib.ExitStack() as served:
         served.enter_context(_ready(job, options))
-        try:
-            pipeline = beam.Pipeline(runner=runner, options=options)
-            build(pipeline, job.shards, job.sources, settings)
-            result = pipeline.run()
-            if job.runner == DATAFLOW:
-                served.close()  # the service has what was made ready for it
-                if not _ended(job, options, result):
-                    return None
-            state = result.wait_until_finish()
-            spent = _seconds(result)
-        except errors.BeamMatError as error:
-            # Raised in this process; Beam has added which step it was.
-            raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
-        except RuntimeError as error:
-            raise _known(str(error)) or error from None
+
+        def submitted(result: Any) -> bool:
+            served.close()  # the service has what was made ready for it
+            return _ended(job, options, result)
+
+        return _run(
+            job.runner,
+            options,
+            lambda pipeline: build(pipeline, job.shards, job.sources, settings),
+            submitted if job.runner == DATAFLOW else None,
+        )
+
+
+def run_graph(runner: str, options: PipelineOptions, add: Callable[[beam.Pipeline], None]) -> None:
+    """Runs any graph to its end. Errors as of `run`.
+
+    Args:
+        runner: See `beam_mat.config.Job`.
+        options: Beam's options.
+        add: Adds the graph to a pipeline.
+    """
+    with _serving(runner, options):
+        _run(runner, options, add, None)
+
+
+def _run(
+    runner: str,
+    options: PipelineOptions,
+    add: Callable[[beam.Pipeline], None],
+    submitted: Callable[[Any], bool] | None,
+) -> dict[str, float] | None:
+    try:
+        pipeline = beam.Pipeline(
+            runner=FnApiRunner() if runner == IN_PROCESS else runner, options=options
+        )
+        add(pipeline)
+        result = pipeline.run()
+        if submitted and not submitted(result):
+            return None
+        state = result.wait_until_finish()
+        spent = _seconds(result)
+    except errors.BeamMatError as error:
+        # Raised in this process; Beam has added which step it was.
+        raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
+    except RuntimeError as error:
+        raise _known(str(error)) or error from None
     if state not in (None, PipelineState.DONE):
         raise RuntimeError(f"the job ended in state {state}")
     return spent
@@ -74,14 +105,18 @@ def hold_off(output: str) -> None:
 
 
 def _ready(job: Job, options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
-    if job.runner == PRISM:
-        return serving(options)
     if job.runner == DATAFLOW:
         from beam_mat import dataflow
 
         read = [shard.uri for shard in job.shards] + [source.uri for source in job.sources]
         return dataflow.ready(options, [*read, job.settings.output])
-    return watched() if job.runner == IN_PROCESS else contextlib.nullcontext()
+    return _serving(job.runner, options)
+
+
+def _serving(runner: str, options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
+    if runner == PRISM:
+        return serving(options)
+    return watched() if runner == IN_PROCESS else contextlib.nullcontext()
 
 
 def _ended(job: Job, options: PipelineOptions, result: Any) -> bool:

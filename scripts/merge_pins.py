@@ -26,7 +26,9 @@ def merge(pins: dict[str, dict[str, str]]) -> list[str]:
     line reach beyond the Python versions that were asked, which may not have been all.
     """
     lines = []
-    for name in sorted({name for chosen in pins.values() for name in chosen} - {"beam-mat"}):
+    for name in sorted(
+        {name for chosen in pins.values() for name in chosen} - {"beam-mat", "mat-trainer"}
+    ):
         asked = [(python, pins[python][name]) for python in pins if name in pins[python]]
         runs = [
             (version, [python for python, _ in run])

@@ -125,7 +125,7 @@ def test_beam_users_find_the_options_in_pipeline_options() -> None:
 def test_help_names_the_commands(words: list[str]) -> None:
     ran = spawn(*words)
     assert (ran.code, ran.err) == (0, "")
-    for command in ("convert", "sample"):
+    for command in ("convert", "check", "sample"):
         assert re.search(rf"^  {command} ", ran.out, re.MULTILINE)
     assert "Exit codes: 0 " in ran.out
 
@@ -161,7 +161,7 @@ def test_no_words_are_a_fault() -> None:
 def test_an_unknown_command_is_a_fault() -> None:
     ran = spawn("transmogrify", "--output", "x")
     assert ran.code == 2
-    assert "transmogrify: no such command; there are convert, verify, publish, sample" in ran.err
+    assert "no such command; there are convert, check, verify, publish, sample" in ran.err
 
 
 def test_what_sample_makes_converts(tmp_path: Path) -> None:

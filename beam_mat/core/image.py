@@ -83,7 +83,7 @@ def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture
         raise
     # Decoders raise whatever hostile bytes lead them to (OSError, SyntaxError, struct.error, ...).
     except Exception as error:  # noqa: BLE001
-        return _decode_fault(error)
+        return decode_fault(error)
 
 
 def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFault:
@@ -143,7 +143,8 @@ def _too_large(detail: str) -> ImageFault:
     return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
 
 
-def _decode_fault(error: Exception) -> ImageFault:
+def decode_fault(error: Exception) -> ImageFault:
+    """The fault that stands for what a decoder raised."""
     # Pillow tells a file that ends too early from a broken one only by its words.
     text = str(error)
     early = ("truncated", "broken data stream", "unexpected end", "Truncated")

@@ -46,14 +46,15 @@ class Head(msgspec.Struct, frozen=True):
     offset: int
 
 
-_COMPRESSED = {
+COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
-_UTF8_BOM = b"\xef\xbb\xbf"
+UTF8_BOM = b"\xef\xbb\xbf"
+OBJECT_OVER_LINES = re.compile(rb"\{[ \t\r]*\n")
 _SPACE = b" \t\n\r"
 
 
@@ -69,17 +70,17 @@ def detect(head: bytes) -> Head | Break:
     """
     if not head:
         return Break(0, "the file is empty")
-    for magic, name in _COMPRESSED.items():
+    for magic, name in COMPRESSED.items():
         if head.startswith(magic):
             return Break(0, f"the file is {name}-compressed; unpack it first")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:4]:
         return Break(0, "the text is UTF-16 or UTF-32; write it as UTF-8")
-    begin = len(_UTF8_BOM) if head.startswith(_UTF8_BOM) else 0
+    begin = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     text = head[begin:].lstrip(_SPACE)
     first = len(head) - len(text)
     if text.startswith(b"["):
         return Head(Layout.ARRAY, first + 1)
-    if re.match(rb"\{[ \t\r]*\n", text):
+    if OBJECT_OVER_LINES.match(text):
         return Break(
             first,
             "the shard is one object over many lines; write an array of records or JSON Lines",

@@ -203,6 +203,37 @@ def _found(entry: os.DirEntry[str]) -> FileInfo:
     return FileInfo(entry.path, status.st_size, str(status.st_mtime))
 
 
+def entries(folder: str) -> list[tuple[str, FileInfo | None]]:
+    """What lies in a folder itself, by name: a file, or None for a folder in it.
+
+    A symbolic link is what it leads to; one that leads nowhere is a file of no bytes.
+    """
+    fs, root = locate(folder)
+    if isinstance(fs, LocalFileSystem):
+        found = [(entry.name, _local_entry(entry)) for entry in os.scandir(root)]
+    else:
+        found = [
+            (_name(entry), None if entry["type"] == "directory" else _info(fs, entry))
+            for entry in _ask(folder, lambda: fs.ls(root, detail=True))
+            if _name(entry) != "" and str(entry["name"]).rstrip("/") != root.rstrip("/")
+        ]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _local_entry(entry: os.DirEntry[str]) -> FileInfo | None:
+    if entry.is_dir():
+        return None
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return FileInfo(entry.path, 0, "")
+    return FileInfo(entry.path, found.st_size, str(found.st_mtime))
+
+
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes ``[start, end)`` of a file, all of them.
 

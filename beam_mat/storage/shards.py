@@ -43,7 +43,11 @@ def records(chunk: Chunk) -> Iterator[RawRecord]:
         data = files.read_range(chunk.shard.uri, chunk.start, end)
         yield RawRecord(chunk, chunk.first, Span(chunk.start, chunk.end), data)
         return
-    data = files.read_range(chunk.shard.uri, chunk.start, chunk.end)
+    yield from split(chunk, files.read_range(chunk.shard.uri, chunk.start, chunk.end))
+
+
+def split(chunk: Chunk, data: bytes) -> Iterator[RawRecord]:
+    """The records of a chunk without a fault, out of its bytes."""
     number = 0
     try:
         for span in _spans(chunk, data):

@@ -11,6 +11,9 @@ import msgspec
 from apache_beam import coders
 
 from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.contract.unit import DatasetFile as CheckedFile
+from beam_mat.core.contract.unit import ImageUse, LengthFact
+from beam_mat.core.contract.unit import Unit as CheckedUnit
 from beam_mat.core.notes import ChunkFact, MixJob, PathFact, Source, Unit, Wanted
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
@@ -22,6 +25,10 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (
     ChunkFact,
     Unit,
     MixJob,
+    CheckedFile,
+    CheckedUnit,
+    ImageUse,
+    LengthFact,
 )
 
 

@@ -140,11 +140,11 @@ class ConvertImages(_Telling):
             if pair[0].packed < TINY_BYTES:
                 tiny.append(pair)
             else:
-                large.append(_pool(settings.image_threads).submit(one, pair))
+                large.append(pool(settings.image_threads).submit(one, pair))
         return itertools.chain(map(one, tiny), (done.result() for done in large))
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
     """One pool a process, however many bundles a runner works on at once."""
     return ThreadPoolExecutor(threads, thread_name_prefix="image")

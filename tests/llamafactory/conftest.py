@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-collect_ignore = ["reader.py", "make_sizes.py"]  # not for this environment
+collect_ignore = ["reader.py", "tiny.py", "make_sizes.py"]  # not for this environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv-llamafactory" / "bin" / "python"
+PYTHON = ROOT / "trainer" / ".venv" / "bin" / "python"
 
 
 class Reader:
@@ -27,16 +27,25 @@ class Reader:
 
     def load(self, folder: Path, name: str, workers: int, order: str = "sorted") -> dict[str, Any]:
         """The rows that arrived, or the error: see reader.py."""
+        return self._ask(folder=str(folder), name=name, workers=workers, order=order)
+
+    def train(self, folder: Path, name: str, step: str = "tokenise", **more: Any) -> dict[str, Any]:
+        """The lengths of the rows that are left, or the error: see reader.py.
+
+        Args:
+            folder: With dataset_info.json.
+            name: The entry.
+            step: "tokenise", or "train" to go on through a model.
+            more: workers, order, cutoff_len, image_max_pixels, media.
+        """
+        defaults = {"workers": None, "order": "sorted"}
+        return self._ask(**{**defaults, **more, "folder": str(folder), "name": name, "step": step})
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._asked += 1
-        request = {
-            "folder": str(folder),
-            "name": name,
-            "workers": workers,
-            "order": order,
-            "scratch": str(self._scratch / str(self._asked)),
-        }
+        request["scratch"] = str(self._scratch / str(self._asked))
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         answer: dict[str, Any] = json.loads(self._server.stdout.readline())
@@ -55,7 +64,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """LLaMA-Factory takes long to import: one process serves all tests."""
     python = Path(os.environ.get("BEAM_MAT_LLAMAFACTORY", PYTHON))
     if not python.exists():
-        why = f"there is no {python}; scripts/setup-llamafactory makes it"
+        why = f"there is no {python}; scripts/setup-trainer makes it"
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)

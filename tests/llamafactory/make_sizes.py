@@ -1,8 +1,8 @@
 """Writes sizes.json: what LLaMA-Factory itself makes of image sizes.
 
-Run it in the environment of scripts/setup-llamafactory:
+Run it in the environment of scripts/setup-trainer:
 
-    .venv-llamafactory/bin/python tests/llamafactory/make_sizes.py
+    trainer/.venv/bin/python tests/llamafactory/make_sizes.py
 """
 
 from __future__ import annotations

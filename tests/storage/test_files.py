@@ -219,3 +219,20 @@ def test_removing_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(tmp_path / ("data" if name == "folder" else "nowhere"))
         files.remove(str(tmp_path / name))
     assert names(str(tmp_path)) == ["data/file"]
+
+
+def test_entries_are_what_lies_in_a_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "b" / "deep" / "x").write_bytes(b"x")
+    (tmp_path / ".a").write_bytes(b"12")
+    (tmp_path / "c").symlink_to(tmp_path / "b")
+    (tmp_path / "d").symlink_to(tmp_path / "nowhere")
+    found = {name: info and info.size for name, info in files.entries(str(tmp_path))}
+    assert found == {".a": 2, "b": None, "c": None, "d": 0}
+
+
+def test_entries_of_another_file_system() -> None:
+    for name in ("a.json", "sub/b.json"):
+        files.write_bytes(f"memory://entries/{name}", b"123", "memory://entries/s")
+    found = {name: info and info.size for name, info in files.entries("memory://entries")}
+    assert found == {"a.json": 3, "sub": None}

@@ -9,6 +9,9 @@ import pytest
 from apache_beam import coders as beam_coders
 
 from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.contract.finding import Place
+from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact, RowLength
+from beam_mat.core.contract.unit import Unit as RowUnit
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.notes import (
@@ -29,6 +32,8 @@ CHUNK = Chunk("mat-0", SHARD, Layout.ARRAY, 1, 9, 0, 2)
 FAULT = ImageFault(Reason.IMAGE_TRUNCATED, "ends early")
 MEMBER = Member("a/1.jpg", "z.zip", 1, 5, 99, 80, 70, Packing.DEFLATED, 0xFFFFFFFF, FAULT)
 UNIT = Unit("mat-1", "train", 3, 10)
+FILE = DatasetFile(0, 1, "memory://d/é.jsonl", 1 << 40, "v1", "json")
+LENGTH = RowLength(Place(1, 2, "x"), 5, ((1, 2), (3,)), ("a.jpg", 7))
 VALUES: list[msgspec.Struct] = [
     SHARD,
     CHUNK,
@@ -44,6 +49,12 @@ VALUES: list[msgspec.Struct] = [
     UNIT,
     MixJob(UNIT, (UNIT, UNIT)),
     MixJob(None, (UNIT,)),
+    FILE,
+    RowUnit(FILE, 3, 100),
+    RowUnit(FILE, 3, 100, CHUNK),
+    ImageUse(0, "a.jpg", "0-1-3", 2, Place(1, 2)),
+    LengthFact(1, rows=(LENGTH,)),
+    LengthFact(1, tokens=(("a.jpg", 12), ("b.jpg", -1))),
 ]
 
 

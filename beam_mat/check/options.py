@@ -1,0 +1,101 @@
+"""The options of ``beam-mat check``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_mat.config import parser
+from beam_mat.core.contract.entry import COLUMNS, TAGS
+from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, TokenRule
+
+MODELS: dict[str, TokenRule] = {
+    "qwen2_vl": QWEN2_VL,
+    "qwen2_5_vl": QWEN2_VL,
+    "qwen3_vl": QWEN3_VL,
+}
+MAX_PIXELS = 768 * 768
+"""LLaMA-Factory's default of ``image_max_pixels``."""
+
+HELP = """\
+usage: beam-mat check DATASET [options]
+
+Holds a dataset against what LLaMA-Factory does with it, and says what will fail, what will be
+dropped, and what to do. Examples:
+
+  beam-mat check dataset
+  beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl --cutoff-len 8192
+  beam-mat check rows.jsonl --columns messages=conversations images=image
+
+Any Apache Beam option is passed through (--runner, --direct_num_workers, ...).
+Exit codes: 0 nothing was found, 1 failed, 2 configuration, 3 violations.
+"""
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to check")
+    what.add_argument(
+        "--name", metavar="ENTRY", help="one entry of dataset_info.json (default: all)"
+    )
+    what.add_argument(
+        "--media-dir",
+        dest="media_dir",
+        metavar="URI",
+        help="the folder that image paths begin at, as LLaMA-Factory's media_dir "
+        "(default: the dataset's folder)",
+    )
+    what.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="NAME=COLUMN",
+        help=f"where there is no dataset_info.json: {', '.join(COLUMNS)}",
+    )
+    what.add_argument(
+        "--tags",
+        nargs="+",
+        metavar="TAG=WORD",
+        help=f"the same for {', '.join(TAGS)} (default: LLaMA-Factory's)",
+    )
+    training = parser.add_argument_group("what training will be told")
+    training.add_argument("--model", metavar="|".join(MODELS), help="count the tokens of images")
+    training.add_argument(
+        "--cutoff-len", dest="cutoff_len", metavar="N", help="with --model: find rows that are cut"
+    )
+    training.add_argument(
+        "--image-max-pixels",
+        dest="image_max_pixels",
+        default=str(MAX_PIXELS),
+        metavar="N",
+        help="larger images are scaled down to N pixels (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def help_text() -> str:
+    """The command's help: this project's options, not the hundreds of Beam's."""
+    own = argparse.ArgumentParser(add_help=False, usage="")
+    _add_options(own)
+    return f"{HELP}\n{own.format_help().split(chr(10), 1)[1].lstrip(chr(10))}"
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions, list[str]]:
+    """Tells this command's words from Beam's.
+
+    Not a kind of PipelineOptions, since ``--json`` is something else to `ConvertOptions`.
+
+    Returns:
+        What was typed (``dataset`` is None where it is missing), Beam's options, and the words that
+        nobody knows.
+    """
+    whole = parser()
+    _add_options(whole)
+    whole.add_argument("dataset", nargs="?")
+    typed, unknown = whole.parse_known_args(list(argv))
+    own = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    _add_options(own)
+    _, rest = own.parse_known_args(list(argv))
+    if typed.dataset in rest:
+        rest.remove(typed.dataset)
+    return typed, PipelineOptions(rest), unknown

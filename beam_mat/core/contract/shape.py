@@ -1,0 +1,245 @@
+"""Types of columns, as the loader of Hugging Face's datasets infers and casts them.
+
+It reads JSON Lines 10 MB at a time, a JSON array whole, Parquet with its schema. The first that it
+reads fixes every column's type; all that follows is cast to it (``datasets.table.table_cast``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Set
+
+import msgspec
+
+from beam_mat.core.contract.finding import printable
+from beam_mat.core.limits import MAX_NESTING
+
+NULL, BOOL, INT, WHOLE, FLOAT, DIGITS, TIME, TEXT, BINARY = (1 << at for at in range(9))
+"""What values a leaf was seen to have. WHOLE is 2.0, DIGITS is "12", TIME is text like a date."""
+
+_NUMBER = INT | WHOLE | FLOAT
+_STRING = DIGITS | TIME | TEXT
+_NAMES = {
+    "null": NULL,
+    "true or false": BOOL,
+    "whole number": INT,
+    "number": _NUMBER,
+    "date": TIME,
+    "text": _STRING,
+    "bytes": BINARY,
+}
+_DIGITS = re.compile(r"-?[0-9]{1,18}")
+_TIME = re.compile(
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([ T]([01][0-9]|2[0-3])(:?[0-5][0-9]){0,2}(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
+_DATE_COLUMN = re.compile(r"(?i).*_(at|time)|modified|date|datetime|timestamp.*")
+"""Names of columns in which pandas looks for dates (``pandas.read_json``, convert_dates)."""
+
+_CASTS = {
+    BOOL: BOOL | INT | WHOLE | FLOAT,
+    INT: BOOL | INT | WHOLE | DIGITS | TIME,
+    FLOAT: BOOL | _NUMBER | DIGITS,
+    TIME: INT | TIME,
+    TEXT: BOOL | _NUMBER | _STRING | BINARY,
+    BINARY: _STRING | BINARY,
+}
+"""What Arrow's cast takes to a type; measured, see tests/llamafactory/test_check.py."""
+
+
+class Shape(msgspec.Struct, array_like=True):
+    """Everything that was seen at one place of the rows.
+
+    Attributes:
+        leaf: Bits of what values stood there.
+        item: The shape of the items where lists stood there.
+        fields: The shapes by key where objects stood there.
+    """
+
+    leaf: int = 0
+    item: Shape | None = None
+    fields: dict[str, Shape] | None = None
+
+    def absorb(self, value: object, path: str = "", depth: int = 0) -> str | None:
+        """Adds a value.
+
+        Returns:
+            Where values now stand that no type can hold together, the first such place; None when
+            there is no new one.
+        """
+        before = self._kinds()
+        inner = None
+        if isinstance(value, dict):
+            self.fields = self.fields if self.fields is not None else {}
+            for key, part in value.items():
+                name = printable(str(key))
+                field = self.fields.setdefault(name, Shape())
+                if depth < MAX_NESTING:
+                    where = f"{path}.{name}" if path else name
+                    inner = field.absorb(part, where, depth + 1) or inner
+        elif isinstance(value, list):
+            self.item = self.item or Shape()
+            if depth < MAX_NESTING:
+                for part in value:
+                    inner = self.item.absorb(part, f"{path}[]", depth + 1) or inner
+        else:
+            self.leaf |= leaf_of(value)
+        after = self._kinds()
+        return path if after > before and after > 1 else inner
+
+    def join(self, other: Shape) -> None:
+        """Adds what another shape has seen."""
+        self.leaf |= other.leaf
+        if other.item is not None:
+            self.item = self.item or Shape()
+            self.item.join(other.item)
+        if other.fields is not None:
+            self.fields = self.fields if self.fields is not None else {}
+            for key, shape in other.fields.items():
+                self.fields.setdefault(key, Shape()).join(shape)
+
+    def clash(self, path: str = "") -> str | None:
+        """The first place at which no type can hold what was seen, or None."""
+        if self._kinds() > 1:
+            return path
+        places = [part.clash(where) for where, part in self._parts(path)]
+        return next((place for place in places if place is not None), None)
+
+    def _kinds(self) -> int:
+        """How many types were seen that no type can hold together; null goes with each."""
+        groups = (BOOL, _NUMBER, _STRING, BINARY)
+        leaves = sum(1 for group in groups if self.leaf & group)
+        return leaves + (self.item is not None) + (self.fields is not None)
+
+    def _parts(self, path: str) -> Iterator[tuple[str, Shape]]:
+        if self.item is not None:
+            yield f"{path}[]", self.item
+        for key, shape in (self.fields or {}).items():
+            yield (f"{path}.{key}" if path else key), shape
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing but null was seen, so that the type is null."""
+        return not self._kinds()
+
+    def describe(self) -> str:
+        """The type in a word or two."""
+        if self.fields is not None:
+            return "an object"
+        if self.item is not None:
+            return f"a list of {self.item.describe()}"
+        seen = self.leaf & ~NULL
+        return next((name for name, bits in _NAMES.items() if not seen & ~bits), "mixed values")
+
+
+class Misfit(msgspec.Struct, frozen=True):
+    """Where a shape cannot be cast to another.
+
+    Attributes:
+        path: The place in a row.
+        is_null: Whether the type it should have is null.
+        why: What stands there and what should.
+    """
+
+    path: str
+    is_null: bool
+    why: str
+
+
+def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
+    """The first place at which what `shape` has seen cannot be cast to the type of `type`.
+
+    None of the two clashes in itself. Bits of `type` decide its Arrow type: text unless all of it
+    looks like dates, floating point unless all numbers are whole.
+    """
+    if shape.is_null:
+        return None
+    if type.is_null:
+        return Misfit(path, True, f"{path or 'a row'} is {shape.describe()}, and null before")
+    for key, field in (shape.fields or {}).items():
+        if type.fields is None:
+            break
+        where = f"{path}.{key}" if path else key
+        if key not in type.fields:
+            return Misfit(where, False, f"{where} stands here, and in no row before")
+        inner = misfit(field, type.fields[key], where)
+        if inner:
+            return inner
+    if shape.item is not None and type.item is not None:
+        inner = misfit(shape.item, type.item, f"{path}[]")
+        if inner:
+            return inner
+    fits = (
+        (shape.fields is None or type.fields is not None)
+        and (shape.item is None or type.item is not None)
+        and not shape.leaf & ~NULL & ~_CASTS.get(_type_of(type), 0)
+    )
+    if fits:
+        return None
+    return Misfit(path, False, f"{path} is {shape.describe()}, and {type.describe()} before")
+
+
+def _type_of(shape: Shape) -> int:
+    seen = shape.leaf & ~NULL
+    if seen & _STRING:
+        return TIME if seen == TIME else TEXT
+    if seen & _NUMBER:
+        return INT if seen == INT else FLOAT
+    return seen
+
+
+def leaf_of(value: object) -> int:
+    """The bit of a value that is neither list nor object.
+
+    >>> leaf_of("2024-01-01") == TIME, leaf_of("12") == DIGITS, leaf_of(True) == BOOL
+    (True, True, True)
+    """
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        return INT
+    if isinstance(value, float):
+        return WHOLE if value.is_integer() else FLOAT
+    if isinstance(value, bytes):
+        return BINARY
+    if isinstance(value, str) and value[:1].isdigit() | value.startswith("-") and len(value) < 40:
+        if _DIGITS.fullmatch(value):
+            return DIGITS
+        if _TIME.fullmatch(value):
+            return TIME
+    return TEXT
+
+
+def of_array(rows: Shape, always: Set[str]) -> Shape:
+    """The shape that the reader of JSON arrays makes of its rows: pandas has its own mind.
+
+    Args:
+        rows: What was seen.
+        always: The columns that every row has.
+    """
+    columns = {key: _of_pandas(key, part) for key, part in (rows.fields or {}).items()}
+    for key, column in columns.items():
+        if column.is_null and key not in always:
+            column.leaf |= INT  # nothing but null in some rows, and no such key in others
+    return Shape(fields=columns)
+
+
+def _of_pandas(name: str, column: Shape) -> Shape:
+    seen = column.leaf & ~NULL
+    if seen and not seen & ~(TIME | DIGITS) and _DATE_COLUMN.fullmatch(name):
+        return Shape(TIME | column.leaf & NULL)
+    made = _without_dates(column)
+    if seen & WHOLE and not seen & FLOAT:
+        made.leaf = made.leaf & ~WHOLE | INT
+    return made
+
+
+def _without_dates(shape: Shape) -> Shape:
+    leaf = (shape.leaf & ~TIME) | (TEXT if shape.leaf & TIME else 0)
+    item = None if shape.item is None else _without_dates(shape.item)
+    fields = shape.fields
+    if fields is not None:
+        fields = {key: _without_dates(part) for key, part in fields.items()}
+    return Shape(leaf, item, fields)

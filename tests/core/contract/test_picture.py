@@ -1,0 +1,52 @@
+"""Image files: any bytes give a size or a fault."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_mat.core import limits
+from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.picture import PILLOW_PIXELS, look, vanishes
+from beam_mat.core.contract.row import Fault
+from beam_mat.core.geometry import Budget, resize_steps
+from tests.build import canvas, picture, save
+
+PIXELS = 589824
+
+
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_any_bytes_give_a_size_or_a_fault(junk: bytes, at: int) -> None:
+    data = picture()
+    for spoilt in (junk, data[:at] + junk + data[at + len(junk) :]):
+        found = look(spoilt, PIXELS)
+        assert isinstance(found, Fault) or found[0] > 0
+
+
+def test_a_size_is_width_and_height() -> None:
+    assert look(picture((48, 40)), PIXELS) == (48, 40)
+
+
+def test_postscript_is_not_run() -> None:
+    found = look(save(canvas((8, 8)), "EPS"), PIXELS)
+    assert isinstance(found, Fault)
+    assert found.kind is Kind.IMAGE_UNDECODABLE
+
+
+def test_a_file_over_the_limit_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beam_mat.core.contract.picture.MAX_IMAGE_BYTES", 10)
+    found = look(picture(), PIXELS)
+    assert isinstance(found, Fault)
+    assert found.kind is Kind.IMAGE_HUGE
+    assert limits.MAX_IMAGE_PIXELS < PILLOW_PIXELS == 178_956_970
+
+
+@given(st.integers(1, 3), st.integers(1, 10**6), st.booleans())
+def test_a_picture_vanishes_where_its_scaled_side_is_nothing(
+    short: int, long: int, upright: bool
+) -> None:
+    size = (short, long) if upright else (long, short)
+    budget = Budget(PIXELS)
+    first = next(iter(resize_steps(size, budget)), size)
+    assert vanishes(size, budget) <= (min(first) == 1)

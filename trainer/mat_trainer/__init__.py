@@ -1,0 +1,3 @@
+"""Launches LLaMA-Factory on the datasets that beam-mat writes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,197 @@
+"""``mat-trainer run``: one node of a training, from the dataset to the last checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import msgspec
+
+from mat_trainer.commands import recipe_options, topology_options
+from mat_trainer.commands.preflight import (
+    Asked,
+    Ready,
+    asked,
+    output_faults,
+    preflight,
+    processes,
+)
+from mat_trainer.core.command import launch
+from mat_trainer.core.control import EXIT_SAVED, rank_log
+from mat_trainer.core.errors import ConfigError, PreflightError
+from mat_trainer.core.node import NodeFacts, Software
+from mat_trainer.core.plan import Plan, bind
+from mat_trainer.launch import checkpoints, process, shared_folder
+from mat_trainer.launch.rendezvous import LIMIT_SECONDS, meet
+from mat_trainer.launch.software import software
+
+STAGING_SECONDS = 2 * 3600.0
+"""In which all nodes must have staged the dataset, once they have agreed that they can begin."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "run",
+        help="train on this machine, or as one node of several",
+        description="Does what `check` does, then starts LLaMA-Factory and watches over it. "
+        "SIGUSR1 saves a checkpoint and stops (exit code 75); the same command goes on from it.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    recipe_options.add_options(parser)
+    parser.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        help="for checkpoints and logs, shared by all nodes; default: the recipe's own",
+    )
+    parser.add_argument(
+        "--resume",
+        choices=(checkpoints.AUTO, checkpoints.NEVER),
+        default=checkpoints.AUTO,
+        help="auto goes on from the last whole checkpoint; default: %(default)s",
+    )
+    topology_options.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains; returns training's own exit code.
+
+    Raises:
+        ConfigError: What was asked for cannot be.
+        PreflightError: It would fail.
+    """
+    job = asked(args)
+    for notice in job.recipe.notices:
+        _say("notice", notice)
+    before = signal.signal(signal.SIGUSR1, _stop)
+    try:
+        return _run(args, job)
+    except _StopAskedError:
+        _say("stopped", "before the first step, as SIGUSR1 asks; the same command begins again")
+        return EXIT_SAVED
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+class _StopAskedError(Exception):
+    """SIGUSR1 came while nothing was trained yet: there is nothing to save."""
+
+
+def _stop(*_: object) -> None:
+    raise _StopAskedError
+
+
+def _run(args: argparse.Namespace, job: Asked) -> int:
+    installed = software()
+    folder = Path(job.output_dir)
+    several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
+    if wrong := output_faults(folder):
+        raise PreflightError(wrong)
+    with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
+        faults = []
+        if several:
+            # Before anything is staged: who is missing, or has other versions, shows in a minute.
+            facts = _facts(job, installed, job.dataset.digest)
+            announced = _meet(job, facts, mark, LIMIT_SECONDS)
+            faults = [fault] if (fault := shared_folder.fault(folder, announced)) else []
+        ready, checkpoint = _prepared(args, job, installed, faults)
+    plan = bind(
+        job.recipe,
+        recipe_options.dataset_facts(ready.dataset),
+        job.output_dir,
+        resume_from=checkpoint or None,
+        start_over=args.resume == checkpoints.NEVER,
+        model=job.model,
+    )
+    _say("output", plan.output_dir)
+    if checkpoint:
+        _say("resume", checkpoint)
+    code = _train(job, ready, plan)
+    if code == EXIT_SAVED:
+        _say("stopped", "a checkpoint is saved; the same command goes on from it")
+    elif code:
+        _say("failed", f"exit code {code}; the ranks' logs are in {plan.log_dir}")
+    else:
+        _say("trained", f"{plan.output_dir}; mat-trainer status {plan.output_dir}")
+    return code
+
+
+def _prepared(
+    args: argparse.Namespace, job: Asked, installed: Software, faults: list[str]
+) -> tuple[Ready, str]:
+    """What to train on, and the checkpoint to go on from, the same on all nodes."""
+    first = job.topology.node_rank == 0
+    try:
+        if faults:
+            raise PreflightError(faults)
+        ready = preflight(args, job, installed, _say)
+        found = checkpoints.prepare(Path(job.output_dir), args.resume) if first else None
+    except (ConfigError, PreflightError) as error:
+        if job.topology.nnodes > 1:
+            _meet(job, _facts(job, installed, "", error.faults), "", STAGING_SECONDS)
+        raise
+    checkpoint = str(found or "")
+    if job.topology.nnodes > 1:
+        facts = _facts(job, installed, ready.dataset.digest)
+        checkpoint = _meet(job, facts, checkpoint, STAGING_SECONDS)
+    return ready, checkpoint
+
+
+def _facts(
+    job: Asked, installed: Software, dataset: str, faults: tuple[str, ...] = ()
+) -> NodeFacts:
+    settings = msgspec.json.encode(job.recipe.settings, order="sorted")
+    gpus = 0 if job.recipe.on_cpu else processes(job.topology, installed)
+    return NodeFacts(
+        rank=job.topology.node_rank,
+        host=socket.gethostname(),
+        dataset=dataset,
+        recipe=hashlib.sha256(settings).hexdigest(),
+        software=installed,
+        promised_gpus=gpus,
+        faults=faults,
+    )
+
+
+def _meet(job: Asked, facts: NodeFacts, announcement: str, limit: float) -> str:
+    topology = job.topology
+    return meet(
+        facts,
+        nnodes=topology.nnodes,
+        master_addr=topology.master_addr,
+        master_port=topology.master_port,
+        announcement=announcement,
+        limit=limit,
+    )
+
+
+def _train(job: Asked, ready: Ready, plan: Plan) -> int:
+    topology = msgspec.structs.replace(job.topology, nproc_per_node=ready.nproc_per_node)
+    folder = Path(plan.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mat-trainer-") as elsewhere:
+        file = _yaml_file(folder, topology.node_rank, elsewhere)
+        start = launch(str(file), topology, plan.log_dir, sys.executable, deepspeed=plan.deepspeed)
+        file.write_text(plan.yaml(), encoding="utf-8")
+        first_rank = topology.node_rank * ready.nproc_per_node
+        show = rank_log(Path(plan.log_dir), first_rank)
+        return process.run(start.command, start.environment, show=show)
+
+
+def _yaml_file(output_dir: Path, node_rank: int, elsewhere: str) -> Path:
+    # LLaMA-Factory's launcher splits its arguments at spaces. Each node writes its own file: the
+    # dataset may be staged at different places.
+    name = "train.yaml" if node_rank == 0 else f"train-node-{node_rank}.yaml"
+    return (Path(elsewhere) if len(str(output_dir).split()) > 1 else output_dir) / name
+
+
+def _say(subject: str, words: str) -> None:
+    sys.stderr.write(f"{subject:<13}{words}\n")
+    sys.stderr.flush()

@@ -1,0 +1,80 @@
+"""``mat-trainer status``: how a run is doing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mat_trainer.core.errors import MatTrainerError
+from mat_trainer.status import folder as folders
+from mat_trainer.status import report
+from mat_trainer.status.log import NAME
+from mat_trainer.status.plot import plot
+
+PLOT = "loss.png"
+WIDEST = 100
+COLOURS = {report.FINISHED: "green", report.RUNNING: "cyan", report.SILENT: "red"}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "status",
+        help="progress, loss, speed and time left of a run",
+        description="Shows progress, loss, speed and time left of a run, from the log that "
+        "LLaMA-Factory writes. Only reads. Ends with 1 while nothing is logged yet.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the run's --output-dir")
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="PNG",
+        help=f"write the loss curve as a picture; default: DIR/{PLOT}",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Shows a run. Returns 1 where there is nothing to show yet.
+
+    Raises:
+        ConfigError: There is no such folder.
+        MatTrainerError: The picture cannot be made.
+    """
+    folder = folders.read(args.folder)
+    console = Console(file=sys.stdout, highlight=False)
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16")
+    lines = report.report(folder, time.time(), min(console.width, WIDEST), plain=plain)
+    if not lines or folder.log is None:
+        began = " yet; its ranks' logs are in logs/" if folder.last_word is not None else " yet"
+        console.print(f"{args.folder} has nothing in {NAME}{began}", markup=False, soft_wrap=True)
+        return 1
+    for line in lines:
+        console.print(_coloured(line), soft_wrap=True)
+    if args.plot is not None:
+        if len(folder.log.losses) < 2:
+            raise MatTrainerError("--plot: fewer than two losses are logged yet; try again later")
+        path = Path(args.plot) if args.plot else args.folder / PLOT
+        plot(folder.log, args.folder.resolve().name, path)
+        console.print(f"{'plot':<14}{path}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _coloured(line: str) -> Text:
+    text = Text(line)
+    if line[:1] in "█▏▎▍▌▋▊▉#":
+        text.stylize("green", 0, line.find("%") + 1)
+    elif "│" in line:
+        text.stylize("blue", line.index("│") + 1)
+    elif line.startswith("state"):
+        for words, colour in COLOURS.items():
+            if words in line:
+                text.stylize(colour, 14)
+    return text

@@ -1,0 +1,1 @@
+"""What a training run is: recipes, topologies, commands, manifests. Pure: reads nothing afar."""

@@ -1,0 +1,1 @@
+"""Datasets at hand: read, verified, staged from afar, filtered by length."""

@@ -1,0 +1,139 @@
+"""Which entries of a dataset's registry are trained on, and which files they need. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.manifest import Manifest, Part
+
+REGISTRY = "dataset_info.json"
+IMAGES = "images"
+JSONL = "jsonl"
+PARQUET = "parquet"
+
+_FIELDS = {"file_name", "formatting", "columns", "tags"}
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file below the dataset's folder, as it must be."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An entry of dataset_info.json.
+
+    Attributes:
+        name: Such as ``mat`` or ``mat_parquet_val``.
+        format: ``jsonl`` or ``parquet``.
+        split: ``train`` or ``val``.
+        parts: Its part files.
+    """
+
+    name: str
+    format: str
+    split: str
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def folder(self) -> str:
+        """The flat folder of its parts, which LLaMA-Factory reads whole."""
+        return self.parts[0].path.rpartition("/")[0]
+
+
+def name_of(format: str, split: str) -> str:
+    """The entry's name in the registry that beam-mat writes.
+
+    >>> name_of("jsonl", "train"), name_of("parquet", "val")
+    ('mat', 'mat_parquet_val')
+    """
+    return "mat" + (f"_{format}" if format != JSONL else "") + (f"_{split}" * (split != "train"))
+
+
+def entries(manifest: Manifest) -> dict[str, Entry]:
+    """Every entry that a dataset has, by name."""
+    kinds = sorted({(part.format, part.split) for part in manifest.parts})
+    found = {}
+    for format, split in kinds:
+        parts = tuple(p for p in manifest.parts if (p.format, p.split) == (format, split))
+        name = name_of(format, split)
+        found[name] = Entry(name, format, split, parts)
+    return found
+
+
+def choose(
+    manifest: Manifest, dataset: str | None = None, evaluation: str | None = None, *, remote: bool
+) -> tuple[Entry, ...]:
+    """The entries of a run: the one to train on, then the one to evaluate on if there is one.
+
+    Args:
+        manifest: Of the dataset.
+        dataset: The recipe's setting `dataset`; None leaves the choice: Parquet when the dataset is
+            far away, since it needs no folder of images, JSONL when it is here.
+        evaluation: The recipe's setting `eval_dataset`.
+        remote: Whether the dataset has to be staged.
+
+    Raises:
+        ConfigError: There is no such entry, or nothing to train on.
+    """
+    known = entries(manifest)
+    faults = []
+    if dataset is None:
+        order = (PARQUET, JSONL) if remote else (JSONL, PARQUET)
+        fit = [name for format in order if (name := name_of(format, "train")) in known]
+        dataset = fit[0] if fit else None
+    if dataset is None:
+        faults.append("the dataset has no rows to train on; convert again, with more records")
+    asked = {"dataset": dataset, "eval_dataset": evaluation}
+    names = [name for name in asked.values() if name is not None]
+    there = ", ".join(known) or "nothing"
+    faults += [
+        f"{setting} {name}: this dataset has no such entry; it has {there}"
+        for setting, name in asked.items()
+        if name in names and name not in known
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def files(chosen: tuple[Entry, ...]) -> list[File]:
+    """The part files of the entries."""
+    return [File(part.path, part.bytes, part.sha256) for entry in chosen for part in entry.parts]
+
+
+def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:
+    """What is wrong with a dataset_info.json, which no hash protects.
+
+    An entry that names a script or another place would make LLaMA-Factory run or read that.
+    """
+    try:
+        registry = msgspec.json.decode(data, type=dict[str, dict[str, object]])
+    except msgspec.DecodeError as error:
+        return [f"{REGISTRY}: {error}; restore it, or convert again"]
+    faults = []
+    for entry in chosen:
+        found = registry.get(entry.name)
+        if found is None:
+            faults.append(f"{REGISTRY}: no entry {entry.name}; restore it, or convert again")
+            continue
+        place = found.get("file_name")
+        if place != entry.folder:
+            faults.append(
+                f"{REGISTRY}: {entry.name} reads {place!r}, its parts are in {entry.folder!r}; "
+                "restore it, or convert again"
+            )
+        if alien := sorted(set(found) - _FIELDS):
+            faults.append(
+                f"{REGISTRY}: {entry.name} has {', '.join(alien)}, which beam-mat never writes; "
+                "restore it, or convert again"
+            )
+    return faults

@@ -1,0 +1,56 @@
+"""Which version of a model a run has: what its tokenizer and processor are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack"}
+
+
+def fingerprint(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
+    """Names the very version of the recipe's model, or gives None while that is not known.
+
+    Args:
+        settings: The recipe's: `model_name_or_path`, `model_revision`, `cache_dir`.
+        environment: For the place of the hub's cache, as huggingface_hub finds it.
+
+    Returns:
+        For a local folder a hash of its files but for the weights; for a model of the hub its
+        commit, once it is in the hub's cache.
+    """
+    name = str(settings["model_name_or_path"])
+    extra = settings.get("new_special_tokens_config")
+    beside = _hash([Path(extra)]) if extra and Path(extra).is_file() else ""
+    if Path(name).is_dir():
+        files = [path for path in Path(name).rglob("*") if path.is_file()]
+        return _hash([path for path in files if path.suffix not in _WEIGHTS]) + beside
+    cache = settings.get("cache_dir")
+    model = (
+        Path(cache) if cache else _hub_cache(environment)
+    ) / f"models--{name.replace('/', '--')}"
+    revision = str(settings.get("model_revision") or "main")
+    if (model / "snapshots" / revision).is_dir():
+        return revision + beside
+    reference = model / "refs" / revision
+    return reference.read_text().strip() + beside if reference.is_file() else None
+
+
+def _hub_cache(environment: Mapping[str, str]) -> Path:
+    if cache := environment.get("HF_HUB_CACHE"):
+        return Path(cache)
+    if home := environment.get("HF_HOME"):
+        return Path(home) / "hub"
+    home = environment.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "huggingface" / "hub"
+
+
+def _hash(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        data = path.read_bytes()
+        digest.update(f"{path.name}\n{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Processes: started as one group, watched, ended together; nodes that agree before they begin."""

@@ -1,0 +1,157 @@
+"""Node 0's side of the rendezvous: hears every node, then tells all of them whether to begin."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import time
+from types import TracebackType
+
+import msgspec
+
+from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.node import disagreements
+from mat_trainer.launch.wire import MAX_LINE_BYTES, Call, Verdict
+
+_SILENCE_SECONDS = 10.0  # until a connection that has not said who it is is closed
+_BIND_SECONDS = 10.0  # for the training before this one to give the port back
+_GOODBYE_SECONDS = 2.0
+_MAX_STRANGERS = 256
+
+
+class _Guest:
+    """A connection, and what it has said so far."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.heard = bytearray()
+        self.call: Call | None = None
+        self.since = time.monotonic()
+
+
+class Reception:
+    """Listens from its making on; `serve` does the rest, in a thread of its own."""
+
+    def __init__(self, port: int, nnodes: int, announcement: str, limit: float) -> None:
+        self._end = time.monotonic() + limit
+        self._nnodes = nnodes
+        self._announcement = announcement
+        self._listener = _listen(port, min(limit, _BIND_SECONDS))
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._guests: dict[socket.socket, _Guest] = {}
+
+    def __enter__(self) -> Reception:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for guest in list(self._guests.values()):
+            self._drop(guest)
+        self._selector.close()
+        self._listener.close()
+
+    def serve(self) -> None:
+        """Hears the nodes until all have come or the time is over, then answers them."""
+        while len(self._calls()) < self._nnodes and (left := self._end - time.monotonic()) > 0:
+            for key, _ in self._selector.select(min(left, 1.0)):
+                if key.fileobj is self._listener:
+                    self._accept()
+                else:
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._hear(self._guests[key.fileobj])
+            self._close_silent()
+        # The port is free before anyone hears that it is needed.
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        faults = disagreements([call.facts for call in self._calls()], self._nnodes)
+        self._answer(Verdict(faults, self._announcement))
+
+    def _calls(self) -> list[Call]:
+        return [guest.call for guest in self._guests.values() if guest.call is not None]
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # it went away at once
+            connection, _ = self._listener.accept()
+            if len(self._guests) >= self._nnodes + _MAX_STRANGERS:
+                connection.close()
+                return
+            connection.setblocking(False)
+            self._guests[connection] = _Guest(connection)
+            self._selector.register(connection, selectors.EVENT_READ)
+
+    def _hear(self, guest: _Guest) -> None:
+        try:
+            block = guest.connection.recv(MAX_LINE_BYTES)
+        except OSError:
+            block = b""
+        # Who hangs up is not there any more; who has spoken has nothing to add.
+        if not block or guest.call is not None:
+            self._drop(guest)
+            return
+        guest.heard += block
+        line, found, rest = guest.heard.partition(b"\n")
+        if not found and len(guest.heard) <= MAX_LINE_BYTES:
+            return
+        whole = found and not rest and len(line) <= MAX_LINE_BYTES
+        try:
+            call = msgspec.json.decode(line, type=Call) if whole else None
+        except msgspec.DecodeError:
+            call = None
+        if call is None:
+            self._drop(guest)  # a stranger: port scanners and browsers come by
+            return
+        for other in list(self._guests.values()):
+            if other.call is not None and other.call.caller == call.caller:
+                self._drop(other)
+        guest.call = call
+
+    def _close_silent(self) -> None:
+        now = time.monotonic()
+        for guest in list(self._guests.values()):
+            if guest.call is None and now - guest.since > _SILENCE_SECONDS:
+                self._drop(guest)
+
+    def _answer(self, verdict: Verdict) -> None:
+        line = msgspec.json.encode(verdict) + b"\n"
+        end = time.monotonic() + _GOODBYE_SECONDS
+        guests = [guest for guest in self._guests.values() if guest.call is not None]
+        for guest in guests:
+            with contextlib.suppress(OSError):
+                guest.connection.sendall(line)  # into its empty buffer: this does not wait
+        # Who closes first keeps the port busy for a while: that should be the callers.
+        for guest in guests:
+            with contextlib.suppress(OSError):
+                guest.connection.settimeout(max(end - time.monotonic(), 0.001))
+                guest.connection.recv(1)
+
+    def _drop(self, guest: _Guest) -> None:
+        self._selector.unregister(guest.connection)
+        guest.connection.close()
+        del self._guests[guest.connection]
+
+
+def _listen(port: int, seconds: float) -> socket.socket:
+    end = time.monotonic() + seconds
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    while True:
+        try:
+            listener = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+            listener.setblocking(False)
+            return listener
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= end:
+                raise PreflightError(
+                    [
+                        f"node 0 cannot listen at port {port} ({error.strerror}): another training "
+                        "or program uses it; end that, or say --master-port"
+                    ]
+                ) from None
+        time.sleep(0.2)

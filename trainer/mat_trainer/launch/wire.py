@@ -1,0 +1,75 @@
+"""The lines that nodes exchange, bounded in size and time, and the caller's side of it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from mat_trainer.core.node import NodeFacts
+
+MAX_LINE_BYTES = 128 << 10
+MAX_ANSWER_BYTES = 64 << 20
+_FAULTS = 20
+_FAULT_LETTERS = 1000
+
+
+class Call(msgspec.Struct, frozen=True, tag="mat-trainer 1"):
+    """What a node says.
+
+    Attributes:
+        caller: Drawn at random; a node that was cut off and calls again has the same one.
+        facts: About it.
+    """
+
+    caller: str
+    facts: NodeFacts
+
+
+class Verdict(msgspec.Struct, frozen=True, tag="mat-trainer 1 verdict"):
+    """What it hears: no fault means go."""
+
+    faults: Sequence[str]
+    announcement: str
+
+
+def shortened(facts: NodeFacts) -> NodeFacts:
+    """The same, with no more faults than the line holds."""
+    faults = [fault[:_FAULT_LETTERS] for fault in facts.faults[:_FAULTS]]
+    if len(facts.faults) > _FAULTS:
+        faults.append(f"and {len(facts.faults) - _FAULTS} more: see what this node printed")
+    return msgspec.structs.replace(facts, faults=tuple(faults))
+
+
+def call(addr: str, port: int, words: Call, seconds: float) -> Verdict:
+    """Says `words` to the master and waits for its verdict.
+
+    Raises:
+        OSError: It cannot be reached, or went away.
+        ValueError: It answered something else: another program listens there.
+    """
+    end = time.monotonic() + seconds
+    with socket.create_connection((addr, port), timeout=_left(end)) as connection:
+        connection.sendall(msgspec.json.encode(words) + b"\n")
+        answer = bytearray()
+        while not answer.endswith(b"\n"):
+            connection.settimeout(_left(end))
+            block = connection.recv(1 << 16)
+            if not block:
+                raise ConnectionError("it hung up without an answer")
+            answer += block
+            if len(answer) > MAX_ANSWER_BYTES:
+                raise ValueError("what listens there is no mat-trainer")
+    try:
+        return msgspec.json.decode(answer, type=Verdict)
+    except msgspec.DecodeError:
+        raise ValueError("what listens there is no mat-trainer") from None
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    return left

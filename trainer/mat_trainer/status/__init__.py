@@ -1,0 +1,1 @@
+"""How a run is doing, from LLaMA-Factory's own log."""

@@ -1,0 +1,54 @@
+"""Volumes of a job: what is mounted where, and whether the run's folders lie in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import msgspec
+
+from mat_trainer.submit.job import Job
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A volume: its name or URI outside, its path inside."""
+
+    source: str
+    path: str
+
+
+def parse(texts: Sequence[str], found: list[str]) -> tuple[Mount, ...]:
+    """Reads SOURCE=PATH words; what is wrong with one is added to `found`."""
+    mounts = []
+    for text in texts:
+        source, _, path = text.rpartition("=")
+        if not source or not PurePosixPath(path).is_absolute() or path == "/":
+            found.append(f"--mount {text}: give SOURCE=PATH, such as training-data=/data")
+            continue
+        mounts.append(Mount(source, str(PurePosixPath(path))))
+    paths = [mount.path for mount in mounts]
+    found += [
+        f"--mount: {path} is given twice; mount each source at a path of its own"
+        for path in sorted({path for path in paths if paths.count(path) > 1})
+    ]
+    return tuple(mounts)
+
+
+def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
+    """Folders that would be gone with the machine, or never there, a sentence each."""
+    found = []
+    for option, path, why in (
+        ("--output-dir", job.output_dir, "checkpoints would be lost with the machine"),
+        ("--dataset", job.dataset, "the machine would not find it"),
+    ):
+        if "://" not in path and not any(_is_below(path, mount.path) for mount in mounts):
+            there = ", ".join(mount.path for mount in mounts) or "none are given"
+            found.append(
+                f"{option} {path}: lies in no mounted volume ({there}), so {why}; see --mount"
+            )
+    return found
+
+
+def _is_below(path: str, folder: str) -> bool:
+    pure = PurePosixPath(path)
+    return ".." not in pure.parts and pure.is_relative_to(folder)

@@ -1,0 +1,1 @@
+"""Programs for where LLaMA-Factory is installed. The launcher starts, but never imports them."""

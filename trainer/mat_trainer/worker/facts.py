@@ -1,0 +1,26 @@
+"""Prints the versions that matter, and how many GPUs PyTorch can use, as JSON.
+
+python -m mat_trainer.worker.facts
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+
+DISTRIBUTIONS = ("mat-trainer", "llamafactory", "torch", "transformers")
+
+
+def main() -> int:
+    """Prints one line; returns the exit code."""
+    import torch  # slow; but what the driver lists is not what PyTorch can use
+
+    versions = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
+    found = {"versions": versions, "gpus": torch.cuda.device_count()}
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

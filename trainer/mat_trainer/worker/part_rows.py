@@ -1,0 +1,71 @@
+"""The rows of part files, in pieces small enough to be handed out to processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+PIECE_ROWS = 100
+
+
+class Piece(NamedTuple):
+    """Rows of a part that follow each other.
+
+    Attributes:
+        entry: The registry's entry that the part belongs to.
+        part: Path below the dataset's folder.
+        first: Number of the first row in the part.
+        rows: How many.
+        place: Where the piece begins: its byte in JSONL, its row group in Parquet.
+    """
+
+    entry: str
+    part: str
+    first: int
+    rows: int
+    place: int
+
+
+def pieces(folder: Path, entry: str, part: str) -> Iterator[Piece]:
+    """Cuts a part into pieces; a row group of Parquet stays whole."""
+    cut = _parquet_places if part.endswith(".parquet") else _jsonl_places
+    first = 0
+    for rows, place in cut(folder / part):
+        yield Piece(entry, part, first, rows, place)
+        first += rows
+
+
+def read(folder: Path, piece: Piece) -> Iterator[dict[str, Any]]:
+    """The rows of a piece, as LLaMA-Factory's loader gives them."""
+    path = folder / piece.part
+    if piece.part.endswith(".parquet"):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=8, row_groups=[piece.place]):
+                yield from batch.to_pylist()
+        return
+    with path.open("rb") as lines:
+        lines.seek(piece.place)
+        for _ in range(piece.rows):
+            yield json.loads(lines.readline())
+
+
+def _parquet_places(path: Path) -> Iterator[tuple[int, int]]:
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.metadata.row_group(group).num_rows, group
+
+
+def _jsonl_places(path: Path) -> Iterator[tuple[int, int]]:
+    rows = begin = at = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            rows, at = rows + 1, at + len(line)
+            if rows == PIECE_ROWS:
+                yield rows, begin
+                rows, begin = 0, at
+    if rows:
+        yield rows, begin

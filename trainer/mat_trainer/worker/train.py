@@ -1,0 +1,107 @@
+"""One training process, or the ``torchrun`` that starts several.
+
+    python -m mat_trainer.worker.train YAML
+
+With ``FORCE_TORCHRUN=1`` LLaMA-Factory's own launcher reads the rest of its protocol (``NNODES``,
+``NODE_RANK``, ``NPROC_PER_NODE``, ``MASTER_ADDR``, ``MASTER_PORT``) and calls torchrun, which
+starts this module again, once for each rank. So what trains is LLaMA-Factory's ``run_exp`` either
+way, with two callbacks more and a log for each rank.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from mat_trainer.core.control import LOG_DIR, rank_log
+
+MODULE = "mat_trainer.worker.train"
+
+
+def main() -> int:
+    """Trains, or has torchrun train; returns the exit code."""
+    if len(sys.argv) != 2:
+        sys.stderr.write(f"usage: python -m {MODULE} YAML\n")
+        return 2
+    # The launcher's affair. Slurm can send it to every process, and torchrun and the ranks inherit
+    # that it is ignored.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Set by torchrun alone; RANK and WORLD_SIZE also stand in the environment of a Kubernetes job.
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _log_to_file(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        _train()
+        return 0
+    if _wants_torchrun():
+        return _through_torchrun()
+    _log_to_file(0, 1)
+    _train()
+    return 0
+
+
+def _wants_torchrun() -> bool:
+    from llamafactory.extras.misc import get_device_count, is_env_enabled
+
+    return bool(is_env_enabled("FORCE_TORCHRUN") or get_device_count() > 1)
+
+
+def _through_torchrun() -> int:
+    from llamafactory import launcher
+
+    # It calls `torchrun` by that name, and the one beside this Python is meant.
+    path = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{path}"
+    # What torchrun is to start: its launch() puts its own __file__ into a line and splits that.
+    launcher.__file__ = f"-m {MODULE}"
+    sys.argv.insert(1, "train")
+    try:
+        launcher.launch()
+    except subprocess.CalledProcessError as error:
+        # Its traceback would tell nothing that torchrun has not told.
+        return error.returncode if error.returncode >= 0 else 128 - error.returncode
+    except SystemExit as ended:  # this is how it returns
+        return int(ended.code or 0)
+    return 0
+
+
+def _log_to_file(rank: int, ranks: int) -> None:
+    """Sends what this process and its children print to the rank's log, from here on."""
+    folder = os.environ.get(LOG_DIR)
+    if not folder:
+        return
+    file = rank_log(Path(folder), rank)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    begin = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.write(descriptor, f"=== {begin} rank {rank} of {ranks}, process {os.getpid()}\n".encode())
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a TextIOWrapper
+
+
+def _train() -> None:
+    from llamafactory.train.tuner import run_exp
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    from mat_trainer.worker import part_order
+    from mat_trainer.worker.resuming import RestoreNames, mend
+    from mat_trainer.worker.save_on_request import SaveOnRequest, Stopped
+
+    def train() -> None:
+        try:
+            run_exp(callbacks=[RestoreNames(), *SaveOnRequest.callbacks()])
+        except Stopped as stopped:
+            sys.stdout.write(f"{stopped}\n")
+
+    mend()
+    part_order.sort()
+    record(train)()  # torchrun then tells which rank failed first, and how
+
+
+if __name__ == "__main__":
+    sys.exit(main())

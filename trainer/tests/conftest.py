@@ -1,0 +1,94 @@
+"""Fixtures that several test modules share: a model, a dataset to train it on, a free port."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAT_SAMPLE = ROOT.parent / "shared" / "mat-sample"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No model hub is asked, no cache of the user touched, no core fought for."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_HOME", str(folder / "huggingface"))
+        patch.setenv("MAT_TRAINER_CACHE", str(folder / "mat-trainer"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("TOKENIZERS_PARALLELISM", "false")
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random Qwen2-VL with its tokenizer. Not to be changed."""
+    if importlib.util.find_spec("llamafactory") is None:
+        _absent("LLaMA-Factory is not installed here; scripts/setup-trainer installs it")
+    folder = tmp_path_factory.mktemp("model") / "tiny-qwen2-vl"
+    run_to_end(sys.executable, "-m", "mat_trainer.worker.tiny_model", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What beam-mat made of forty trajectories, in both formats. Not to be changed."""
+    folder = tmp_path_factory.mktemp("dataset")
+    source = sample_source(folder)
+    shards = [str(shard) for shard in sorted(source.glob("*.json"))]
+    images = [str(archive) for archive in sorted(source.glob("*.zip"))]
+    made = folder / "mat"
+    run_to_end(
+        beam_mat_command(), "convert", "--json", *shards, "--images", *images, "--output", str(made)
+    )
+    return made
+
+
+def beam_mat_command() -> str:
+    """The command of the other distribution, in its own environment."""
+    command = os.environ.get("BEAM_MAT") or str(ROOT / ".venv" / "bin" / "beam-mat")
+    if not os.path.exists(command):
+        _absent(f"there is no {command}: install the project, or name its command in BEAM_MAT")
+    return command
+
+
+def sample_source(folder: Path) -> Path:
+    """A folder of MAT shards and zips: real records, or what beam-mat draws below `folder`."""
+    if MAT_SAMPLE.exists():
+        return MAT_SAMPLE
+    source = folder / "source"
+    run_to_end(beam_mat_command(), "sample", str(source))
+    return source
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _absent(why: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def run_to_end(*words: str) -> None:
+    """Runs a program that has to succeed."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (
+        f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    )

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from mat_trainer.core.lengths import DEFAULT_CUTOFF, UNKNOWN, Lengths, PartLengths, cutoff, over
+
+LENGTHS = Lengths(
+    {
+        "jsonl/a.jsonl": PartLengths([10, 11, 12, UNKNOWN], [1, 0, 2, 1]),
+        "jsonl/b.jsonl": PartLengths([3, 11], [0, 1]),
+    },
+    ("jsonl/a.jsonl, row 3: broken",),
+    1,
+)
+
+
+def test_rows_over_the_cutoff_are_told_apart() -> None:
+    found = over(LENGTHS, 10)
+    assert found.with_images == {"jsonl/a.jsonl": {2}, "jsonl/b.jsonl": {1}}
+    assert found.text_only == {"jsonl/a.jsonl": {1}}
+    assert found.by_part() == {"jsonl/a.jsonl": {1, 2}, "jsonl/b.jsonl": {1}}
+    assert (found.count(), found.rows, found.longest) == (3, 6, 12)
+
+
+def test_a_row_as_long_as_the_cutoff_fits() -> None:
+    assert over(LENGTHS, 12).count() == 0
+
+
+def test_what_was_measured_survives_a_file() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(LENGTHS), type=Lengths) == LENGTHS
+
+
+@pytest.mark.parametrize(
+    ("settings", "length"),
+    [
+        ({}, DEFAULT_CUTOFF),
+        ({"cutoff_len": 10240}, 10240),
+        ({"cutoff_len": 10240, "packing": False}, 10240),
+        ({"cutoff_len": 10240, "neat_packing": True}, 10239),
+    ],
+)
+def test_the_cutoff_is_what_llama_factory_makes_of_the_settings(
+    settings: dict[str, Any], length: int
+) -> None:
+    assert cutoff(settings) == length

@@ -1,0 +1,68 @@
+"""Small datasets with a manifest, made of rows of a real one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+GROUP_ROWS = 3
+
+
+def rows_of(dataset: Path) -> list[Row]:
+    """The rows of the entry `mat`."""
+    parts = sorted(dataset.joinpath("jsonl").iterdir())
+    return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+
+def make(dataset: Path, folder: Path, parts: Mapping[str, Sequence[Row]]) -> Path:
+    """Writes parts in both formats, with the images that they name taken from `dataset`."""
+    schema = pq.read_schema(next(dataset.joinpath("parquet").iterdir()))
+    made = []
+    for name, rows in parts.items():
+        lines = folder / "jsonl" / f"{name}.jsonl"
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        groups = folder / "parquet" / f"{name}.parquet"
+        groups.parent.mkdir(exist_ok=True)
+        whole = [
+            {**row, "images": [_image(dataset, path) for path in row["images"]]} for row in rows
+        ]
+        pq.write_table(pa.Table.from_pylist(whole, schema), groups, row_group_size=GROUP_ROWS)
+        made += [_part(folder, path, len(rows)) for path in (lines, groups)]
+    for path in {path for rows in parts.values() for row in rows for path in row["images"]}:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((dataset / path).read_bytes())
+    manifest = json.loads((dataset / "manifest.json").read_bytes())
+    table = folder / "images.parquet"
+    known = pq.read_table(dataset / "images.parquet").to_pylist()
+    there = [row for row in known if (folder / "images" / row["path"]).exists()]
+    pq.write_table(pa.Table.from_pylist(there, pq.read_schema(dataset / "images.parquet")), table)
+    manifest |= {"parts": made, "image_table": _part(folder, table, len(there))}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "dataset_info.json").write_bytes((dataset / "dataset_info.json").read_bytes())
+    return folder
+
+
+def _image(dataset: Path, path: str) -> dict[str, Any]:
+    return {"bytes": (dataset / path).read_bytes(), "path": path}
+
+
+def _part(folder: Path, path: Path, rows: int) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {
+        "path": str(path.relative_to(folder)),
+        "format": path.suffix[1:],
+        "split": "train",
+        "rows": rows,
+        "image_rows": 0,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }

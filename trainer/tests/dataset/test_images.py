@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from mat_trainer.core.errors import ConfigError
+from mat_trainer.dataset.images import usable
+
+pa = pytest.importorskip("pyarrow", reason="comes with the extra worker")
+pq = pytest.importorskip("pyarrow.parquet", reason="comes with the extra worker")
+
+
+def table(folder: Path, *rows: tuple[str, int | None, str | None]) -> Path:
+    columns = {"path": [], "bytes": [], "sha256": []}  # type: ignore[var-annotated]
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            columns[column].append(value)
+    pq.write_table(pa.table(columns), folder / "images.parquet")
+    return folder / "images.parquet"
+
+
+def test_images_with_a_hash_are_needed(tmp_path: Path) -> None:
+    (file,) = usable(table(tmp_path, ("a/1.jpg", 3, "00"), ("a/2.jpg", None, None)))
+    assert (file.path, file.bytes, file.sha256) == ("images/a/1.jpg", 3, "00")
+
+
+def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leads out of the dataset's folder"):
+        usable(table(tmp_path, ("../../1.jpg", 3, "00")))
+
+
+def test_what_is_no_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "images.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match="not a table of images"):
+        usable(tmp_path / "images.parquet")
