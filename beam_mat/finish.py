@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 
@@ -16,9 +15,9 @@ from beam_mat.core.errors import (
     TooManyRejectedError,
     UnfinishedError,
 )
-from beam_mat.core.secrecy import without_credentials
+from beam_mat.output_argument import output_of
 from beam_mat.run import hold_off
-from beam_mat.storage import files, lease, stores
+from beam_mat.storage import lease
 from beam_mat.storage.lease import Lease
 from beam_mat.totals import Totals, add_up
 
@@ -68,15 +67,13 @@ def publish_left(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    typed = _parser().parse_args(list(argv))
-    try:
-        if typed.storage_options:
-            stores.use(stores.parse(typed.storage_options))
-    except ValueError as error:
-        raise ConfigError([f"--storage-options: {error}"]) from None
-    if fault := stores.fault_of(typed.output):
-        raise ConfigError([f"{without_credentials(typed.output)}: {fault}"])
-    output = files.normalize(typed.output)
+    output = output_of(
+        argv,
+        "publish",
+        "Publishes the dataset of a job that is done and that its driver has left: "
+        "it was detached (--detach), or its driver died.",
+        "the job's --output",
+    )
     console = Console()
     if not earlier.look(output).begun:
         raise ConfigError([f"{output}: no job was begun here; make one with beam-mat convert"])
@@ -95,19 +92,3 @@ def publish_left(argv: Sequence[str]) -> None:
                 f"{output}: the job is not done ({error}); wait for its end, or run the same "
                 "beam-mat convert again, which does what is left"
             ) from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="beam-mat publish",
-        description="Publishes the dataset of a job that is done and that its driver has left: "
-        "it was detached (--detach), or its driver died.",
-    )
-    parser.add_argument("output", metavar="OUTPUT", help="the job's --output")
-    parser.add_argument(
-        "--storage-options",
-        dest="storage_options",
-        metavar="JSON|FILE",
-        help="as for beam-mat convert",
-    )
-    return parser

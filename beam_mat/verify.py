@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import sys
@@ -20,9 +19,9 @@ from beam_mat import manifest
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
-from beam_mat.core.secrecy import without_credentials
 from beam_mat.manifest import Manifest
-from beam_mat.storage import files, images, stores
+from beam_mat.output_argument import output_of
+from beam_mat.storage import files, images
 
 THREADS = 8
 SAVE_SECONDS = 5.0
@@ -68,11 +67,13 @@ def verify(argv: Sequence[str]) -> None:
         ConfigError: There is no dataset.
         DamagedError: A file is missing, changed, or not listed.
     """
-    typed = _parser().parse_args(list(argv))
-    _use(typed.storage_options)
-    if fault := stores.fault_of(typed.output):
-        raise ConfigError([f"{without_credentials(typed.output)}: {fault}"])
-    output = files.normalize(typed.output)
+    output = output_of(
+        argv,
+        "verify",
+        "Holds every part and every image of a dataset against the size and the "
+        "SHA-256 that were written down when it was made. Broken off, it goes on where it was.",
+        "the dataset",
+    )
     listed = manifest.read(output)
     if listed is None:
         fault = f"{output}: there is no {layout.MANIFEST}, and so no finished dataset"
@@ -94,30 +95,6 @@ def verify(argv: Sequence[str]) -> None:
             "convert again: it makes what is missing"
         )
     console.print(f"{state.done:,} files are as {layout.MANIFEST} says")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="beam-mat verify",
-        description="Holds every part and every image of a dataset against the size and the "
-        "SHA-256 that were written down when it was made. Broken off, it goes on where it was.",
-    )
-    parser.add_argument("output", metavar="OUTPUT", help="the dataset")
-    parser.add_argument(
-        "--storage-options",
-        dest="storage_options",
-        metavar="JSON|FILE",
-        help="as for beam-mat convert",
-    )
-    return parser
-
-
-def _use(text: str | None) -> None:
-    try:
-        if text:
-            stores.use(stores.parse(text))
-    except ValueError as error:
-        raise ConfigError([f"--storage-options: {error}"]) from None
 
 
 def _begin(output: str) -> State:
