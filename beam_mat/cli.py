@@ -18,6 +18,7 @@ USAGE = """\
 usage: beam-mat COMMAND ...
 
   convert   make a LLaMA-Factory dataset out of MAT shards and image zips
+  watch     keep such a dataset current while shards and zips arrive
   check     find what LLaMA-Factory would stumble over in a dataset
   verify    hold every file of a dataset against its manifest
   publish   publish a job that is done and that its driver has left
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(name: str) -> Callable[[list[str]], int]:
     commands = {
         "convert": _convert,
+        "watch": _watch,
         "check": _check,
         "verify": _verify,
         "publish": _publish,
@@ -79,6 +81,16 @@ def _convert(argv: list[str]) -> int:
         print(convert.help_text())
         return 0
     convert.convert(argv)
+    return 0
+
+
+def _watch(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat.watch import command
+    if "-h" in argv or "--help" in argv:
+        print(command.help_text())
+        return 0
+    command.watch(argv)
     return 0
 
 
