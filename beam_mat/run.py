@@ -115,6 +115,22 @@ class Running:
 
 
 @contextlib.contextmanager
+def _quiet_streams() -> Iterator[None]:
+    """Keeps Beam's threads from printing that the runner has gone: `Running.result` tells it."""
+    others_hook = threading.excepthook
+
+    def hook(found: Any) -> None:
+        if not isinstance(found.exc_value, grpc.RpcError):
+            others_hook(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = others_hook
+
+
+@contextlib.contextmanager
 def streaming(
     runner: str, options: PipelineOptions, add: Callable[[beam.Pipeline], None]
 ) -> Iterator[Running]:
@@ -125,7 +141,7 @@ def streaming(
         options: Beam's options.
         add: Adds the graph to a pipeline.
     """
-    with _serving(runner, options):
+    with _serving(runner, options), _quiet_streams():
         pipeline = beam.Pipeline(runner=runner, options=options)
         add(pipeline)
         running = Running(pipeline.run())

@@ -182,7 +182,8 @@ def unchanged(
     rows: dict[str, ImageRow] = {}
     for name in names:
         for values in _read_note(settings, name).to_pylist():
-            if origins.get(values["path"]) == values["origin"]:
+            # Of what has no origin nothing is known: the row of an unsafe path, or a missing one.
+            if values["origin"] and origins.get(values["path"]) == values["origin"]:
                 rows[values["path"]] = ImageRow(**values)
     usable = [row for row in rows.values() if row.sha256 is not None]
     uris = [_place(settings, row.path) for row in usable]

@@ -41,8 +41,7 @@ def begin(watch: WatchSettings) -> Ledger:
             ledger.follow(_since(settings.output, behind, ledger.contents.number))
     publish.begin_watch(ledger.job())
     files.remove(files.join(settings.output, board.UNREADABLE))
-    listed = {part.path for part in (*ledger.contents.parts(), *ledger.contents.rejects())}
-    cleaning.tidy(settings, listed)
+    cleaning.tidy(settings, ledger.listed(), ledger.known())
     return ledger
 
 

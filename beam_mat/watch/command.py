@@ -7,14 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from copy import copy
 
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from rich.console import Console
 
 from beam_mat.config import DATAFLOW, parser
-from beam_mat.core.generation import Contents, Generation
 from beam_mat.options import ConvertOptions
 from beam_mat.progress import Receiver
 from beam_mat.run import hold_off, streaming
@@ -23,7 +21,7 @@ from beam_mat.watch import live, metrics
 from beam_mat.watch.begin import begin
 from beam_mat.watch.configuration import WatchJob, resolve
 from beam_mat.watch.ending import Ending
-from beam_mat.watch.monitor import Monitor, log_line
+from beam_mat.watch.monitor import Monitor
 from beam_mat.watch.options import HELP, WatchOptions
 from beam_mat.watch.pipeline import build
 
@@ -89,17 +87,9 @@ def _follow(job: WatchJob, options: PipelineOptions, monitor: Monitor) -> None:
 
 
 def _tell(monitor: Monitor) -> None:
-    before: Contents = copy(monitor.contents)
-    before.shards = dict(before.shards)
-    for generation in monitor.look():
-        tell(generation, before)
-        before.apply(generation)
-
-
-def tell(generation: Generation, before: Contents) -> None:
-    """Prints a generation's line of the log."""
-    sys.stdout.write(json.dumps(log_line(generation, before)) + "\n")
-    sys.stdout.flush()
+    for line in monitor.look():
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 def _submit(job: WatchJob, options: PipelineOptions) -> None:

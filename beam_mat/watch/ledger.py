@@ -78,7 +78,7 @@ class Ledger:
             if not entries and not sources:
                 break
             made = self._try(entries, sources)
-        self._gone = cleaning.clean(self._settings, self._gone, self._listed())
+        self._gone = cleaning.clean(self._settings, self._gone, self.known())
         return made
 
     def _entries(self, shards: Sequence[Shard]) -> list[ShardEntry]:
@@ -162,16 +162,29 @@ class Ledger:
         Args:
             made: The generations that they may not have followed yet.
         """
-        live = self._listed()
+        live = self.listed()
         for generation in made:
-            gone = (*generation.parts.removed, *generation.rejects.removed)
-            generations.retire(self._output, (part.path for part in gone if part.path not in live))
+            # A part that was mixed with others, and now stands alone again.
+            back = [part.path for part in generation.parts.added if part.path in live]
+            generations.restore(self._output, set(back) - _written(generation))
+            gone = {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
+            gone |= {path for note in generation.mixes.added for path in note.replaced}
+            generations.retire(
+                self._output,
+                (path for path in gone - live if not path.startswith(layout.TEXT_ONLY)),
+            )
         self._publish(self._pictures.table)
         if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
             generations.write_whole(self._output, self.contents, self._pictures.table)
 
-    def _listed(self) -> set[str]:
+    def listed(self) -> set[str]:
+        """Paths of the data files and rejects that are in the dataset."""
         return {part.path for part in (*self.contents.parts(), *self.contents.rejects())}
+
+    def known(self) -> set[str]:
+        """The same, and the parts that were mixed into others: they may be asked for again."""
+        notes = (note for entry in self.contents.shards.values() for note in entry.chunks)
+        return self.listed() | {part.path for note in notes for part in note.parts}
 
     def _mix(self, job: MixJob) -> MixNote:
         # A base that was mixed before has been put aside.
@@ -215,6 +228,13 @@ class Ledger:
             max_rejected=None,
             runner="",
         )
+
+
+def _written(generation: Generation) -> set[str]:
+    """Part files that were written for a generation."""
+    chunks = (note for entry in generation.shards for note in entry.chunks)
+    notes = (*chunks, *generation.mixes.added)
+    return {part.path for note in notes for part in note.parts}
 
 
 _NO_TABLE = Part("", "", "", 0, 0, 0, "")

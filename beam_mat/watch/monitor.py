@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from beam_mat.core.generation import Contents, Generation
+from beam_mat.core.generation import Contents, Generation, file_name
 from beam_mat.storage import generations
 from beam_mat.watch import board
 from beam_mat.watch.board import Status
@@ -33,14 +33,18 @@ class Monitor:
         self._heard = self._committed = time.monotonic()
         self._idle_since: float | None = None
 
-    def look(self) -> list[Generation]:
-        """Looks again, and returns the generations that are new."""
+    def look(self) -> list[dict[str, Any]]:
+        """Looks again, and returns what the log says of the generations that are new."""
         now = time.monotonic()
         status = board.heard(self._watch, Status)
         if status and status != self.status:
             self._heard = now
         self.status = status or self.status
-        made = list(generations.catch_up(self._watch.settings.output, self.contents))
+        made = []
+        output = self._watch.settings.output
+        while found := generations.read(output, file_name(self.contents.number + 1)):
+            made.append(log_line(found, self.contents))
+            self.contents.apply(found)
         if made or not self.works:
             self._committed = now
         idle = self.status is not None and self.status.idle and not made
