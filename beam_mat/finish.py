@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from beam_mat import earlier, publish, summary
+from beam_mat import earlier, manifest, publish, summary
 from beam_mat.config import Job
 from beam_mat.core.errors import (
     ConfigError,
@@ -15,9 +15,10 @@ from beam_mat.core.errors import (
     TooManyRejectedError,
     UnfinishedError,
 )
+from beam_mat.ledger import Ledger, adopt
 from beam_mat.output_argument import output_of
 from beam_mat.run import hold_off
-from beam_mat.storage import lease
+from beam_mat.storage import generations, lease
 from beam_mat.storage.lease import Lease
 from beam_mat.totals import Totals, add_up
 
@@ -43,7 +44,23 @@ def finish(
     publish.hold_inputs(job)
     held.check()
     publish.publish(job, totals)
+    _go_on_in_the_log(job)
     console.print(summary.next_command(job.settings.output, totals.parts), soft_wrap=True)
+
+
+def _go_on_in_the_log(job: Job) -> None:
+    """Where the dataset has been watched, what has been converted is its next generation."""
+    output = job.settings.output
+    found = manifest.read(output) if generations.numbers(output) else None
+    if found:
+        ledger = Ledger(job.settings)
+        shards, zips = ledger.contents.shards, ledger.contents.sources
+        adopt(
+            ledger,
+            found,
+            lambda uri: shards[uri].order if uri in shards else 0,
+            lambda uri: zips[uri].order if uri in zips else 0,
+        )
 
 
 def _hold_to_limit(job: Job, totals: Totals) -> None:

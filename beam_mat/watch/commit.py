@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -18,12 +17,12 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.utils.timestamp import Timestamp
 
+from beam_mat.ledger import Ledger
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
 from beam_mat.watch import board
 from beam_mat.watch.board import Mark
 from beam_mat.watch.facts import CommitFact, WatchSettings
-from beam_mat.watch.ledger import Ledger
 
 
 class Armed(msgspec.Struct, frozen=True, array_like=True):
@@ -110,9 +109,13 @@ class Commit(FileStep):
         board.tell(self._watch, mark)
 
     def _commit(self, finished: Any) -> None:
-        facts: Iterable[CommitFact] = list(finished.read())
+        facts: list[CommitFact] = list(finished.read())
         if facts:
-            _ledger(self._watch).commit(facts)
+            _ledger(self._watch).commit(
+                [fact.shard for fact in facts if fact.shard],
+                [fact.source for fact in facts if fact.source],
+                [fact.gone for fact in facts if fact.gone],
+            )
             finished.clear()
 
 

@@ -35,7 +35,7 @@ def note(stem: str, version: str, images: int, texts: int, rejected: int = 0) ->
     unit = Unit(f"{stem}{version}", "train", images, images + texts)
     aside = f"{layout.TEXT_ONLY}/jsonl" if not images else "jsonl"
     parts = (part(f"train-{unit.name}.jsonl", unit.rows, images, aside),)
-    reject = Reject(Reason.NOT_AN_OBJECT, "", shard.uri, 0, 0, 1, "", None)
+    reject = Reject(Reason.NOT_AN_OBJECT, "", shard.uri, 0, 0, 1, "", "")
     why = (RejectCount(Reason.NOT_AN_OBJECT, rejected, reject),) if rejected else ()
     return ChunkNote(
         "g", "o", chunk, images + texts, 0, images, why, (unit,) if unit.rows else (),

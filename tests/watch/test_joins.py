@@ -18,7 +18,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
 from beam_mat.watch import wakes
-from beam_mat.watch.facts import ChunkProgress, ShardFact, WatchSettings
+from beam_mat.watch.facts import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import JoinByChunk, JoinByPath, JoinByShard, stem_of
 
 WAIT = 10.0
@@ -191,7 +191,7 @@ def shard_facts() -> Iterator[ShardFact]:
 @given(st.permutations(list(shard_facts())))
 def test_a_shard_is_passed_on_when_all_its_chunks_are_written(order: list[ShardFact]) -> None:
     state, join = State(), JoinByShard()
-    made = []
+    made: list[tuple[str, CommitFact]] = []
     for fact in order:
         made += join.process(("s", fact), 0.0, state, Timer())
         if made:
@@ -207,7 +207,7 @@ def test_an_empty_shard_is_passed_on_at_once() -> None:
 
 def test_of_a_shard_that_is_gone_nothing_comes_any_more() -> None:
     state, timer, join = State(), Timer(), JoinByShard()
-    told = []
+    told: list[tuple[str, CommitFact]] = []
     for fact in (ShardFact(written=("s-1",)), ShardFact(shard=SHARD, gone=True), *shard_facts()):
         told += join.process(("s", fact), 0.0, state, timer)
     assert [(fact.shard, fact.gone) for _, fact in told] == [(None, SHARD)]

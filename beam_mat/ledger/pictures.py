@@ -68,10 +68,6 @@ class Pictures:
         """The table with newer rows."""
         return generations.merged(self.table, newer) if newer.num_rows else self.table
 
-    def take(self, table: pa.Table) -> None:
-        """Goes on from a table that has been committed."""
-        self.table = table
-
 
 def _age(file: files.FileInfo) -> tuple[float, str]:
     try:

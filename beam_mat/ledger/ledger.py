@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import pyarrow as pa
 
 from beam_mat import publish
 from beam_mat.config import Job
@@ -30,11 +29,10 @@ from beam_mat.core.generation import (
 )
 from beam_mat.core.notes import ChunkNote, MixJob, MixNote, Part, ShardNote, Source
 from beam_mat.core.settings import Settings
+from beam_mat.ledger import cleaning
+from beam_mat.ledger.adding import totals_of
+from beam_mat.ledger.pictures import Pictures, image_totals
 from beam_mat.storage import generations, inputs, mixing, notes, parts
-from beam_mat.watch import cleaning
-from beam_mat.watch.facts import CommitFact
-from beam_mat.watch.pictures import Pictures, image_totals
-from beam_mat.watch.totals import totals_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,42 +41,51 @@ class Ledger:
     """The log of one dataset, and the right to go on with it.
 
     Attributes:
+        settings: The settings.
         contents: What is in the dataset.
         unchanged: Shards that were worked on again to no other end, by uri: size and version.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._output = settings.output
         self.contents = generations.load(self._output)
         self._pictures = Pictures(
             settings, generations.image_table(self._output, self.contents.number)
         )
         self._gone: dict[str, int] = {}
+        self._listed_zips: dict[str, Source] = {}
         self.unchanged: dict[str, tuple[int, str]] = {}
 
-    def commit(self, facts: Iterable[CommitFact]) -> Generation | None:
+    def commit(
+        self, shards: Sequence[Shard], sources: Sequence[Source], gone: Sequence[Shard] = ()
+    ) -> Generation | None:
         """Commits what is finished, as one generation.
+
+        Args:
+            shards: All of whose chunks are written.
+            sources: Zips that have been listed.
+            gone: Shards that have changed on the way: what was written of them is removed.
 
         Returns:
             The generation; None where there was nothing that is not in the dataset already.
         """
-        facts = list(facts)
-        for fact in facts:
-            if fact.gone:
-                self._gone[fact.gone.stem(self._settings.digest())] = cleaning.ROUNDS
+        digest = self.settings.digest()
+        self._gone.update((shard.stem(digest), cleaning.ROUNDS) for shard in gone)
+        self._listed_zips.update((source.uri, source) for source in sources)
         made = None
         while made is None:
             # A run that was killed may have had a commit on its way.
             if list(generations.catch_up(self._output, self.contents)):
                 table = generations.image_table(self._output, self.contents.number)
-                self._pictures = Pictures(self._settings, table)
-            entries = self._entries([fact.shard for fact in facts if fact.shard])
-            sources = self._sources([fact.source for fact in facts if fact.source])
-            if not entries and not sources:
+                self._pictures = Pictures(self.settings, table)
+            entries = self._entries(shards)
+            zips = self._zips()
+            # Without a shard there is nothing yet that anybody could train on.
+            if not entries and not (zips and self.contents.shards):
                 break
-            made = self._try(entries, sources)
-        self._gone = cleaning.clean(self._settings, self._gone, self.known())
+            made = self._try(entries, zips)
+        self._gone = cleaning.clean(self.settings, self._gone, self.known())
         return made
 
     def _entries(self, shards: Sequence[Shard]) -> list[ShardEntry]:
@@ -86,7 +93,7 @@ class Ledger:
         for shard in {shard.uri: shard for shard in shards}.values():
             if said := inputs.change(shard):
                 _LOG.warning("%s; nothing of that version is taken", said)
-                self._gone[shard.stem(self._settings.digest())] = cleaning.ROUNDS
+                self._gone[shard.stem(self.settings.digest())] = cleaning.ROUNDS
                 continue
             entry = self.entry(shard)
             if self.contents.shards.get(shard.uri) == entry:
@@ -101,18 +108,18 @@ class Ledger:
         Raises:
             LostRecordError: A note is missing, or a record is.
         """
-        stem = shard.stem(self._settings.digest())
+        stem = shard.stem(self.settings.digest())
         try:
-            (split,) = notes.read(self._settings, layout.SHARD_NOTES, [stem], ShardNote)
+            (split,) = notes.read(self.settings, layout.SHARD_NOTES, [stem], ShardNote)
             names = [chunk.name for chunk in split.chunks]
-            found = list(notes.read(self._settings, layout.CHUNK_NOTES, names, ChunkNote))
+            found = list(notes.read(self.settings, layout.CHUNK_NOTES, names, ChunkNote))
         except FileNotFoundError as error:
             raise LostRecordError(f"{shard.uri}: is said to be written; no {error}") from error
         return entry_of(shard, stem, split.records, found)
 
-    def _sources(self, sources: Sequence[Source]) -> list[Source]:
-        latest = {source.uri: source for source in sources}
-        return [one for one in latest.values() if self.contents.sources.get(one.uri) != one]
+    def _zips(self) -> list[Source]:
+        there = self.contents.sources
+        return [one for one in self._listed_zips.values() if there.get(one.uri) != one]
 
     def _try(self, entries: list[ShardEntry], sources: list[Source]) -> Generation | None:
         shards = self.contents.shards_with(entries)
@@ -126,6 +133,7 @@ class Ledger:
         sources: Sequence[Source],
         mixes: dict[str, MixNote],
         dropped: Sequence[str] = (),
+        image_table: Part | None = None,
     ) -> Generation | None:
         """Writes the next generation, and has the dataset follow.
 
@@ -148,19 +156,29 @@ class Ledger:
         if not generations.write(self._output, generation):
             return None
         self.contents.apply(generation)
-        self._pictures.take(table)
-        self.follow([generation])
+        self._pictures.table = table
+        self.follow([generation], image_table)
         return generation
 
-    def adopt_pictures(self) -> None:
-        """Takes over the table of images that a conversion has written."""
+    def adopt(
+        self,
+        entries: Sequence[ShardEntry],
+        sources: Sequence[Source],
+        mixes: dict[str, MixNote],
+        image_table: Part,
+    ) -> Generation | None:
+        """Takes over all that a conversion has made, its table of images too; as `write`."""
+        there = {entry.uri for entry in entries}
+        dropped = [uri for uri in self.contents.shards if uri not in there]
         self._pictures.adopt(self._output)
+        return self.write(entries, sources, mixes, dropped, image_table)
 
-    def follow(self, made: Iterable[Generation]) -> None:
+    def follow(self, made: Iterable[Generation], image_table: Part | None = None) -> None:
         """Makes the dataset's files say what the log says.
 
         Args:
             made: The generations that they may not have followed yet.
+            image_table: `images.parquet`, where it is right as it is.
         """
         live = self.listed()
         for generation in made:
@@ -173,7 +191,7 @@ class Ledger:
                 self._output,
                 (path for path in gone - live if not path.startswith(layout.TEXT_ONLY)),
             )
-        self._publish(self._pictures.table)
+        self._publish(image_table)
         if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
             generations.write_whole(self._output, self.contents, self._pictures.table)
 
@@ -195,13 +213,14 @@ class Ledger:
             (
                 parts.place(format, unit, aside=aside)
                 for unit, aside in names
-                for format in self._settings.formats
+                for format in self.settings.formats
             ),
         )
-        return mixing.mix(self._settings, job)
+        return mixing.mix(self.settings, job)
 
-    def _publish(self, table: pa.Table) -> None:
-        part = generations.write_table(self._output, layout.IMAGE_TABLE, table)
+    def _publish(self, part: Part | None) -> None:
+        table = self._pictures.table
+        part = part or generations.write_table(self._output, layout.IMAGE_TABLE, table)
         totals = totals_of(
             self.contents.shards.values(),
             self.contents.parts(),
@@ -222,7 +241,7 @@ class Ledger:
             sources=tuple(
                 msgspec.structs.replace(source, order=order) for order, source in enumerate(sources)
             ),
-            settings=self._settings,
+            settings=self.settings,
             limit=None,
             max_rejected=None,
             runner="",
