@@ -102,8 +102,11 @@ def _absent(source: Source, number: int) -> str:
             f"{source.uri}@{number}: this dataset has no generations, which beam-mat watch writes; "
             "say its address alone"
         )
-    there = "generation 1 alone" if last == 1 else f"generations 1 to {last}"
-    return f"{source.uri}@{number}: there is no such generation; there is {there}, or say @latest"
+    there = "is generation 1 alone" if last == 1 else f"are generations 1 to {last}"
+    return (
+        f"{source.uri}@{number}: there is no such generation; there {there}, and @latest is the "
+        "newest"
+    )
 
 
 def _has(source: Source, number: int) -> bool:
