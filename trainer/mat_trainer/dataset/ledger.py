@@ -33,6 +33,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: dict[str, _Seen] = {}
+        self._has_news = False
         with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
             self._seen = msgspec.json.decode(path.read_bytes(), type=dict[str, _Seen])
 
@@ -43,10 +44,13 @@ class Ledger:
     def note(self, file: File, status: os.stat_result) -> None:
         """Remembers a file that has been verified."""
         self._seen[_key(file)] = _look(status)
+        self._has_news = True
 
     def save(self) -> None:
-        """Writes it, whole or not at all."""
-        write_whole(self._path, msgspec.json.encode(self._seen))
+        """Writes it, whole or not at all, if there is something to remember."""
+        if self._has_news:
+            write_whole(self._path, msgspec.json.encode(self._seen))
+            self._has_news = False
 
 
 def _key(file: File) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mat_trainer.dataset.entry import Entry, File
@@ -20,14 +20,7 @@ _BLOCK = 1 << 20
 _CURE = "restore the file, or convert again"
 
 
-def verify(
-    folder: Path,
-    files: Sequence[File],
-    ledger: Ledger,
-    show: Show,
-    *,
-    explain: Callable[[File, str], str] = lambda file, fault: fault,  # noqa: ARG005
-) -> Faults:
+def verify(folder: Path, files: Sequence[File], ledger: Ledger, show: Show) -> Faults:
     """Verifies files, those that the ledger knows by a look at them alone.
 
     Args:
@@ -35,7 +28,6 @@ def verify(
         files: What must be there.
         ledger: Is told what was verified, and saved, also when this is interrupted.
         show: Shows how far it is.
-        explain: Makes of a file and its fault what the user is told.
     """
     faults = Faults()
     stop = threading.Event()
@@ -43,7 +35,7 @@ def verify(
 
         def work(file: File) -> None:
             if fault := fault_of(folder, file, ledger, advance):
-                faults.add(explain(file, fault))
+                faults.add(fault)
 
         try:
             each(files, work, THREADS, stop)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,12 +31,14 @@ from mat_trainer.dataset.entry import (
     files,
     registry,
 )
+from mat_trainer.dataset.faults import Faults
 from mat_trainer.dataset.generations import PartSource
 from mat_trainer.dataset.ledger import Ledger, write_whole
-from mat_trainer.dataset.progress import Show
+from mat_trainer.dataset.progress import BYTES, Show
 from mat_trainer.dataset.source import Source
 from mat_trainer.dataset.staging import check_space, fetch_missing, lacking, partial
-from mat_trainer.dataset.verify import strays, verify
+from mat_trainer.dataset.threads import each
+from mat_trainer.dataset.verify import THREADS, fault_of, strays
 
 FOLDER = "generations"
 _PARTIALS = "partial"
@@ -106,7 +109,9 @@ class View:
 
     def _obtain(self, needed: Sequence[File]) -> list[str]:
         links.reuse(needed, self._path, self._earlier, self._partials, self._ledger)
-        if self._source.local is None:
+        try:
+            if self._source.local is not None:
+                return self._link(needed, self._source.local)
             return fetch_missing(
                 self._source,
                 needed,
@@ -116,22 +121,29 @@ class View:
                 self._show,
                 explain=self._explain,
             )
-        missing = lacking(needed, self._path, self._ledger, self._show)
-        faults = self._link(missing, self._source.local)
-        found = verify(self._path, missing, self._ledger, self._show, explain=self._explain)
-        return faults or found.sentences()
+        finally:
+            self._ledger.save()
 
-    def _link(self, missing: Sequence[File], source: Path) -> list[str]:
-        self._path.mkdir(parents=True, exist_ok=True)
+    def _link(self, needed: Sequence[File], source: Path) -> list[str]:
+        missing = lacking(needed, self._path, self._ledger, self._show)
+        if not missing:
+            return []
         if source.stat().st_dev != self._path.stat().st_dev:
             check_space(missing, [], self._path)
-        absent = []
-        for file in missing:
-            target, grown = self._path / file.path, partial(self._partials, file)
-            if not links.take(source, file, target, grown):
-                absent.append(self._explain(file, f"{source / file.path}: missing"))
-        more = len(absent) - 20
-        return absent[:20] + ([f"and {more:,} more of the kind"] if more > 0 else [])
+        faults, stop = Faults(), threading.Event()
+        with self._show("Staging", sum(file.bytes for file in missing), BYTES) as advance:
+
+            def work(file: File) -> None:
+                grown = partial(self._partials, file)
+                if links.take(source, file, self._path / file.path, grown):
+                    fault = fault_of(self._path, file, self._ledger, advance)
+                else:
+                    fault = f"{source / file.path}: missing"
+                if fault:
+                    faults.add(self._explain(file, fault))
+
+            each(missing, work, THREADS, stop)
+        return faults.sentences()
 
     def _explain(self, file: File, fault: str) -> str:
         number = self._whole.number

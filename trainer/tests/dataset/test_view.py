@@ -153,6 +153,21 @@ def test_only_what_changed_is_fetched(watched: Watched, server: Server, cache: P
         assert {path for path, _, end in server.ranges if end > 1} == set()
 
 
+@pytest.mark.parametrize("afar", [False, True])
+def test_a_generation_that_only_removes_is_read_from_nowhere(
+    watched: Watched, server: Server, cache: Path, read: list[str], afar: bool
+) -> None:
+    uri = server.uri if afar else str(watched.folder)
+    staged(uri, cache)
+    watched.commit(remove=["b"])
+    read.clear()
+    server.ranges.clear()
+    for _ in range(2):
+        assert parts_of(staged(uri, cache)) == ["c", "d"]
+    assert read == []
+    assert {path for path, _, end in server.ranges if end > 1} == set()
+
+
 def test_an_older_generation_is_staged_from_what_was_replaced(
     watched: Watched, server: Server, cache: Path
 ) -> None:
