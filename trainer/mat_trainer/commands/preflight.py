@@ -114,7 +114,8 @@ def say_asked(job: Asked, say: Say) -> None:
     """Tells what there is to say before anything is looked at."""
     for notice in (*job.recipe.notices, *job.settled.notices):
         say("notice", notice)
-    if job.dataset.generation is not None:
+    decides = job.topology.node_rank == 0 or not job.settled.is_open
+    if job.dataset.generation is not None and decides:
         say("generation", pinning.words(job.dataset, job.settled))
 
 

@@ -142,9 +142,9 @@ def _prepared(
     try:
         if faults:
             raise PreflightError(faults)
-        if generation != job.dataset.generation:
+        if job.settled.is_open and not first:
             job = adopt(job, generation)
-            _say("generation", f"{generation}, as node 0 has it")
+            _say("generation", f"{generation} of the dataset, as node 0 has it")
         ready = preflight(job, installed, _say)
         found = checkpoints.prepare(Path(job.output_dir), resume) if first else None
     except (ConfigError, PreflightError) as error:
