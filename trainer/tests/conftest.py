@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.dataset.watched import Watched
 
 ROOT = Path(__file__).resolve().parents[2]
 MAT_SAMPLE = ROOT.parent / "shared" / "mat-sample"
@@ -51,6 +54,21 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_to_end(
         beam_mat_command(), "convert", "--json", *shards, "--images", *images, "--output", str(made)
     )
+    return made
+
+
+@pytest.fixture
+def watched(dataset: Path, tmp_path: Path) -> Watched:
+    """A dataset of three generations: a and b are added; c is; d replaces a."""
+    pytest.importorskip("pyarrow", reason="comes with the extra worker")
+    from tests.dataset import making
+    from tests.dataset.watched import Watched
+
+    rows = making.rows_of(dataset)
+    made = Watched(dataset, tmp_path / "watched")
+    made.commit({"a": rows[:4], "b": rows[4:8]})
+    made.commit({"c": rows[8:12]})
+    made.commit({"d": rows[:3]}, remove=["a"])
     return made
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from mat_trainer.commands import recipe_options, topology_options
-from mat_trainer.commands.preflight import asked, preflight
+from mat_trainer.commands.preflight import asked, preflight, say_asked
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,9 +33,8 @@ def run(args: argparse.Namespace) -> int:
         PreflightError: It would fail.
     """
     job = asked(args)
-    for notice in job.recipe.notices:
-        _say("notice", notice)
-    preflight(args, job, None, _say)
+    say_asked(job, _say)
+    preflight(job, None, _say)
     _say("ready", "nothing found that would fail")
     return 0
 

@@ -7,12 +7,15 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from mat_trainer.commands import recipe_options, topology_options
+import msgspec
+
+from mat_trainer.commands import pinning, recipe_options, topology_options
 from mat_trainer.core.command import Launch, launch
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.core.recipe import Recipe
 from mat_trainer.dataset.cache import default_cache
-from mat_trainer.dataset.stage import StagedDataset, locate
+from mat_trainer.dataset.stage import StagedDataset
+from mat_trainer.launch import checkpoints
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,13 +40,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The recipe, the dataset or the topology cannot be.
     """
     recipe = recipe_options.recipe(args)
-    settings = recipe.settings
     cache = default_cache()
-    dataset = locate(args.dataset, cache, settings.get("dataset"), settings.get("eval_dataset"))
+    output_dir = recipe_options.output_dir(args.output_dir, recipe)
+    settled = pinning.settle(args.dataset, output_dir, checkpoints.AUTO)
+    dataset = recipe_options.place(settled.found, cache, recipe)
     plan = bind(
         recipe,
         recipe_options.dataset_facts(dataset),
-        recipe_options.output_dir(args.output_dir, recipe),
+        output_dir,
         model=str(recipe_options.tiny_model_dir(cache)) if recipe.tiny_model else None,
     )
     start = launch(
@@ -53,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         sys.executable,
         deepspeed=plan.deepspeed,
     )
+    plan = msgspec.structs.replace(plan, notices=(*plan.notices, *settled.notices))
     sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start)) + "\n")
     return 0
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from mat_trainer.commands import recipe_options, topology_options
+from mat_trainer.commands import pinning, recipe_options, topology_options
+from mat_trainer.commands.pinning import Settled
 from mat_trainer.core import command, lengths, traps
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import Over
@@ -21,8 +22,8 @@ from mat_trainer.core.topology import Topology
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
-from mat_trainer.dataset.stage import StagedDataset, locate, stage
-from mat_trainer.launch import workers
+from mat_trainer.dataset.stage import StagedDataset, stage
+from mat_trainer.launch import checkpoints, workers
 from mat_trainer.launch.software import software
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         recipe: The settings.
         topology: Nodes and processes.
+        settled: Which dataset, and which generation of it.
         dataset: Where the dataset lies or will lie on this machine.
         output_dir: Absolute.
         cache: The folder for what is staged, measured and filtered.
@@ -43,6 +45,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     recipe: Recipe
     topology: Topology
+    settled: Settled
     dataset: StagedDataset
     output_dir: str
     cache: Path
@@ -88,22 +91,38 @@ def asked(args: argparse.Namespace) -> Asked:
     if output_dir is None:
         faults.append("--output-dir is missing, and the recipe names none")
     cache = default_cache()
-    settings = recipe.settings
-    dataset = None
+    settled = dataset = None
     try:
-        dataset = locate(args.dataset, cache, settings.get("dataset"), settings.get("eval_dataset"))
+        resume = getattr(args, "resume", checkpoints.AUTO)
+        settled = pinning.settle(args.dataset, output_dir, resume)
+        dataset = recipe_options.place(settled.found, cache, recipe)
     except ConfigError as error:
         faults += error.faults
-    if faults or dataset is None or output_dir is None:
+    if faults or settled is None or dataset is None or output_dir is None:
         raise ConfigError(faults)
-    return Asked(recipe, topology, dataset, output_dir, cache)
+    return Asked(recipe, topology, settled, dataset, output_dir, cache)
 
 
-def preflight(args: argparse.Namespace, job: Asked, installed: Software | None, say: Say) -> Ready:
+def adopt(job: Asked, generation: int | None) -> Asked:
+    """The same on the generation that node 0 has settled on. Errors as in `pinning.adopt`."""
+    settled = pinning.adopt(job.settled, generation)
+    dataset = recipe_options.place(settled.found, job.cache, job.recipe)
+    return msgspec.structs.replace(job, settled=settled, dataset=dataset)
+
+
+def say_asked(job: Asked, say: Say) -> None:
+    """Tells what there is to say before anything is looked at."""
+    for notice in (*job.recipe.notices, *job.settled.notices):
+        say("notice", notice)
+    decides = job.topology.node_rank == 0 or not job.settled.is_open
+    if job.dataset.generation is not None and decides:
+        say("generation", pinning.words(job.dataset, job.settled))
+
+
+def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
     """Stages and looks at everything that training will use.
 
     Args:
-        args: As typed.
         job: What `asked` made of it.
         installed: What is installed here; None if that is still to be found out.
         say: Told what is found, also where it is no fault.
@@ -132,14 +151,15 @@ def preflight(args: argparse.Namespace, job: Asked, installed: Software | None, 
     faults += traps.faults(job.recipe.settings)
     staged = tried(
         lambda: stage(
-            args.dataset,
+            job.settled.found.address,
             job.cache,
             job.recipe.settings.get("dataset"),
             job.recipe.settings.get("eval_dataset"),
         )
     )
     if staged:
-        say("dataset", f"{staged.entry.name}, {staged.entry.rows:,} rows, verified: {staged.path}")
+        entry = f"{staged.entry.name} of {staged.uri}, {staged.entry.rows:,} rows"
+        say("dataset", f"{entry}, verified: {staged.path}")
     if staged and found:
         if fault := tried(lambda: workers.parser_fault(_plan_yaml(job, staged))):
             faults.append(f"LLaMA-Factory refuses the settings: {fault}")

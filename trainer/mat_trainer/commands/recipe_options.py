@@ -10,6 +10,8 @@ import mat_trainer
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.plan import DatasetFacts
 from mat_trainer.core.recipe import Recipe
+from mat_trainer.dataset import stage
+from mat_trainer.dataset.resolve import Resolved
 from mat_trainer.dataset.stage import StagedDataset
 
 
@@ -20,7 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         required=True,
         metavar="URI",
-        help="a dataset of beam-mat: a local folder, gs://, s3:// or what else fsspec reaches",
+        help="a dataset of beam-mat: a local folder, gs://, s3:// or what else fsspec reaches; of "
+        "one that beam-mat watch keeps current URI@42 is a generation, URI the newest",
     )
     parser.add_argument(
         "--set",
@@ -44,6 +47,12 @@ def dataset_facts(dataset: StagedDataset) -> DatasetFacts:
         media_dir=str(dataset.media_dir),
         rows=dataset.entry.rows,
     )
+
+
+def place(found: Resolved, cache: Path, recipe: Recipe) -> StagedDataset:
+    """Where the dataset lies or will lie. Errors as in `mat_trainer.dataset.stage.place`."""
+    settings = recipe.settings
+    return stage.place(found, cache, settings.get("dataset"), settings.get("eval_dataset"))
 
 
 def output_dir(typed: str | None, recipe: Recipe) -> str | None:

@@ -13,19 +13,21 @@ from pathlib import Path
 
 import msgspec
 
-from mat_trainer.commands import recipe_options, topology_options
+from mat_trainer.commands import pinning, recipe_options, topology_options
 from mat_trainer.commands.preflight import (
     Asked,
     Ready,
+    adopt,
     asked,
     output_faults,
     preflight,
     processes,
+    say_asked,
 )
 from mat_trainer.core.command import launch
 from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.core.errors import ConfigError, PreflightError
-from mat_trainer.core.node import NodeFacts, Software
+from mat_trainer.core.node import Begin, NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.launch import checkpoints, process, shared_folder
 from mat_trainer.launch.rendezvous import LIMIT_SECONDS, meet
@@ -68,11 +70,10 @@ def run(args: argparse.Namespace) -> int:
         PreflightError: It would fail.
     """
     job = asked(args)
-    for notice in job.recipe.notices:
-        _say("notice", notice)
+    say_asked(job, _say)
     before = signal.signal(signal.SIGUSR1, _stop)
     try:
-        return _run(args, job)
+        return _run(args.resume, job)
     except _StopAskedError:
         _say("stopped", "before the first step, as SIGUSR1 asks; the same command begins again")
         return EXIT_SAVED
@@ -88,31 +89,34 @@ def _stop(*_: object) -> None:
     raise _StopAskedError
 
 
-def _run(args: argparse.Namespace, job: Asked) -> int:
+def _run(resume: str, job: Asked) -> int:
     installed = software()
     folder = Path(job.output_dir)
     several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
     if wrong := output_faults(folder):
         raise PreflightError(wrong)
     with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
-        faults = []
+        faults, generation = [], job.dataset.generation
         if several:
             # Before anything is staged: who is missing, or has other versions, shows in a minute.
-            facts = _facts(job, installed, job.dataset.digest)
-            announced = _meet(job, facts, mark, LIMIT_SECONDS)
-            faults = [fault] if (fault := shared_folder.fault(folder, announced)) else []
-        ready, checkpoint = _prepared(args, job, installed, faults)
+            dataset = job.dataset.lineage if job.settled.is_open else job.dataset.digest
+            begin = _begin(job, _facts(job, installed, dataset), mark)
+            faults = [fault] if (fault := shared_folder.fault(folder, begin.mark)) else []
+            generation = begin.generation
+        ready, checkpoint = _prepared(resume, job, installed, faults, generation)
     plan = bind(
         job.recipe,
         recipe_options.dataset_facts(ready.dataset),
         job.output_dir,
         resume_from=checkpoint or None,
-        start_over=args.resume == checkpoints.NEVER,
+        start_over=resume == checkpoints.NEVER,
         model=job.model,
     )
     _say("output", plan.output_dir)
     if checkpoint:
         _say("resume", checkpoint)
+    if first:
+        pinning.keep(folder, job.settled.found)
     code = _train(job, ready, plan)
     if code == EXIT_SAVED:
         _say("stopped", "a checkpoint is saved; the same command goes on from it")
@@ -123,16 +127,26 @@ def _run(args: argparse.Namespace, job: Asked) -> int:
     return code
 
 
+def _begin(job: Asked, facts: NodeFacts, mark: str) -> Begin:
+    """Meets the other nodes for the first time; what node 0 tells all of them."""
+    ours = Begin(mark, job.dataset.generation)
+    told = _meet(job, facts, msgspec.json.encode(ours).decode(), LIMIT_SECONDS)
+    return msgspec.json.decode(told, type=Begin)
+
+
 def _prepared(
-    args: argparse.Namespace, job: Asked, installed: Software, faults: list[str]
+    resume: str, job: Asked, installed: Software, faults: list[str], generation: int | None
 ) -> tuple[Ready, str]:
     """What to train on, and the checkpoint to go on from, the same on all nodes."""
     first = job.topology.node_rank == 0
     try:
         if faults:
             raise PreflightError(faults)
-        ready = preflight(args, job, installed, _say)
-        found = checkpoints.prepare(Path(job.output_dir), args.resume) if first else None
+        if job.settled.is_open and not first:
+            job = adopt(job, generation)
+            _say("generation", f"{generation} of the dataset, as node 0 has it")
+        ready = preflight(job, installed, _say)
+        found = checkpoints.prepare(Path(job.output_dir), resume) if first else None
     except (ConfigError, PreflightError) as error:
         if job.topology.nnodes > 1:
             _meet(job, _facts(job, installed, "", error.faults), "", STAGING_SECONDS)

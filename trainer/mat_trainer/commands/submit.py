@@ -8,8 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mat_trainer.commands import pinning
+from mat_trainer.core import address as addresses
 from mat_trainer.core import recipe as recipes
-from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.errors import ConfigError, UnreachableError
+from mat_trainer.launch import checkpoints
 from mat_trainer.submit import job as jobs
 from mat_trainer.submit import kubernetes, leaks, mounts, send, skypilot, slurm
 from mat_trainer.submit.job import Job
@@ -46,7 +49,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.set_defaults(run=run)
     parser.add_argument("recipe", metavar="RECIPE", help="a preset's name or a YAML file")
-    parser.add_argument("--dataset", required=True, metavar="URI")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="URI",
+        help="as for run; of one with generations, the newest one now unless URI@42 is said",
+    )
     parser.add_argument(
         "--output-dir", required=True, metavar="DIR", help="a folder that all nodes share"
     )
@@ -141,14 +149,20 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     except ConfigError as error:
         faults += error.faults
         settings = {}
-    faults += leaks.faults(settings, {"--dataset": args.dataset, "--output-dir": args.output_dir})
+    uri = addresses.split(args.dataset).uri
+    found = leaks.faults(settings, {"--dataset": uri, "--output-dir": args.output_dir})
     local = args.to == SLURM
+    dataset = _absolute(args.dataset) if local else args.dataset
+    output_dir = _absolute(args.output_dir) if local else args.output_dir
+    if not found:
+        dataset = _pinned(dataset, output_dir if local else None, faults, seen=local)
+    faults += found
     return Job(
         name=args.name or jobs.name_of(args.recipe),
         recipe=jobs.file_name(args.recipe) if path else args.recipe,
         recipe_text=text,
-        dataset=_absolute(args.dataset) if local else args.dataset,
-        output_dir=_absolute(args.output_dir) if local else args.output_dir,
+        dataset=dataset,
+        output_dir=output_dir,
         overrides=overrides,
         nodes=args.nodes,
         gpus=args.gpus_per_node,
@@ -156,6 +170,36 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
         memory=args.memory_per_node,
         time_to_save=args.time_to_save,
     )
+
+
+def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bool) -> str:
+    """The dataset with the generation that is the newest now, if it has any.
+
+    So the job trains on what was there when it was submitted, however long it waits. Where this
+    machine does not see the dataset, the job itself settles on one when it begins.
+
+    Args:
+        dataset: As the nodes are to be told.
+        output_dir: If this machine sees it: a run that was begun there stays on its generation.
+        faults: Told what is wrong with it.
+        seen: Whether the nodes' paths are those of this machine.
+    """
+    if "://" not in dataset and not seen:
+        return dataset
+    try:
+        settled = pinning.settle(dataset, output_dir, checkpoints.AUTO)
+    except UnreachableError as error:
+        if "://" in dataset:
+            sys.stderr.write(
+                f"The job itself will settle on a generation, if the dataset has any: {error}\n"
+            )
+        return dataset
+    except ConfigError as error:
+        faults += error.faults
+        return dataset
+    for notice in settled.notices:
+        sys.stderr.write(f"{notice}\n")
+    return settled.found.address if settled.is_open else dataset
 
 
 def _absolute(path: str) -> str:

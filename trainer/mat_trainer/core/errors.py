@@ -26,6 +26,10 @@ class ConfigError(_Faults):
     exit_code = 2
 
 
+class UnreachableError(ConfigError):
+    """A dataset cannot be seen from this machine; another one may."""
+
+
 class PreflightError(_Faults):
     """What was asked for would fail: everything found before the first step, a sentence each."""
 

@@ -31,11 +31,13 @@ class Manifest(msgspec.Struct, frozen=True):
         digest: SHA-256 of the manifest's bytes: the same dataset has the same one everywhere.
         parts: Of all formats and splits, sorted by path.
         image_table: ``images.parquet``, one row an image, if there is one.
+        generation: The number that `beam-mat watch` gave it; None where it has none.
     """
 
     digest: str
     parts: tuple[Part, ...]
     image_table: Part | None
+    generation: int | None = None
 
     def rows(self, format: str, split: str = "train") -> int:
         """Rows of one registry entry: ``mat`` is jsonl and train."""
@@ -64,6 +66,7 @@ class _Raw(msgspec.Struct):
     format: int
     parts: tuple[Part, ...]
     image_table: Part | None = None
+    generation: int | None = None
 
 
 def parse(data: bytes) -> Manifest:
@@ -84,4 +87,4 @@ def parse(data: bytes) -> Manifest:
     named = [*parts, *([raw.image_table] if raw.image_table else [])]
     if faults := [f"{NAME}: {fault}" for part in named if (fault := unsafe(part.path))]:
         raise ConfigError(faults)
-    return Manifest(hashlib.sha256(data).hexdigest(), parts, raw.image_table)
+    return Manifest(hashlib.sha256(data).hexdigest(), parts, raw.image_table, raw.generation)

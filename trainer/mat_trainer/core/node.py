@@ -26,7 +26,8 @@ class NodeFacts(msgspec.Struct, frozen=True):
     Attributes:
         rank: From 0.
         host: Its name, for messages.
-        dataset: The manifest's digest.
+        dataset: The manifest's digest, or of a dataset's newest generation, what all of its
+            generations have in common: node 0 says which one it is to be.
         recipe: Digest of the settings that all nodes must share.
         software: What is installed there.
         promised_gpus: That this run uses on it; 0 for training on the CPU.
@@ -49,6 +50,18 @@ class NodeFacts(msgspec.Struct, frozen=True):
         'node 1 (gpu-b)'
         """
         return f"node {self.rank} ({self.host})"
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """What node 0 tells the others before anything is staged.
+
+    Attributes:
+        mark: A file that it has left in the output folder.
+        generation: Of the dataset, if it has any.
+    """
+
+    mark: str
+    generation: int | None
 
 
 def disagreements(nodes: Sequence[NodeFacts], nnodes: int) -> list[str]:

@@ -13,6 +13,15 @@ JSONL = "jsonl"
 PARQUET = "parquet"
 
 _FIELDS = {"file_name", "formatting", "columns", "tags"}
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
 
 
 class File(msgspec.Struct, frozen=True):
@@ -108,6 +117,20 @@ def choose(
 def files(chosen: tuple[Entry, ...]) -> list[File]:
     """The part files of the entries."""
     return [File(part.path, part.bytes, part.sha256) for entry in chosen for part in entry.parts]
+
+
+def registry(chosen: tuple[Entry, ...]) -> bytes:
+    """A dataset_info.json of these entries, as beam-mat writes it (`beam_mat.publish`)."""
+    told = {
+        entry.name: {
+            "file_name": entry.folder,
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages", "images": "images", "system": "system"},
+            "tags": _TAGS,
+        }
+        for entry in chosen
+    }
+    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
 
 
 def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:

@@ -18,11 +18,10 @@ class _Seen(msgspec.Struct, frozen=True, array_like=True):
     bytes: int
     mtime_ns: int
     ctime_ns: int
-    sha256: str
 
 
 class Ledger:
-    """Remembers of each verified file its hash and how it looked: size and times of change.
+    """Remembers how each verified file looked, by path and hash: size and times of change.
 
     A file that looks otherwise now is not known any more. It lies in the cache, never in the
     dataset.
@@ -34,24 +33,33 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: dict[str, _Seen] = {}
+        self._has_news = False
         with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
             self._seen = msgspec.json.decode(path.read_bytes(), type=dict[str, _Seen])
 
     def knows(self, file: File, status: os.stat_result) -> bool:
         """Whether this very file has been verified, and has not been touched since."""
-        return self._seen.get(file.path) == _look(file, status)
+        return self._seen.get(_key(file)) == _look(status)
 
     def note(self, file: File, status: os.stat_result) -> None:
         """Remembers a file that has been verified."""
-        self._seen[file.path] = _look(file, status)
+        self._seen[_key(file)] = _look(status)
+        self._has_news = True
 
     def save(self) -> None:
-        """Writes it, whole or not at all."""
-        write_whole(self._path, msgspec.json.encode(self._seen))
+        """Writes it, whole or not at all, if there is something to remember."""
+        if self._has_news:
+            write_whole(self._path, msgspec.json.encode(self._seen))
+            self._has_news = False
 
 
-def _look(file: File, status: os.stat_result) -> _Seen:
-    return _Seen(status.st_size, status.st_mtime_ns, status.st_ctime_ns, file.sha256)
+def _key(file: File) -> str:
+    # Several generations of a dataset have one ledger, and an image may change between them.
+    return f"{file.sha256} {file.path}"
+
+
+def _look(status: os.stat_result) -> _Seen:
+    return _Seen(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def path_of(cache: Path, folder: Path, manifest: Manifest) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.errors import ConfigError, UnreachableError
 
 _DRIVERS = {
     "gs": "pip install 'mat-trainer[gcp]'",
@@ -49,7 +49,8 @@ class Source:
         local: The folder when it is on this machine's own file system, else None.
 
     Raises:
-        ConfigError: The protocol is not known, or its driver is not installed.
+        ConfigError: The protocol is not known.
+        UnreachableError: Its driver is not installed.
     """
 
     def __init__(self, uri: str) -> None:
@@ -60,7 +61,7 @@ class Source:
         except ImportError as error:
             protocol = uri.partition("://")[0]
             cure = _DRIVERS.get(protocol, "install the package that it names")
-            raise ConfigError(
+            raise UnreachableError(
                 [f"{self.uri}: {protocol}:// needs a driver that is not here ({error}): {cure}"]
             ) from None
         except ValueError as error:
@@ -84,6 +85,18 @@ class Source:
         """Bytes ``[start, end)`` of a file, as they came: the caller counts them."""
         data: bytes = self._here().cat_file(f"{self._root}/{path}", start=start, end=end)
         return data
+
+    def has(self, path: str) -> bool:
+        """Whether a file is there, asked of the store itself.
+
+        A store that does not let its files be listed says of one that is not there that it may not
+        be read.
+        """
+        try:
+            self.read_range(path, 0, 1)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
+        return True
 
     def _here(self) -> Any:
         # Drivers that speak asyncio are made for many threads. Of others each thread has its own:

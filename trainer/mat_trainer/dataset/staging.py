@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mat_trainer.core.errors import PreflightError
@@ -29,6 +29,8 @@ def fetch_missing(
     partials: Path,
     ledger: Ledger,
     show: Show,
+    *,
+    explain: Callable[[File, str], str] = lambda file, fault: fault,  # noqa: ARG005
 ) -> list[str]:
     """Fetches what is missing or damaged in `folder`, and nothing else.
 
@@ -41,6 +43,7 @@ def fetch_missing(
         partials: Folder on the same file system for what is not whole yet.
         ledger: Knows what is there and verified; is told what came.
         show: Shows how far it is.
+        explain: Makes of a file and its fault what the user is told.
 
     Returns:
         The faults.
@@ -48,12 +51,12 @@ def fetch_missing(
     Raises:
         PreflightError: The disk has not enough space.
     """
-    missing = _missing(needed, folder, ledger, show)
+    missing = lacking(needed, folder, ledger, show)
     if not missing:
         return []
-    grown = {file: _partial(partials, file) for file in missing}
+    grown = {file: partial(partials, file) for file in missing}
     folder.mkdir(parents=True, exist_ok=True)
-    _check_space(missing, list(grown.values()), folder)
+    check_space(missing, list(grown.values()), folder)
     faults = Faults()
     stop = threading.Event()
     with show("Staging", sum(file.bytes for file in missing), BYTES) as advance:
@@ -64,7 +67,7 @@ def fetch_missing(
                 if fetch(source, file, target, grown[file], advance, stop):
                     ledger.note(file, target.stat())
             except FetchError as error:
-                faults.add(str(error))
+                faults.add(explain(file, str(error)))
                 if faults.count >= LIMIT:
                     stop.set()
 
@@ -75,7 +78,7 @@ def fetch_missing(
     return faults.sentences()
 
 
-def _missing(needed: Sequence[File], folder: Path, ledger: Ledger, show: Show) -> list[File]:
+def lacking(needed: Sequence[File], folder: Path, ledger: Ledger, show: Show) -> list[File]:
     """Files that are not there, or not as they must be; order as in `needed`, each once."""
     once = list({file.path: file for file in needed}.values())
     there = [file for file in once if (folder / file.path).exists()]
@@ -93,12 +96,17 @@ def _missing(needed: Sequence[File], folder: Path, ledger: Ledger, show: Show) -
     return [file for file in once if file.path in absent]
 
 
-def _partial(partials: Path, file: File) -> Path:
-    # Named by content too: what is left of another file of that name is of no use.
+def partial(partials: Path, file: File) -> Path:
+    """Where a file grows. Named by content too: what is left of another one is of no use."""
     return partials / hashlib.sha256(f"{file.path}\n{file.sha256}".encode()).hexdigest()[:32]
 
 
-def _check_space(missing: Sequence[File], partials: Sequence[Path], folder: Path) -> None:
+def check_space(missing: Sequence[File], partials: Sequence[Path], folder: Path) -> None:
+    """Makes sure that what is missing fits on the folder's disk, less what has come already.
+
+    Raises:
+        PreflightError: It does not.
+    """
     have = sum(path.stat().st_size for path in partials if path.exists())
     needed = sum(file.bytes for file in missing) - have
     free = free_bytes(folder)

@@ -75,6 +75,11 @@ def last_complete(output_dir: Path) -> Path | None:
     return None
 
 
+def exist(output_dir: Path) -> bool:
+    """Whether there is any checkpoint, whole or not."""
+    return bool(_checkpoints(output_dir))
+
+
 def fault(folder: Path) -> str | None:
     """Why a checkpoint is not whole, in words; None if it is."""
     try:

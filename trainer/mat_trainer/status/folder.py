@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from mat_trainer.core import pin as pins
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.status import log as logs
 from mat_trainer.status.log import Log
@@ -24,12 +25,14 @@ class Folder(msgspec.Struct, frozen=True):
             none, the rank logs included.
         checkpoint: Name of the newest checkpoint, or None.
         is_finished: Whether the model was saved after the last step.
+        dataset: What it trains on, with its generation; None where that is not known.
     """
 
     log: Log | None
     last_word: float | None
     checkpoint: str | None
     is_finished: bool
+    dataset: str | None = None
 
 
 def read(path: Path) -> Folder:
@@ -54,7 +57,13 @@ def read(path: Path) -> Folder:
         is_finished=(path / RESULTS).is_file()
         and progress is not None
         and progress.step >= progress.total,
+        dataset=_dataset(path / pins.NAME),
     )
+
+
+def _dataset(file: Path) -> str | None:
+    pin = pins.parse(file.read_bytes()) if file.is_file() else None
+    return pin.uri if pin else None
 
 
 def _checkpoint(path: Path) -> str | None:

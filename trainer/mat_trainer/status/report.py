@@ -35,6 +35,7 @@ def report(folder: Folder, now: float, width: int, *, plain: bool = False) -> li
     lines += [*curve, ""] if curve else []
     facts = [
         ("state", state(folder, reached, now)),
+        ("dataset", folder.dataset or ""),
         ("loss", _loss([loss for _, loss in log.losses])),
         ("eval loss", f"{log.eval_losses[-1][1]:.4f}" if log.eval_losses else ""),
         ("epoch", _last([entry.epoch for entry in log.entries], ".2f")),

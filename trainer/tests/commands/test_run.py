@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mat_trainer.core.control import EXIT_SAVED
 from tests.processes import wait_for
 from tests.training import log, losses
+
+if TYPE_CHECKING:
+    from tests.dataset.watched import Watched
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
@@ -83,13 +88,19 @@ def test_an_old_recipe_trains_and_its_loss_falls(
     assert output.joinpath("logs", "rank-00000.log").exists()
 
 
-def test_parquet_on_two_nodes(short_dataset: Path, tmp_path: Path, free_port: int) -> None:
+def test_parquet_on_two_nodes_of_which_one_sees_a_newer_generation(
+    short_dataset: Path, tmp_path: Path, free_port: int
+) -> None:
     output = tmp_path / "out"
-    rest = ["--dataset", short_dataset, "--output-dir", output, *SHORT]
+    older, newer = growing(short_dataset, tmp_path / "older"), tmp_path / "newer"
+    shutil.copytree(older.folder, newer)
+    older.folder, seen = newer, older.folder
+    older.commit(remove=["a"])
+    rest = ["--output-dir", output, *SHORT]
     nodes = [*rest, *settings(dataset="mat_parquet", max_steps=2), *meeting(free_port)]
     first, second = (
         subprocess.Popen(
-            words("run", "tiny_cpu", *nodes, "--node-rank", rank),
+            words("run", "tiny_cpu", *nodes, "--node-rank", rank, "--dataset", (seen, newer)[rank]),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,11 +110,60 @@ def test_parquet_on_two_nodes(short_dataset: Path, tmp_path: Path, free_port: in
     with first, second:
         said = [node.communicate()[0] for node in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), "\n".join(said)
+    assert "generation   2 of the dataset, as node 0 has it" in said[1]
+    assert "generation   3" not in said[1]
+    for node, folder in zip(said, (seen, newer), strict=True):
+        assert f"mat_parquet of {folder}@2, 8 rows" in node
     assert "world size: 2" in output.joinpath("logs", "rank-00000.log").read_text()
     assert output.joinpath("logs", "rank-00001.log").exists()
     assert sorted(losses(output)) == [1, 2]
     # Each node of a pair that only believes to be one would have made twice the steps an epoch.
     assert log(output)[0]["epoch"] == pytest.approx(2 / 4)
+
+
+def growing(dataset: Path, folder: Path) -> Watched:
+    """A dataset of two generations of four rows each."""
+    from tests.dataset import making
+    from tests.dataset.watched import Watched
+
+    rows = making.rows_of(dataset)
+    made = Watched(dataset, folder)
+    made.commit({"a": rows[:4]})
+    made.commit({"b": rows[4:8]})
+    return made
+
+
+def test_a_run_stays_on_its_generation_while_the_dataset_goes_on(
+    short_dataset: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    watched = growing(short_dataset, tmp_path / "watched")
+    rest = ["--dataset", watched.folder, "--output-dir", output, *SHORT]
+    with subprocess.Popen(
+        words("run", "tiny_cpu", *rest, *settings(max_steps=2, save_steps=2)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as launcher:
+        assert launcher.stdout
+        for line in launcher.stdout:
+            if line.startswith("generation   2 of the dataset, the newest when this job began"):
+                break
+        watched.commit(remove=["a", "b"])
+        shutil.rmtree(watched.folder / "jsonl")
+        said = launcher.stdout.read()
+    assert launcher.returncode == 0, said
+    assert f"mat of {watched.folder}@2, 8 rows, verified" in said
+    assert sorted(losses(output)) == [1, 2]
+    again = ran("plan", "tiny_cpu", *rest)
+    assert "was begun with generation 2, so it stays on that; the newest is 3" in " ".join(
+        again.stdout.split()
+    )
+    assert f"dataset       {watched.folder}@2" in ran("status", output).stdout
+    rest[1] = f"{watched.folder}@3"
+    other = ran("run", "tiny_cpu", *rest, *settings(max_steps=4))
+    assert other.returncode == 2
+    assert "checkpoints were trained on" in other.stderr
 
 
 def test_a_node_with_other_settings_is_named_on_both(

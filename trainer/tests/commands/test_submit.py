@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from mat_trainer.core.errors import ConfigError, MatTrainerError
+from tests.dataset.server import serving
 from tests.submit.conftest import StandIn, stand_in
 from tests.submit.jobs import run
+
+if TYPE_CHECKING:
+    from tests.dataset.watched import Watched
 
 __all__ = ["stand_in"]  # the fixture
 
@@ -191,6 +195,33 @@ def test_sbatch_gets_the_file_and_the_user_what_to_do_next(
     said = capsys.readouterr().out
     assert said.startswith("submitted as job 41\n")
     assert f"{tmp_path}/out/submit/slurm-41.log" in said
+
+
+@pytest.mark.parametrize("to", ["slurm", "kubernetes"])
+def test_the_generation_that_is_the_newest_now_is_written_into_the_job(
+    to: str, watched: Watched, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out") if to == "slurm" else "/out/menus"
+    words = ["tiny_cpu", "--output-dir", output, *TARGETS[to], "--to", to, "--dry-run"]
+    with serving(watched.folder) as server:
+        for uri in (server.uri, *([str(watched.folder)] if to == "slurm" else [])):
+            for typed, pinned in ((uri, "@3"), (f"{uri}@latest", "@3"), (f"{uri}@2", "@2")):
+                assert run(*words, "--dataset", typed) == 0
+                assert f"{uri}{pinned}" in capsys.readouterr().out
+        with pytest.raises(ConfigError, match="no such generation; there are generations 1 to 3"):
+            run(*words, "--dataset", f"{server.uri}@9")
+
+
+def test_where_the_dataset_is_not_seen_the_job_settles_on_a_generation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["tiny_cpu", "--output-dir", "/out/menus", *TARGETS["kubernetes"], "--dry-run"]
+    assert run(*words, "--to", "kubernetes", "--dataset", "/out/mat@latest") == 0
+    assert "/out/mat@latest" in capsys.readouterr().out
+    assert run(*words, "--to", "kubernetes", "--dataset", "memory://nothing/here") == 0
+    said = capsys.readouterr()
+    assert "memory://nothing/here\n" in said.out
+    assert "The job itself will settle on a generation" in said.err
 
 
 @pytest.mark.parametrize(("to", "program"), [("kubernetes", "kubectl"), ("skypilot", "sky")])

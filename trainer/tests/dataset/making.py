@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,23 @@ def rows_of(dataset: Path) -> list[Row]:
 
 def make(dataset: Path, folder: Path, parts: Mapping[str, Sequence[Row]]) -> Path:
     """Writes parts in both formats, with the images that they name taken from `dataset`."""
+    made = write_parts(dataset, folder, parts)
+    paths = {path for rows in parts.values() for row in rows for path in row["images"]}
+    copy_images(dataset, folder, paths)
+    manifest = json.loads((dataset / "manifest.json").read_bytes())
+    manifest |= {
+        "parts": made,
+        "image_table": write_table(dataset, folder, "images.parquet", paths),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "dataset_info.json").write_bytes((dataset / "dataset_info.json").read_bytes())
+    return folder
+
+
+def write_parts(
+    dataset: Path, folder: Path, parts: Mapping[str, Sequence[Row]]
+) -> list[dict[str, Any]]:
+    """Writes parts in both formats; returns what a manifest says of them."""
     schema = pq.read_schema(next(dataset.joinpath("parquet").iterdir()))
     made = []
     for name, rows in parts.items():
@@ -35,27 +52,33 @@ def make(dataset: Path, folder: Path, parts: Mapping[str, Sequence[Row]]) -> Pat
             {**row, "images": [_image(dataset, path) for path in row["images"]]} for row in rows
         ]
         pq.write_table(pa.Table.from_pylist(whole, schema), groups, row_group_size=GROUP_ROWS)
-        made += [_part(folder, path, len(rows)) for path in (lines, groups)]
-    for path in {path for rows in parts.values() for row in rows for path in row["images"]}:
+        made += [part(folder, path, len(rows)) for path in (lines, groups)]
+    return made
+
+
+def copy_images(dataset: Path, folder: Path, paths: Iterable[str]) -> None:
+    """Copies images, as a new file each."""
+    for path in paths:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         target.write_bytes((dataset / path).read_bytes())
-    manifest = json.loads((dataset / "manifest.json").read_bytes())
-    table = folder / "images.parquet"
+
+
+def write_table(dataset: Path, folder: Path, name: str, paths: Collection[str]) -> dict[str, Any]:
+    """Writes the table of some images of `dataset`; returns what a manifest says of it."""
+    table = folder / name
     known = pq.read_table(dataset / "images.parquet").to_pylist()
-    there = [row for row in known if (folder / "images" / row["path"]).exists()]
+    there = [row for row in known if f"images/{row['path']}" in paths]
     pq.write_table(pa.Table.from_pylist(there, pq.read_schema(dataset / "images.parquet")), table)
-    manifest |= {"parts": made, "image_table": _part(folder, table, len(there))}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "dataset_info.json").write_bytes((dataset / "dataset_info.json").read_bytes())
-    return folder
+    return part(folder, table, len(there))
 
 
 def _image(dataset: Path, path: str) -> dict[str, Any]:
     return {"bytes": (dataset / path).read_bytes(), "path": path}
 
 
-def _part(folder: Path, path: Path, rows: int) -> dict[str, Any]:
+def part(folder: Path, path: Path, rows: int) -> dict[str, Any]:
     data = path.read_bytes()
     return {
         "path": str(path.relative_to(folder)),

@@ -19,16 +19,28 @@ def table(folder: Path, *rows: tuple[str, int | None, str | None]) -> Path:
 
 
 def test_images_with_a_hash_are_needed(tmp_path: Path) -> None:
-    (file,) = usable(table(tmp_path, ("a/1.jpg", 3, "00"), ("a/2.jpg", None, None)))
+    (file,) = usable([table(tmp_path, ("a/1.jpg", 3, "00"), ("a/2.jpg", None, None))])
     assert (file.path, file.bytes, file.sha256) == ("images/a/1.jpg", 3, "00")
 
 
 def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leads out of the dataset's folder"):
-        usable(table(tmp_path, ("../../1.jpg", 3, "00")))
+        usable([table(tmp_path, ("../../1.jpg", 3, "00"))])
+
+
+def test_later_tables_win_also_where_an_image_is_no_longer_usable(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("1", "2")]
+    for folder in folders:
+        folder.mkdir()
+    tables = [
+        table(folders[0], ("1.jpg", 3, "00"), ("2.jpg", 3, "00"), ("3.jpg", 3, "00")),
+        table(folders[1], ("2.jpg", 4, "11"), ("3.jpg", None, None), ("4.jpg", 5, "22")),
+    ]
+    found = {file.path: file.sha256 for file in usable(tables)}
+    assert found == {"images/1.jpg": "00", "images/2.jpg": "11", "images/4.jpg": "22"}
 
 
 def test_what_is_no_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "images.parquet").write_bytes(b"PAR1")
     with pytest.raises(ConfigError, match="not a table of images"):
-        usable(tmp_path / "images.parquet")
+        usable([tmp_path / "images.parquet"])
