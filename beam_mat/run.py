@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -143,20 +144,32 @@ def submit_streaming(
     return Running(result) if goes_on else None
 
 
-@contextlib.contextmanager
-def _quiet_streams() -> Iterator[None]:
-    """Keeps Beam's threads from printing that the runner has gone: `Running.result` tells it."""
-    others_hook = threading.excepthook
+class _QuietEnd:
+    """Keeps Beam's threads from printing that their runner has gone, and that they were ended.
 
-    def hook(found: Any) -> None:
-        if not isinstance(found.exc_value, grpc.RpcError):
-            others_hook(found)
+    The first is told by `Running.result`, the second is what was asked for.
+    """
 
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = others_hook
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> _QuietEnd:
+        others_hook = threading.excepthook
+
+        def hook(found: Any) -> None:
+            if not isinstance(found.exc_value, grpc.RpcError):
+                others_hook(found)
+
+        self._stack.callback(setattr, threading, "excepthook", others_hook)
+        threading.excepthook = hook
+        return self
+
+    def begins(self) -> None:
+        """From here on nothing is printed until the block ends."""
+        self._stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
 @contextlib.contextmanager
@@ -170,13 +183,14 @@ def streaming(
         options: Beam's options.
         add: Adds the graph to a pipeline.
     """
-    with _serving(runner, options), _quiet_streams():
+    with _QuietEnd() as end, _serving(runner, options):
         pipeline = beam.Pipeline(runner=runner, options=options)
         add(pipeline)
         running = Running(pipeline.run())
         try:
             yield running
         finally:
+            end.begins()
             running.cancel()
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from beam_mat.core import layout
+from beam_mat.core.errors import SourceError
 from beam_mat.storage import files
 from beam_mat.watch.facts import WatchSettings
 
@@ -106,6 +107,6 @@ def heard(watch: WatchSettings, kind: type[T]) -> T | None:
     """The last word of this run, or None."""
     try:
         word = msgspec.json.decode(files.read_bytes(_place(watch, kind)), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+    except (FileNotFoundError, SourceError, msgspec.DecodeError):
+        return None  # on a store it can be seen between two words
     return word if word.run == watch.run else None

@@ -112,6 +112,7 @@ class Watch:
     def __init__(self, folder: Path, prism: Path, window: str, *options: str) -> None:
         self._marked = mark()
         self.log = folder / "log.jsonl"
+        # What is said again in `options` counts.
         words = [
             "watch",
             "--json",
