@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import msgspec
 from apache_beam.options.pipeline_options import (
@@ -13,6 +14,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 
+from beam_mat.command_line import explained, no_such_option
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, SourceError, StoreError
@@ -54,9 +56,16 @@ class Job(msgspec.Struct, frozen=True):
     overwrite: bool = False
 
 
-def parser(*own: type[PipelineOptions]) -> _BeamArgumentParser:
+class _Parser(_BeamArgumentParser):
+    """Tells of a fault in one sentence, without the usage of hundreds of options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError([explained(message, self.prog)])
+
+
+def parser(*own: type[PipelineOptions], command: str = "convert") -> _BeamArgumentParser:
     """The parser of everything that Beam knows, and of options of this project's `own`."""
-    whole = _BeamArgumentParser(allow_abbrev=False, add_help=False)
+    whole = _Parser(allow_abbrev=False, add_help=False, prog=command)
     for options in (*_beam_options(PipelineOptions), *own):
         if "_add_argparse_args" in options.__dict__:
             options._add_argparse_args(whole)
@@ -86,7 +95,8 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     runner = runner_of(options)
     faults = []
     if is_local(runner) or runner == DATAFLOW:  # a job server, as Flink's, has options of its own
-        faults = [f"{word}: no such option; see beam-mat convert --help" for word in unknown]
+        known = parser(ConvertOptions)._option_string_actions
+        faults = [no_such_option(word, "convert", known) for word in unknown]
     budget = Budget(
         whole_number(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
         whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.check.options import MODELS
+from beam_mat.check.options import MODELS, command_line
 from beam_mat.config import whole_number
 from beam_mat.core.contract.entry import (
     CHECKED_TYPES,
@@ -72,7 +72,7 @@ def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
     Raises:
         ConfigError: With every fault of what was asked for; what is wrong with the dataset is none.
     """
-    faults = [f"{word}: no such option; see beam-mat check --help" for word in unknown]
+    faults = command_line().unknown(unknown)
     rules = _rules(faults, typed)
     columns = _pairs(faults, "--columns", typed.columns, COLUMNS)
     tags = _pairs(faults, "--tags", typed.tags, TAGS)
