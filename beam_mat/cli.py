@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -164,7 +165,11 @@ def _completion(argv: list[str]) -> int:
     _quieten()
     from beam_mat.completion import script
 
-    print(script(argv))
+    text = script(argv)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -102,7 +102,10 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,
     )
     if not faults and budget.min_pixels > budget.max_pixels:
-        faults.append(f"--min-pixels {budget.min_pixels} is more than --max-pixels")
+        faults.append(
+            f"--min-pixels {budget.min_pixels} is more than --max-pixels {budget.max_pixels}; "
+            "lower the one or raise the other"
+        )
     val_fraction = _fraction(faults, "--val-fraction", typed.val_fraction) or 0.0
     limit = typed.limit and whole_number(faults, "--limit", typed.limit, 1)
     max_rejected = typed.max_rejected and _fraction(faults, "--max-rejected", typed.max_rejected)
@@ -272,7 +275,7 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
         except (SourceError, StoreError) as error:
             faults.append(f"--json {error}")
         except (OSError, ValueError) as error:
-            faults.append(f"--json {uri}: cannot be read: {error}")
+            faults.append(f"--json {uri}: cannot be read ({error}); name a file that can")
     return [
         Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
@@ -306,7 +309,7 @@ def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
         except (SourceError, StoreError) as error:
             faults.append(f"--images {error}")
         except (OSError, ValueError) as error:
-            faults.append(f"--images {uri}: cannot be read: {error}")
+            faults.append(f"--images {uri}: cannot be read ({error}); name one that can")
     return [
         Source(file.uri, order, file.size, file.version)
         for order, file in enumerate(found.values())
@@ -332,7 +335,10 @@ def _output(faults: list[str], uri: str | None, sources: list[str]) -> str:
             return output
         for source in sources:
             if f"{output}/".startswith(f"{source}/") or f"{source}/".startswith(f"{output}/"):
-                faults.append(f"--output {uri}: keep it apart from the images in {source}")
+                faults.append(
+                    f"--output {uri}: keep it apart from the images in {source}, or the two would "
+                    "be mixed; name a folder beside them"
+                )
         ours = (files.join(output, name) for name in (layout.MANIFEST, layout.WORK))
         if not any(map(files.exists, ours)) and files.find(output):
             faults.append(
@@ -343,7 +349,7 @@ def _output(faults: list[str], uri: str | None, sources: list[str]) -> str:
         faults.append(f"--output {error}")
         return ""
     except (OSError, ValueError) as error:
-        faults.append(f"--output {uri}: {error}")
+        faults.append(f"--output {uri}: cannot be used ({error}); name another folder")
         return ""
     return output
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -83,7 +82,7 @@ def show(argv: Sequence[str], console: Console | None = None) -> None:
         _show_row(folder, typed, drawing)
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True):
     """A row: its number among all, its file, its place and id there, and what it holds."""
 
     number: int

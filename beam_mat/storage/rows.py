@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -23,7 +23,7 @@ from beam_mat.storage import dataset, files, shards
 MAX_LINE_BYTES = 64 << 20
 
 
-class FoundRow(NamedTuple):
+class FoundRow(msgspec.Struct, frozen=True):
     """A row: its place in the file from 0, its id or "", and how to read it."""
 
     index: int
