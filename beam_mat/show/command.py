@@ -103,7 +103,8 @@ def _show_row(folder: str, typed: argparse.Namespace, drawing: Drawing) -> None:
     of_all = f" of {sum(counts):,}" if len(counts) == len(listed) else ""
     named = f", id {found.id}" if found.id else ""
     drawing.line(f"row {found.number}{of_all}{named}", "bold")
-    drawing.line(f"{found.data.entry.name}: {found.data.file.uri} row {found.index}", "dim")
+    place = found.data.file.uri.removeprefix(f"{folder}/")
+    drawing.line(f"{found.data.entry.name}: {place} row {found.index}", "dim")
     if others:
         # MAT repeats records on purpose, to have them seen more often.
         drawing.line(f"{len(others):,} more with this id: {_indices(others)}", "yellow")

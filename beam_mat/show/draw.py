@@ -31,8 +31,8 @@ STYLES = {
     "assistant": "green",
     "gpt": "green",
 }
-SHORT_LINES = 8
-SHORT_CHARACTERS = 600
+SHORT_LINES = 4
+SHORT_CHARACTERS = 300
 """How much of a system prompt is shown: MAT's has 13,000 characters, the same in every record."""
 RECORD_CHARACTERS = 4000
 BRIEF_CHARACTERS = 400
@@ -118,7 +118,7 @@ class Drawing:
         self._console.print(Rule(title, align="left", style="dim"))
 
     def _body(self, text: str) -> None:
-        shown = Text(visible(text).expandtabs(4))
+        shown = Text(visible(text.rstrip("\n")).expandtabs(4))
         shown.highlight_words([IMAGE], "bold yellow")
         for line in shown.wrap(self._console, max(20, self._console.width - len(INDENT))):
             line.rstrip()
@@ -133,6 +133,7 @@ class Drawing:
         short = "\n".join(lines[:SHORT_LINES])[:SHORT_CHARACTERS]
         if self._full or len(short) >= len(text.rstrip()):
             return text
+        short = short[: max(short.rfind(" "), short.rfind("\n"))]
         return f"{short}\n… {len(text) - len(short):,} more characters: --full prints them"
 
     def _cut(self, text: str, most: int = RECORD_CHARACTERS) -> str:
