@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from beam_mat.core import layout
 from beam_mat.core.notes import Part
 from beam_mat.core.reject import Reason
 from beam_mat.manifest import Manifest
@@ -51,6 +52,7 @@ def next_command(output: str, parts: Sequence[Part]) -> str:
     place = shlex.quote(output)
     return (
         f"Dataset in {output}\n"
+        f"Look at it: {output}/{layout.REPORT}, or beam-mat show {place}\n"
         f"Train on it: llamafactory-cli train YOUR.yaml dataset={name} "
         f"dataset_dir={place} media_dir={place}"
     )

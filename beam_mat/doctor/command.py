@@ -70,7 +70,7 @@ def _table(title: str, findings: Iterable[Finding]) -> Table:
     table.add_column(min_width=5)
     table.add_column(overflow="fold")
     for finding in findings:
-        told = f"{finding.found}: {finding.cure}" if finding.cure else finding.found
+        told = f"{finding.found}; {finding.cure}" if finding.cure else finding.found
         state = Text(finding.state.value, style=_STYLES[finding.state])
         table.add_row(Text(finding.what), state, Text(told))
     return table

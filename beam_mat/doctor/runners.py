@@ -93,7 +93,7 @@ def _prism() -> Finding:
         "Prism",
         State.ABSENCE,
         f"{broken}not found",
-        f"{go}; with internet --runner PrismRunner downloads it. Only streaming needs it",
+        f"{go}; with internet --runner PrismRunner downloads it; only streaming needs it",
     )
 
 
@@ -111,7 +111,7 @@ def _dataflow() -> Finding:
     missing = [module for module in _DATAFLOW if not _is_there(module)]
     if not missing:
         return Finding("Dataflow", State.GOOD, "what submits jobs is installed")
-    cure = "for Google Cloud: pip install 'beam-mat[gcp]'"
+    cure = "Google Cloud needs it: pip install 'beam-mat[gcp]'"
     return Finding("Dataflow", State.ABSENCE, f"{', '.join(missing)} not installed", cure)
 
 

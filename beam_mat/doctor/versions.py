@@ -32,7 +32,7 @@ def drivers() -> Iterator[Finding]:
         if found:
             yield Finding(name, State.GOOD, f"{found}, for {address}")
         else:
-            cure = f"for {address}: pip install 'beam-mat[{extra}]'"
+            cure = f"{address} needs it: pip install 'beam-mat[{extra}]'"
             yield Finding(name, State.ABSENCE, "not installed", cure)
 
 

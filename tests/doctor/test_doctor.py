@@ -71,8 +71,8 @@ def test_a_package_that_is_missing_or_too_old_is_1(monkeypatch: pytest.MonkeyPat
     code, text = told()
     assert code == 1
     assert "Converting does not work here: pillow, pyarrow" in text
-    assert "9.0, >=12.1 is needed: pip install 'pillow>=12.1'" in text
-    assert "not installed: pip install 'pyarrow>=17'" in text
+    assert "9.0, >=12.1 is needed; pip install 'pillow>=12.1'" in text
+    assert "not installed; pip install 'pyarrow>=17'" in text
 
 
 def test_a_runner_that_fails_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
