@@ -18,6 +18,7 @@ USAGE = """\
 usage: beam-mat COMMAND ...
 
   convert     make a LLaMA-Factory dataset out of MAT shards and image zips
+  watch       keep such a dataset current while shards and zips arrive
   check       find what LLaMA-Factory would stumble over in a dataset
   show        print a trajectory, or a rejected record, so that one can read it
   verify      hold every file of a dataset against its manifest
@@ -71,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 def _command(name: str) -> Callable[[list[str]], int]:
     commands = {
         "convert": _convert,
+        "watch": _watch,
         "check": _check,
         "show": _show,
         "verify": _verify,
@@ -91,6 +93,16 @@ def _convert(argv: list[str]) -> int:
         print(convert.help_text())
         return 0
     convert.convert(argv)
+    return 0
+
+
+def _watch(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat.watch import command
+    if "-h" in argv or "--help" in argv:
+        print(command.help_text())
+        return 0
+    command.watch(argv)
     return 0
 
 

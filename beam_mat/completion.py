@@ -14,6 +14,7 @@ from beam_mat import check, convert, doctor, finish, show, verify
 from beam_mat.command_line import CommandLine
 from beam_mat.core.errors import ConfigError
 from beam_mat.sample import command as sample
+from beam_mat.watch import options as watch
 
 SHELLS = ("bash", "zsh", "fish")
 _RUNNERS = ("DirectRunner", "PrismRunner", "DataflowRunner", "FlinkRunner")
@@ -39,6 +40,7 @@ def command_line() -> CommandLine:
 
 COMMANDS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "convert": convert.command_line,
+    "watch": watch.command_line,
     "check": check.command_line,
     "show": show.command_line,
     "verify": verify.command_line,
@@ -49,7 +51,7 @@ COMMANDS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 }
 """The parser of every command."""
 
-BEAM_COMMANDS = ("convert", "check")
+BEAM_COMMANDS = ("convert", "watch", "check")
 """Those that take Beam's options too, of which there are hundreds; a few are worth completing."""
 
 

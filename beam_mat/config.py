@@ -93,44 +93,19 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     """
     typed = options.view_as(ConvertOptions)
     runner = runner_of(options)
-    faults = []
-    if is_local(runner) or runner == DATAFLOW:  # a job server, as Flink's, has options of its own
-        known = parser(ConvertOptions)._option_string_actions
-        faults = [no_such_option(word, "convert", known) for word in unknown]
-    budget = Budget(
-        whole_number(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
-        whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,
-    )
-    if not faults and budget.min_pixels > budget.max_pixels:
-        faults.append(
-            f"--min-pixels {budget.min_pixels} is more than --max-pixels {budget.max_pixels}; "
-            "lower the one or raise the other"
-        )
-    val_fraction = _fraction(faults, "--val-fraction", typed.val_fraction) or 0.0
+    faults = unknown_words(runner, unknown, "convert", ConvertOptions)
+    rules = checked_rules(faults, typed)
     limit = typed.limit and whole_number(faults, "--limit", typed.limit, 1)
     max_rejected = typed.max_rejected and _fraction(faults, "--max-rejected", typed.max_rejected)
-    formats = _formats(faults, typed.formats)
-    prefixes = _prefixes(faults, typed.rewrite)
-    _one_of(faults, "--duplicates", typed.duplicates, ("keep", "drop"))
-    _one_of(faults, "--exif", typed.exif, ("ignore", "apply"))
-    storage = _storage(faults, options)
+    storage = checked_storage(faults, options)
     found = _shards(faults, typed.json)
     sources = _sources(faults, typed.images)
-    output = _output(faults, typed.output, [source.uri for source in sources])
-    faults += _runner_faults(options, typed)
+    output = checked_output(faults, typed.output, [source.uri for source in sources])
+    faults += runner_faults(options, typed)
     if faults:
         raise ConfigError(faults)
-    settings = Settings(
-        output=output,
-        budget=budget,
-        prefixes=prefixes,
-        formats=formats,
-        val_fraction=val_fraction,
-        drop_duplicates=typed.duplicates == "drop",
-        apply_exif=typed.exif == "apply",
-        resizer=resizer_name(),
-        image_threads=image_threads(options),
-        storage=storage,
+    settings = msgspec.structs.replace(
+        rules, output=output, image_threads=image_threads(options), storage=storage
     )
     return Job(
         shards=_limited(found, limit),
@@ -141,6 +116,44 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
         runner=runner,
         detach=typed.detach,
         overwrite=typed.overwrite,
+    )
+
+
+def unknown_words(
+    runner: str, unknown: Sequence[str], command: str, *own: type[PipelineOptions]
+) -> list[str]:
+    """A fault for each word that no option took, of Beam's or of this project's `own`."""
+    if not is_local(runner) and runner != DATAFLOW:
+        return []  # a job server, as Flink's, has options of its own
+    known = parser(*own)._option_string_actions
+    return [no_such_option(word, command, known) for word in unknown]
+
+
+def checked_rules(faults: list[str], typed: ConvertOptions) -> Settings:
+    """The rules that were typed: settings without places. Adds what is wrong to `faults`."""
+    budget = Budget(
+        whole_number(faults, "--max-pixels", typed.max_pixels, 28 * 28) or 0,
+        whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,
+    )
+    if not faults and budget.min_pixels > budget.max_pixels:
+        faults.append(
+            f"--min-pixels {budget.min_pixels} is more than --max-pixels {budget.max_pixels}; "
+            "lower the one or raise the other"
+        )
+    val_fraction = _fraction(faults, "--val-fraction", typed.val_fraction) or 0.0
+    formats = _formats(faults, typed.formats)
+    prefixes = _prefixes(faults, typed.rewrite)
+    _one_of(faults, "--duplicates", typed.duplicates, ("keep", "drop"))
+    _one_of(faults, "--exif", typed.exif, ("ignore", "apply"))
+    return Settings(
+        output="",
+        budget=budget,
+        prefixes=prefixes,
+        formats=formats,
+        val_fraction=val_fraction,
+        drop_duplicates=typed.duplicates == "drop",
+        apply_exif=typed.exif == "apply",
+        resizer=resizer_name(),
     )
 
 
@@ -166,7 +179,8 @@ def runner_of(options: PipelineOptions) -> str:
     return asked
 
 
-def _runner_faults(options: PipelineOptions, typed: ConvertOptions) -> list[str]:
+def runner_faults(options: PipelineOptions, typed: ConvertOptions) -> list[str]:
+    """What keeps the runner from taking the job."""
     if runner_of(options) == DATAFLOW:
         from beam_mat import dataflow
 
@@ -235,7 +249,7 @@ def _prefixes(faults: list[str], pairs: Sequence[str]) -> tuple[tuple[str, str],
     return tuple(prefixes)
 
 
-def _storage(faults: list[str], options: PipelineOptions) -> str:
+def checked_storage(faults: list[str], options: PipelineOptions) -> str:
     """Takes the storage options into use; returns what travels with the graph, see `Settings`."""
     typed = options.view_as(ConvertOptions)
     text = typed.storage_options or ""
@@ -316,7 +330,8 @@ def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
     ]
 
 
-def _output(faults: list[str], uri: str | None, sources: list[str]) -> str:
+def checked_output(faults: list[str], uri: str | None, sources: list[str]) -> str:
+    """The output folder's uri. `sources` are folders and zips that it must not meet."""
     if not uri:
         faults.append("--output is missing: name a folder for the dataset, such as --output out")
         return ""

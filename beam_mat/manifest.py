@@ -46,8 +46,8 @@ class Inputs(msgspec.Struct, frozen=True):
     images: tuple[ImageInput, ...]
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """The file's content; see docs/outputs.md."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The file's content; see docs/outputs.md. `generation` is of a watched dataset alone."""
 
     format: int
     made_by: dict[str, str]
@@ -57,6 +57,7 @@ class Manifest(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     rejects: tuple[Part, ...]
     image_table: Part
+    generation: int | None = None
 
     def files(self) -> tuple[Part, ...]:
         """Every file that it lists; the images have their hashes in the table."""

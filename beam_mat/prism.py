@@ -7,18 +7,25 @@ background would hand down to it that interrupts are to be ignored.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from types import FrameType
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
+from beam_mat.core.errors import WorkerLostError
+
 START_SECONDS = 60.0
 END_SECONDS = 5.0
+LOOK_SECONDS = 0.25
+GRACE_SECONDS = 5.0
+"""How long Beam is given to notice by itself that Prism has died."""
 
 
 @contextlib.contextmanager
@@ -47,7 +54,8 @@ def serving(options: PipelineOptions) -> Iterator[None]:
             printed = b"".join(said).decode(errors="replace").strip()
             raise RuntimeError(f"Prism did not start to serve at {endpoint}; it printed: {printed}")
         portable.job_endpoint = endpoint
-        yield
+        with _noticed(process):
+            yield
     finally:
         process.terminate()
         try:
@@ -56,6 +64,44 @@ def serving(options: PipelineOptions) -> Iterator[None]:
             process.kill()
             process.wait()
         reader.join()
+
+
+@contextlib.contextmanager
+def _noticed(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends the block when Prism has died: at some moments Beam waits for it for ever.
+
+    Raises:
+        WorkerLostError: It has, and Beam has said nothing.
+    """
+    over = threading.Event()
+    main = threading.main_thread()
+    wakes = hasattr(signal, "pthread_kill") and threading.current_thread() is main
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise WorkerLostError(
+            f"Prism died (exit code {process.poll()}); see whether memory ran out, and run the "
+            "same command again, which goes on from here"
+        )
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            if process.poll() is not None:
+                if not over.wait(GRACE_SECONDS) and main.ident is not None:
+                    signal.pthread_kill(main.ident, signal.SIGUSR1)
+                return
+
+    if not wakes:
+        yield
+        return
+    others_handler = signal.signal(signal.SIGUSR1, stop)
+    watcher = threading.Thread(target=watch, name="prism's end", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        signal.signal(signal.SIGUSR1, others_handler)
 
 
 def _drain(process: subprocess.Popen[bytes], said: deque[bytes]) -> None:

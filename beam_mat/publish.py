@@ -22,7 +22,7 @@ from beam_mat.core.settings import FORMAT, JSONL, Ground, Settings
 from beam_mat.earlier import Plan
 from beam_mat.manifest import Manifest, configuration, inputs_of, made_by
 from beam_mat.report import report
-from beam_mat.storage import files, images, inputs
+from beam_mat.storage import files, generations, images, inputs
 from beam_mat.totals import Totals
 
 _DRIVERS_FILES = (layout.DATASET_INFO, layout.REPORT, layout.IMAGE_TABLE)
@@ -81,6 +81,7 @@ def prepare(plan: Plan) -> None:
 def _clear(settings: Settings) -> None:
     # The job that was begun last is forgotten last: until then what is left is its ruins.
     _remove(settings, (layout.MANIFEST, *_DRIVERS_FILES, *_FLAT_FOLDERS, *_NOTES))
+    _remove(settings, (layout.GENERATIONS, layout.REPLACED, layout.WATCH))
     _remove(settings, (layout.VERIFIED, layout.JOB))
 
 
@@ -119,44 +120,64 @@ def publish(job: Job, totals: Totals) -> None:
     What the manifest does not list is removed from the folders that readers read whole.
     """
     settings = job.settings
-    _remove(settings, (path for path in totals.replaced if path not in totals.work))
+    logged = _logged(settings)
+    for path in totals.replaced - totals.work:
+        _take_away(settings, path, logged)
     if settings.ground is not Ground.EMPTY:
-        tidy(settings, totals)
+        tidy(settings, totals, logged)
     _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
     _write(settings, layout.REPORT, report(job, totals).encode("utf-8", "backslashreplace"))
     _write(settings, layout.MANIFEST, _pretty(manifest(job, totals)))
     files.remove(files.join(settings.output, layout.SCRATCH))
 
 
-def manifest(job: Job, totals: Totals) -> Manifest:
+def begin_watch(job: Job) -> None:
+    """Writes down that a watch has begun on a folder; its dataset stays what it is."""
+    _write(job.settings, layout.JOB, _pretty(earlier.describe(job)))
+
+
+def follow(job: Job, totals: Totals, generation: int) -> None:
+    """Makes registry and manifest say what a generation of a watched dataset says."""
+    settings = job.settings
+    _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
+    _write(settings, layout.MANIFEST, _pretty(manifest(job, totals, generation)))
+
+
+def manifest(job: Job, totals: Totals, generation: int | None = None) -> Manifest:
     """What the dataset is made of and how: a function of input and configuration alone."""
     return Manifest(
         format=FORMAT,
         made_by=made_by(job),
         inputs=inputs_of(job, totals.shard_records),
         configuration=configuration(job),
-        counts={
-            "records": totals.records,
-            "accepted": totals.accepted,
-            "rejected": totals.rejected_records,
-            "rejected_by_reason": {
-                reason.value: totals.rejected[reason].count
-                for reason in Reason
-                if reason in totals.rejected
-            },
-            "respelled_words": totals.respelled,
-            "image_uses": totals.image_uses,
-            "images": totals.images.status,
-            "image_source_bytes": totals.images.source_bytes,
-            "image_bytes": totals.images.bytes,
-        },
+        counts=counts_of(totals),
         parts=tuple(totals.parts),
         rejects=tuple(totals.rejects),
         image_table=totals.images.table,
+        generation=generation,
     )
 
 
-def tidy(settings: Settings, totals: Totals) -> None:
+def counts_of(totals: Totals) -> dict[str, Any]:
+    """The manifest's counts."""
+    return {
+        "records": totals.records,
+        "accepted": totals.accepted,
+        "rejected": totals.rejected_records,
+        "rejected_by_reason": {
+            reason.value: totals.rejected[reason].count
+            for reason in Reason
+            if reason in totals.rejected
+        },
+        "respelled_words": totals.respelled,
+        "image_uses": totals.image_uses,
+        "images": totals.images.status,
+        "image_source_bytes": totals.images.source_bytes,
+        "image_bytes": totals.images.bytes,
+    }
+
+
+def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> None:
     """Removes what an earlier job left that this one has no use for.
 
     It lists the images, and holds their paths in memory: that is the price of growing.
@@ -164,7 +185,7 @@ def tidy(settings: Settings, totals: Totals) -> None:
     listed = {part.path for part in (*totals.parts, *totals.rejects)}
     listed |= {path for path, _, _ in images.written(settings.output)}
     for folder in _FLAT_FOLDERS:
-        _keep_only(settings, folder, listed)
+        _keep_only(settings, folder, listed, logged)
     for folder in _NOTES:
         if folder != layout.BATCH_NOTES:
             _keep_only(settings, folder, totals.work)
@@ -174,14 +195,25 @@ def tidy(settings: Settings, totals: Totals) -> None:
     files.prune(files.join(settings.output, layout.BATCH_NOTES))
 
 
-def _keep_only(settings: Settings, folder: str, paths: Set[str]) -> None:
-    strangers = [
-        file.uri
-        for name, file in files.find(files.join(settings.output, folder))
-        if f"{folder}/{name}" not in paths
-    ]
-    for uri in strangers:
-        files.remove(uri)
+def _logged(settings: Settings) -> Set[str]:
+    """Files of the last generation, where the dataset has been watched."""
+    contents = generations.load(settings.output)
+    return {part.path for part in (*contents.parts(), *contents.rejects())}
+
+
+def _take_away(settings: Settings, path: str, logged: Set[str]) -> None:
+    if path in logged:
+        generations.retire(settings.output, (path,))
+    else:
+        _remove(settings, (path,))
+
+
+def _keep_only(
+    settings: Settings, folder: str, paths: Set[str], logged: Set[str] = frozenset()
+) -> None:
+    found = (f"{folder}/{name}" for name, _ in files.find(files.join(settings.output, folder)))
+    for path in [path for path in found if path not in paths]:
+        _take_away(settings, path, logged)
     files.prune(files.join(settings.output, folder))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
@@ -21,6 +23,9 @@ from beam_mat.prism import serving
 from beam_mat.storage import files
 from beam_mat.transforms.measure import NAMESPACE
 from beam_mat.workers import watched
+
+
+CANCEL_SECONDS = 5.0
 
 
 def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, float] | None:
@@ -64,6 +69,86 @@ def run_graph(runner: str, options: PipelineOptions, add: Callable[[beam.Pipelin
     """
     with _serving(runner, options):
         _run(runner, options, add, None)
+
+
+class Running:
+    """A streaming job that is under way on this machine.
+
+    Attributes:
+        ended: Set when it has come to an end, whichever.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+        self._failure: BaseException | None = None
+        self.ended = threading.Event()
+        # Beam ends the wait by an exception where the job failed, or its runner is gone.
+        threading.Thread(target=self._wait, name="streaming", daemon=True).start()
+
+    def _wait(self) -> None:
+        try:
+            self._result.wait_until_finish()
+        except BaseException as error:  # noqa: BLE001  # told by `result`
+            self._failure = error
+        self.ended.set()
+
+    def cancel(self) -> None:
+        """Ends the job; what it had not finished is lost."""
+        with contextlib.suppress(Exception):  # it has ended by itself
+            self._result.cancel()
+        self.ended.wait(CANCEL_SECONDS)
+
+    def result(self) -> None:
+        """Tells why the job has ended, which a job without end should not.
+
+        Raises:
+            BeamMatError: A worker raised it, or the runner is gone.
+            RuntimeError: Anything else that failed; its text holds the worker's traceback.
+        """
+        text = str(self._failure)
+        if isinstance(self._failure, grpc.RpcError):
+            raise errors.WorkerLostError(
+                f"the runner has gone ({self._failure.details() or self._failure.code()}); see "
+                "whether memory ran out, and run the same command again, which goes on from here"
+            ) from self._failure
+        raise _known(text) or RuntimeError(f"the job has ended: {text}") from self._failure
+
+
+@contextlib.contextmanager
+def _quiet_streams() -> Iterator[None]:
+    """Keeps Beam's threads from printing that the runner has gone: `Running.result` tells it."""
+    others_hook = threading.excepthook
+
+    def hook(found: Any) -> None:
+        if not isinstance(found.exc_value, grpc.RpcError):
+            others_hook(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = others_hook
+
+
+@contextlib.contextmanager
+def streaming(
+    runner: str, options: PipelineOptions, add: Callable[[beam.Pipeline], None]
+) -> Iterator[Running]:
+    """Runs a streaming graph on this machine while the block lasts.
+
+    Args:
+        runner: See `beam_mat.config.Job`.
+        options: Beam's options.
+        add: Adds the graph to a pipeline.
+    """
+    with _serving(runner, options), _quiet_streams():
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        add(pipeline)
+        running = Running(pipeline.run())
+        try:
+            yield running
+        finally:
+            running.cancel()
 
 
 def _run(

@@ -36,6 +36,14 @@ TEXT_ONLY = f"{WORK}/text-only"
 MIXED_NOTES = f"{WORK}/mixed"
 
 
+GENERATIONS = "generations"
+"""The log of a watched dataset: what each commit adds and replaces."""
+REPLACED = "replaced"
+"""Part files that only earlier generations have, under the paths that they had."""
+WATCH = f"{WORK}/watch"
+"""What the steps of a watch tell each other."""
+
+
 def part_folder(format: str, split: str) -> str:
     """The flat folder of a format's parts.
 

@@ -77,13 +77,14 @@ def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -
 class PathFact(msgspec.Struct, frozen=True, array_like=True):
     """What is known of an image path.
 
-    It is a chunk that asks for it, a member that holds it, or the name of an earlier run's batch
-    note that tells of it.
+    It is a chunk that asks for it, a member that holds it, the name of an earlier run's batch note
+    that tells of it, or a shard (by `Shard.stem`) that is in the dataset without it.
     """
 
     chunk: str | None = None
     member: Member | None = None
     note: str | None = None
+    missed_by: str | None = None
 
 
 class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
@@ -167,6 +168,7 @@ class ChunkNote(msgspec.Struct, frozen=True):
         units: Its parts, for the mixing.
         parts: The files written.
         rejects: The file with the rejected records, or None.
+        missing: Images that no source had.
     """
 
     generation: str
@@ -179,6 +181,7 @@ class ChunkNote(msgspec.Struct, frozen=True):
     units: tuple[Unit, ...]
     parts: tuple[Part, ...]
     rejects: Part | None
+    missing: tuple[str, ...] = ()
 
     def files(self) -> tuple[Part, ...]:
         """Everything that was written for it."""

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True):
             output.
         again: Whether earlier runs may have left notes.
         ground: What the first run of this generation found in the output folder.
+        watched: Whether the job has no end: then the notes of a batch of images are kept together, to
+            be found when more of them are asked for.
         image_threads: Threads in a worker process that decode, resize and encode.
         progress: ``host:port`` on loopback that is told of progress, or "".
         storage: Storage options for workers on other machines: JSON without secrets, or the name of
@@ -59,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True):
     generation: str = ""
     again: bool = False
     ground: Ground = Ground.EMPTY
+    watched: bool = False
     image_threads: int = 1
     progress: str = ""
     storage: str = ""

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from rich.console import Console
 
+from beam_mat import manifest
 from beam_mat.command_line import CommandLine
 from beam_mat.core import layout
+from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reject
+from beam_mat.manifest import Manifest
 from beam_mat.output_argument import add_output, folder_of
 from beam_mat.show.conversation import conversation_of
 from beam_mat.show.draw import Drawing
@@ -159,11 +162,12 @@ def _indices(numbers: Sequence[int]) -> str:
 
 
 def _show_rejects(folder: str, typed: argparse.Namespace, drawing: Drawing) -> None:
-    if not files.exists(files.join(folder, layout.MANIFEST)):
+    listed = manifest.read(folder)
+    if listed is None:
         raise ConfigError([_no_rejects(folder)])
     chosen = typed.index is not None or typed.id is not None
     shown, others, number = 0, [], -1
-    for number, reject in enumerate(_rejects(folder)):
+    for number, reject in enumerate(_rejects(folder, listed)):
         if not _is_wanted(typed, number, reject):
             continue
         if shown >= (1 if chosen else FIRST_REJECTS):
@@ -218,15 +222,15 @@ def _no_rejects(folder: str) -> str:
     return no_dataset(folder)
 
 
-def _rejects(folder: str) -> Iterator[Reject]:
-    for name, file in files.find(files.join(folder, layout.REJECTS)):
-        for line in lines(file.uri, file.size):
+def _rejects(folder: str, listed: Manifest) -> Iterator[Reject]:
+    for part in listed.rejects:
+        for line in lines(files.join(folder, part.path), part.bytes):
             try:
                 yield msgspec.json.decode(line, type=Reject)
             except msgspec.DecodeError as error:
                 raise ConfigError(
                     [
-                        f"{layout.REJECTS}/{name}: a line is no rejected record ({error}); "
+                        f"{one_line(part.path)}: a line is no rejected record ({error}); "
                         "beam-mat verify tells whether the file changed"
                     ]
                 ) from None

@@ -53,6 +53,9 @@ def row_files(folder: str, name: str | None) -> list[RowFile]:
         for place, entry in enumerate(entries)
         for file in _data_files(folder, place, entry)
     ]
+    if counts:
+        # While a dataset is watched, parts lie there that the next generation will have.
+        found = [data for data in found if data.rows is not None]
     if not found:
         reasons = "; ".join([*unread, *(f"{entry.name} has no data file" for entry in entries)])
         raise ConfigError(

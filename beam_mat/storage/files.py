@@ -489,6 +489,28 @@ def read_each(uris: Iterable[str]) -> Iterator[bytes]:
     yield from ahead.ahead(far)
 
 
+def move(uri: str, target: str) -> None:
+    """Gives a file another name; done already, if only the target is there.
+
+    On an object store it is copied there, and has both names for a moment.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    fs, path = locate(uri)
+    to = locate(target)[1]
+    try:
+        if isinstance(fs, LocalFileSystem):
+            with local.explained(to):
+                local.place(path, to)
+        else:
+            _ask(uri, lambda: fs.cp_file(path, to))
+            remove(uri)
+    except FileNotFoundError:
+        if not exists(target):
+            raise
+
+
 def prune(folder: str) -> None:
     """Removes a folder, and those in it, as far as there is no file in them.
 

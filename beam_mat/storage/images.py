@@ -131,19 +131,30 @@ def _row(member: Member, picture: Picture, written: files.Written) -> ImageRow:
     )
 
 
-def leave_rows(settings: Settings, rows: Sequence[ImageRow]) -> None:
+def leave_rows(settings: Settings, batch: str, rows: Sequence[ImageRow]) -> None:
     """Leaves a batch's rows for the driver, under a name that is a function of its images."""
     key = "\n".join(f"{row.source or ''}\t{row.path}" for row in rows)
     name = hashlib.sha256(f"{settings.image_digest()}\n{key}".encode()).hexdigest()[:24]
     table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), NOTE_SCHEMA)
     with (
         files.write(
-            batch_note(settings, f"{settings.generation}/{name}.parquet"),
+            batch_note(settings, f"{_folder(settings, batch)}{name}.parquet"),
             files.join(settings.output, layout.SCRATCH),
         ) as file,
         parquet_writer(file, NOTE_SCHEMA) as writer,
     ):
         writer.write_table(table)
+
+
+def _folder(settings: Settings, batch: str) -> str:
+    own = hashlib.sha256(batch.encode()).hexdigest()[:16]
+    return f"{settings.generation}/{own}/" if settings.watched else f"{settings.generation}/"
+
+
+def notes_of(settings: Settings, batch: str) -> tuple[str, ...]:
+    """Names of the notes that a batch of a watched dataset has left so far."""
+    folder = _folder(settings, batch)
+    return tuple(folder + name for name, _ in files.find(batch_note(settings, folder)))
 
 
 def batch_note(settings: Settings, name: str) -> str:
@@ -171,7 +182,8 @@ def unchanged(
     rows: dict[str, ImageRow] = {}
     for name in names:
         for values in _read_note(settings, name).to_pylist():
-            if origins.get(values["path"]) == values["origin"]:
+            # Of what has no origin nothing is known: the row of an unsafe path, or a missing one.
+            if values["origin"] and origins.get(values["path"]) == values["origin"]:
                 rows[values["path"]] = ImageRow(**values)
     usable = [row for row in rows.values() if row.sha256 is not None]
     uris = [_place(settings, row.path) for row in usable]

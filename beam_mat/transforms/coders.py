@@ -33,7 +33,7 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (
 
 
 class StructCoder(coders.Coder):
-    """Encodes one struct type of `STRUCTS`."""
+    """Encodes one struct type."""
 
     def __init__(self, kind: type[msgspec.Struct]) -> None:
         self.kind = kind
@@ -71,7 +71,7 @@ class StructCoder(coders.Coder):
         return hash(self.kind)
 
 
-def register() -> None:
-    """Makes Beam use `StructCoder` wherever a type hint names one of `STRUCTS`."""
-    for kind in STRUCTS:
+def register(more: tuple[type[msgspec.Struct], ...] = ()) -> None:
+    """Makes Beam use `StructCoder` wherever a type hint names one of `STRUCTS`, or of `more`."""
+    for kind in (*STRUCTS, *more):
         coders.registry.register_coder(kind, StructCoder)

@@ -74,9 +74,12 @@ class Match(_Telling):
 
 
 def _batch(path: str, member: Member | None) -> str:
-    if member is None:
-        return f"missing {hashlib.sha256(path.encode()).digest()[0] % MISSING_BATCHES}"
-    return f"{member.order} {member.batch}"
+    return missing_batch(path) if member is None else f"{member.order} {member.batch}"
+
+
+def missing_batch(path: str) -> str:
+    """The batch of an image that no source has."""
+    return f"missing {hashlib.sha256(path.encode()).digest()[0] % MISSING_BATCHES}"
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
@@ -102,7 +105,8 @@ class ConvertImages(_Telling):
             with files.Outbox() as outbox:
                 rows += [*known.values(), *self._convert(members, outbox)]
             rows.sort(key=lambda row: row.path)
-            images.leave_rows(self._settings, rows)
+            if len(known) < len(rows) or not self._settings.watched:
+                images.leave_rows(self._settings, element[0], rows)
         self._told.flush()  # a service's bundle can be long
         by_chunk = defaultdict[str, list[ImageOutcome]](list)
         for row, item in zip(rows, wanted, strict=True):
@@ -119,7 +123,7 @@ class ConvertImages(_Telling):
         return images.unchanged(self._settings, origins, sorted(notes)) if notes else {}
 
     def _origin(self, member: Member) -> str:
-        version = self._versions.get(member.source, "")
+        version = self._versions.get(member.source, member.version)
         return member.origin(version, self._settings.image_digest())
 
     def _convert(self, members: list[Member], outbox: files.Outbox) -> Iterator[images.ImageRow]:

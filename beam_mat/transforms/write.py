@@ -14,12 +14,14 @@ from beam_mat.core.mix import deal, plan, surplus
 from beam_mat.core.notes import (
     ChunkFact,
     ChunkNote,
+    ImageOutcome,
     MixJob,
     MixNote,
     Part,
     Unit,
     outcomes_digest,
 )
+from beam_mat.core.reject import Reason
 from beam_mat.storage import mixing, notes, parts, present, shards
 from beam_mat.transforms.measure import count, tell, timed
 from beam_mat.transforms.step import FileStep
@@ -45,7 +47,7 @@ class WriteChunk(FileStep):
             if note is None:
                 faults = {outcome.path: outcome.fault for outcome in outcomes}
                 result = judge(shards.records(chunk), faults, repeated, self._settings)
-                note = self._write(chunk, result, digest)
+                note = self._write(chunk, result, digest, _missing(outcomes))
         rejected = chunk.count - note.accepted
         count("records_accepted", note.accepted)
         count("records_rejected", rejected)
@@ -66,13 +68,17 @@ class WriteChunk(FileStep):
             notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
         return note
 
-    def _write(self, chunk: Chunk, result: ChunkResult, digest: str) -> ChunkNote:
+    def _write(
+        self, chunk: Chunk, result: ChunkResult, digest: str, missing: tuple[str, ...]
+    ) -> ChunkNote:
+        # The same name never stands for other rows, though an image may come later.
+        stem = f"{chunk.name}-{digest[:8]}"
         units, written = [], list[Part]()
         for split, (with_images, text_only) in sorted(result.trajectories.items()):
             stay = len(text_only) - surplus(len(with_images), len(text_only))
             for name, images, texts in (
-                (chunk.name, with_images, text_only[:stay]),
-                (f"{chunk.name}-text", [], text_only[stay:]),
+                (stem, with_images, text_only[:stay]),
+                (f"{stem}-text", [], text_only[stay:]),
             ):
                 if images or texts:
                     unit = Unit(name, split, len(images), len(images) + len(texts))
@@ -81,7 +87,7 @@ class WriteChunk(FileStep):
                     units.append(unit)
         rejects = None
         if result.rejects:
-            rejects = parts.write_rejects(self._settings, chunk.name, result.rejects)
+            rejects = parts.write_rejects(self._settings, stem, result.rejects)
         note = ChunkNote(
             generation=self._settings.generation,
             outcomes=digest,
@@ -93,9 +99,15 @@ class WriteChunk(FileStep):
             units=tuple(units),
             parts=tuple(written),
             rejects=rejects,
+            missing=missing,
         )
         notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
         return note
+
+
+def _missing(outcomes: Iterable[ImageOutcome]) -> tuple[str, ...]:
+    missing = Reason.IMAGE_MISSING
+    return tuple(sorted(one.path for one in outcomes if one.fault and one.fault.reason is missing))
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Unit]])

@@ -107,12 +107,12 @@ def test_a_missing_image_has_a_row_too() -> None:
 def test_the_rows_of_a_batch_are_left_as_a_table(settings: Settings, tmp_path: Path) -> None:
     rows = [*converted(settings, tmp_path, zip_of(MEMBERS)).values(), images.missing("c/none.jpg")]
     for _ in range(2):
-        images.leave_rows(settings, rows)
+        images.leave_rows(settings, "0 0", rows)
     (path,) = (Path(settings.output) / layout.BATCH_NOTES / settings.generation).iterdir()
     table = pq.read_table(path)
     assert table.schema.equals(images.NOTE_SCHEMA)
     assert table.to_pylist() == msgspec.to_builtins(rows)
-    images.leave_rows(settings, rows[:1])
+    images.leave_rows(settings, "0 0", rows[:1])
     assert len(list(path.parent.iterdir())) == 2
 
 

@@ -1,0 +1,93 @@
+"""From a command line to a dataset that is kept current."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+
+import msgspec
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from rich.console import Console
+
+from beam_mat.config import DATAFLOW, parser
+from beam_mat.options import ConvertOptions
+from beam_mat.progress import Receiver
+from beam_mat.run import hold_off, streaming
+from beam_mat.storage import lease
+from beam_mat.watch import live, metrics
+from beam_mat.watch.begin import begin
+from beam_mat.watch.configuration import WatchJob, resolve
+from beam_mat.watch.ending import Ending
+from beam_mat.watch.monitor import Monitor
+from beam_mat.watch.options import WANTED, WatchOptions, command_line
+from beam_mat.watch.pipeline import build
+
+LOOK_SECONDS = 0.25
+
+
+def help_text() -> str:
+    """The command's help."""
+    return command_line().format_help().rstrip()
+
+
+def watch(argv: Sequence[str]) -> None:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``watch``.
+
+    Raises:
+        BeamMatError: With the exit code that it stands for.
+    """
+    command_line().hold_to_words(argv, WANTED)
+    _, unknown = parser(WatchOptions, ConvertOptions, command="watch").parse_known_args(list(argv))
+    options = PipelineOptions(list(argv))
+    job = resolve(options, unknown)
+    options.view_as(StandardOptions).streaming = True
+    logging.getLogger("beam_mat").setLevel(logging.INFO)
+    console = Console(stderr=True)
+    with lease.held(job.watch.settings.output, console.print):
+        hold_off(job.watch.settings.output)
+        begin(job.watch)
+        if job.runner == DATAFLOW:
+            _submit(job, options)
+            return
+        with contextlib.closing(Receiver()) as receiver:
+            settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
+            own = msgspec.structs.replace(job.watch, settings=settings)
+            local = msgspec.structs.replace(job, watch=own)
+            _follow(local, options, Monitor(own, receiver.counts))
+
+
+def _follow(job: WatchJob, options: PipelineOptions, monitor: Monitor) -> None:
+    with contextlib.ExitStack() as stack:
+        if job.metrics:
+            stack.enter_context(metrics.serving(monitor, job.metrics))
+        ending = stack.enter_context(Ending(job.watch))
+        running = stack.enter_context(
+            streaming(job.runner, options, lambda pipeline: build(pipeline, job.watch))
+        )
+        say = stack.enter_context(live.shown(monitor))
+        while not running.ended.wait(LOOK_SECONDS):
+            _tell(monitor)
+            say()
+            if job.stop_when_idle is not None and monitor.idle_seconds() >= job.stop_when_idle:
+                ending.ask()
+            if ending.asked and monitor.status and monitor.status.drained:
+                running.cancel()
+                _tell(monitor)
+                return
+        running.result()
+
+
+def _tell(monitor: Monitor) -> None:
+    for line in monitor.look():
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def _submit(job: WatchJob, options: PipelineOptions) -> None:
+    raise NotImplementedError

@@ -1,0 +1,240 @@
+"""Writes generations: what is finished goes into the log, and the dataset's files follow the log.
+
+The log decides. What a killed run has left half done after a generation is done again from it, and
+what is committed already is not committed again, whoever asks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pyarrow as pa
+
+from beam_mat import publish
+from beam_mat.config import Job
+from beam_mat.core import layout
+from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import LostRecordError
+from beam_mat.core.generation import (
+    WHOLE_EVERY,
+    Generation,
+    ShardEntry,
+    entry_of,
+    file_name,
+    live_parts,
+    live_rejects,
+    plan_mixes,
+    table_name,
+)
+from beam_mat.core.notes import ChunkNote, MixJob, MixNote, Part, ShardNote, Source
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files, generations, inputs, mixing, notes, parts
+from beam_mat.watch import cleaning
+from beam_mat.watch.facts import CommitFact
+from beam_mat.watch.pictures import Pictures, image_totals
+from beam_mat.watch.totals import totals_of
+
+_LOG = logging.getLogger(__name__)
+
+
+class Ledger:
+    """The log of one dataset, and the right to go on with it.
+
+    Attributes:
+        contents: What is in the dataset.
+        unchanged: Shards that were worked on again to no other end, by uri: size and version.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._output = settings.output
+        self.contents = generations.load(self._output)
+        self._pictures = Pictures(
+            settings, generations.image_table(self._output, self.contents.number)
+        )
+        self._gone: dict[str, int] = {}
+        self.unchanged: dict[str, tuple[int, str]] = {}
+
+    def commit(self, facts: Iterable[CommitFact]) -> Generation | None:
+        """Commits what is finished, as one generation.
+
+        Returns:
+            The generation; None where there was nothing that is not in the dataset already.
+        """
+        facts = list(facts)
+        for fact in facts:
+            if fact.gone:
+                self._gone[fact.gone.stem(self._settings.digest())] = cleaning.ROUNDS
+        made = None
+        while made is None:
+            # A run that was killed may have had a commit on its way.
+            if list(generations.catch_up(self._output, self.contents)):
+                table = generations.image_table(self._output, self.contents.number)
+                self._pictures = Pictures(self._settings, table)
+            entries = self._entries([fact.shard for fact in facts if fact.shard])
+            sources = self._sources([fact.source for fact in facts if fact.source])
+            if not entries and not sources:
+                break
+            made = self._try(entries, sources)
+        self._gone = cleaning.clean(self._settings, self._gone, self.known())
+        return made
+
+    def _entries(self, shards: Sequence[Shard]) -> list[ShardEntry]:
+        entries = []
+        for shard in {shard.uri: shard for shard in shards}.values():
+            if said := inputs.change(shard):
+                _LOG.warning("%s; nothing of that version is taken", said)
+                self._gone[shard.stem(self._settings.digest())] = cleaning.ROUNDS
+                continue
+            entry = self.entry(shard)
+            if self.contents.shards.get(shard.uri) == entry:
+                self.unchanged[shard.uri] = (shard.size, shard.version)
+            else:
+                entries.append(entry)
+        return entries
+
+    def entry(self, shard: Shard) -> ShardEntry:
+        """A shard whose chunks are written, from the notes that are there.
+
+        Raises:
+            LostRecordError: A note is missing, or a record is.
+        """
+        stem = shard.stem(self._settings.digest())
+        try:
+            (split,) = notes.read(self._settings, layout.SHARD_NOTES, [stem], ShardNote)
+            names = [chunk.name for chunk in split.chunks]
+            found = list(notes.read(self._settings, layout.CHUNK_NOTES, names, ChunkNote))
+        except FileNotFoundError as error:
+            raise LostRecordError(f"{shard.uri}: is said to be written; no {error}") from error
+        return entry_of(shard, stem, split.records, found)
+
+    def _sources(self, sources: Sequence[Source]) -> list[Source]:
+        latest = {source.uri: source for source in sources}
+        return [one for one in latest.values() if self.contents.sources.get(one.uri) != one]
+
+    def _try(self, entries: list[ShardEntry], sources: list[Source]) -> Generation | None:
+        shards = self.contents.shards_with(entries)
+        kept, jobs = plan_mixes(shards.values(), self.contents.mixes.values())
+        mixes = {**kept, **{job.name: self._mix(job) for job in jobs}}
+        return self.write(entries, sources, mixes)
+
+    def write(
+        self,
+        entries: Sequence[ShardEntry],
+        sources: Sequence[Source],
+        mixes: dict[str, MixNote],
+        dropped: Sequence[str] = (),
+    ) -> Generation | None:
+        """Writes the next generation, and has the dataset follow.
+
+        Returns:
+            The generation; None where somebody else has written one of this number.
+        """
+        shards = self.contents.shards_with(entries, dropped)
+        newer = self._pictures.newer()
+        table = self._pictures.table_with(newer)
+        path = table_name(file_name(self.contents.number + 1))
+        delta = generations.write_table(self._output, path, newer) if newer.num_rows else None
+        totals = totals_of(
+            shards.values(),
+            live_parts(shards.values(), mixes.values()),
+            live_rejects(shards.values()),
+            image_totals(table, _NO_TABLE),
+        )
+        counts = publish.counts_of(totals)
+        generation = self.contents.next(entries, sources, mixes, delta, counts, dropped)
+        if not generations.write(self._output, generation):
+            return None
+        self.contents.apply(generation)
+        self._pictures.take(table)
+        self.follow([generation])
+        return generation
+
+    def adopt_pictures(self) -> None:
+        """Takes over the table of images that a conversion has written."""
+        self._pictures.adopt(self._output)
+
+    def follow(self, made: Iterable[Generation]) -> None:
+        """Makes the dataset's files say what the log says.
+
+        Args:
+            made: The generations that they may not have followed yet.
+        """
+        live = self.listed()
+        for generation in made:
+            # A part that was mixed with others, and now stands alone again.
+            back = [part.path for part in generation.parts.added if part.path in live]
+            generations.restore(self._output, set(back) - _written(generation))
+            gone = {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
+            gone |= {path for note in generation.mixes.added for path in note.replaced}
+            generations.retire(
+                self._output,
+                (path for path in gone - live if not path.startswith(layout.TEXT_ONLY)),
+            )
+        self._publish(self._pictures.table)
+        if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
+            generations.write_whole(self._output, self.contents, self._pictures.table)
+
+    def listed(self) -> set[str]:
+        """Paths of the data files and rejects that are in the dataset."""
+        return {part.path for part in (*self.contents.parts(), *self.contents.rejects())}
+
+    def known(self) -> set[str]:
+        """The same, and the parts that were mixed into others: they may be asked for again."""
+        notes = (note for entry in self.contents.shards.values() for note in entry.chunks)
+        return self.listed() | {part.path for note in notes for part in note.parts}
+
+    def _mix(self, job: MixJob) -> MixNote:
+        # A base that was mixed before has been put aside.
+        names = [(job.base, False)] if job.base else []
+        names += [(text, True) for text in job.texts]
+        generations.restore(
+            self._output,
+            (
+                parts.place(format, unit, aside=aside)
+                for unit, aside in names
+                for format in self._settings.formats
+            ),
+        )
+        return mixing.mix(self._settings, job)
+
+    def _publish(self, table: pa.Table) -> None:
+        part = generations.write_table(self._output, layout.IMAGE_TABLE, table)
+        totals = totals_of(
+            self.contents.shards.values(),
+            self.contents.parts(),
+            self.contents.rejects(),
+            image_totals(table, part),
+        )
+        publish.follow(self.job(), totals, self.contents.number)
+
+    def job(self) -> Job:
+        """The conversion that would give the same dataset."""
+        entries = self.contents.ordered_shards()
+        sources = sorted(self.contents.sources.values(), key=lambda one: (one.order, one.uri))
+        return Job(
+            shards=tuple(
+                msgspec.structs.replace(entry.shard(), order=order)
+                for order, entry in enumerate(entries)
+            ),
+            sources=tuple(
+                msgspec.structs.replace(source, order=order)
+                for order, source in enumerate(sources)
+            ),
+            settings=self._settings,
+            limit=None,
+            max_rejected=None,
+            runner="",
+        )
+
+
+def _written(generation: Generation) -> set[str]:
+    """Part files that were written for a generation."""
+    chunks = (note for entry in generation.shards for note in entry.chunks)
+    notes = (*chunks, *generation.mixes.added)
+    return {part.path for note in notes for part in note.parts}
+
+
+_NO_TABLE = Part("", "", "", 0, 0, 0, "")

@@ -1,0 +1,106 @@
+"""How a watch is getting on, as its driver sees it: from the log and from the intake's word."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from beam_mat.core.generation import Contents, Generation, file_name
+from beam_mat.storage import generations
+from beam_mat.watch import board
+from beam_mat.watch.board import Status
+from beam_mat.watch.facts import WatchSettings
+
+SILENT_SECONDS = 60.0
+"""So long without a word from the intake, and the graph is taken for stuck."""
+
+
+class Monitor:
+    """What is known now. `look` renews it; everything else only tells.
+
+    Attributes:
+        contents: What is in the dataset.
+        status: The intake's last word, or None before the first.
+        progress: What steps have told of their work in this run.
+    """
+
+    def __init__(self, watch: WatchSettings, progress: Counter[str]) -> None:
+        self._watch = watch
+        self.progress = progress
+        self.contents: Contents = generations.load(watch.settings.output)
+        self.status: Status | None = None
+        self._heard = self._committed = time.monotonic()
+        self._idle_since: float | None = None
+
+    def look(self) -> list[dict[str, Any]]:
+        """Looks again, and returns what the log says of the generations that are new."""
+        now = time.monotonic()
+        status = board.heard(self._watch, Status)
+        if status and status != self.status:
+            self._heard = now
+        self.status = status or self.status
+        made = []
+        output = self._watch.settings.output
+        while found := generations.read(output, file_name(self.contents.number + 1)):
+            made.append(log_line(found, self.contents))
+            self.contents.apply(found)
+        if made or not self.works:
+            self._committed = now
+        idle = self.status is not None and self.status.idle and not made
+        self._idle_since = (self._idle_since or now) if idle else None
+        return made
+
+    @property
+    def works(self) -> bool:
+        """Whether there are shards or zips that are not committed, and that no image keeps."""
+        status = self.status
+        return bool(status and status.queued + status.working + status.pending)
+
+    def idle_seconds(self) -> float:
+        """How long there has been nothing to do and nothing to wait for."""
+        return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
+
+    def trouble(self) -> str | None:
+        """Why the watch does not look well, or None."""
+        now = time.monotonic()
+        silent = now - self._heard
+        if silent > max(SILENT_SECONDS, 3 * self._watch.interval):
+            return f"nothing has been heard from the graph for {silent:.0f} s"
+        late = now - self._committed
+        if late > max(SILENT_SECONDS, 3 * (self._watch.window + self._watch.interval)):
+            return f"work is waiting, and nothing has been committed for {late:.0f} s"
+        return None
+
+
+def log_line(generation: Generation, before: Contents) -> dict[str, Any]:
+    """What the log says of a generation.
+
+    Args:
+        generation: The generation.
+        before: What was in the dataset before it.
+    """
+    replaced = [
+        entry.uri
+        for entry in generation.shards
+        if entry.uri in before.shards
+        and (before.shards[entry.uri].size, before.shards[entry.uri].version)
+        != (entry.size, entry.version)
+    ]
+    again = [
+        entry.uri
+        for entry in generation.shards
+        if entry.uri in before.shards and entry.uri not in replaced
+    ]
+    return {
+        "generation": generation.generation,
+        "shards": len(generation.shards),
+        "zips": len(generation.sources),
+        "new_versions_of": replaced,
+        "taken_in_again": again,
+        "parts_added": len(generation.parts.added),
+        "parts_removed": len(generation.parts.removed),
+        "records": generation.counts.get("records", 0),
+        "accepted": generation.counts.get("accepted", 0),
+        "rejected": generation.counts.get("rejected", 0),
+    }

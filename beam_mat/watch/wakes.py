@@ -1,0 +1,76 @@
+"""Shards of the dataset that are to be worked on again, since an image has come, or has changed.
+
+The join that finds out cannot reach back to the graph's beginning, so it leaves word in a file, and
+the intake finds it there. It stays until the shards are committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from beam_mat.core import layout
+from beam_mat.core.generation import ShardEntry
+from beam_mat.core.notes import RequestNote
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files, notes
+from beam_mat.watch.board import WAKES
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """A shard by its stem, or all that use an image."""
+
+    stem: str
+    path: str = ""
+
+
+def leave(settings: Settings, stem: str, path: str = "") -> None:
+    """Leaves word. Doing so twice is doing it once."""
+    wake = Wake(stem, path)
+    name = stem or hashlib.sha256(path.encode()).hexdigest()[:24]
+    files.write_bytes(
+        files.join(settings.output, WAKES, f"{name}.json"),
+        msgspec.json.encode(wake),
+        files.join(settings.output, layout.SCRATCH),
+    )
+
+
+def find(settings: Settings, known: Iterable[str]) -> dict[str, Wake]:
+    """Word that has been left and is not `known` yet, by the name of its file."""
+    found = [file for name, file in files.find(files.join(settings.output, WAKES))]
+    fresh = [file for file in found if file.uri.rpartition("/")[2] not in set(known)]
+    bodies = files.read_each(file.uri for file in fresh)
+    return {
+        file.uri.rpartition("/")[2]: msgspec.json.decode(body, type=Wake)
+        for file, body in zip(fresh, bodies, strict=True)
+    }
+
+
+def shards_of(settings: Settings, wake: Wake, entries: Iterable[ShardEntry]) -> list[ShardEntry]:
+    """The shards of the dataset that a wake means; none, where they have been replaced since.
+
+    Which shards use an image is read from the notes of all chunks: it happens only when a zip
+    brings another picture under a name that has been used already.
+    """
+    if wake.stem:
+        return [entry for entry in entries if entry.stem == wake.stem]
+    return [
+        entry
+        for entry in entries
+        if any(
+            wake.path in note.images
+            for note in notes.read(
+                settings,
+                layout.REQUEST_NOTES,
+                (note.chunk.name for note in entry.chunks),
+                RequestNote,
+            )
+        )
+    ]
+
+
+def remove(settings: Settings, name: str) -> None:
+    """Takes word back, when it has been heeded."""
+    files.remove(files.join(settings.output, WAKES, name))
