@@ -61,12 +61,20 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as error:  # argparse
         return error.code if isinstance(error.code, int) else 2
     except KeyboardInterrupt:
-        print("beam-mat: interrupted; nothing was published", file=sys.stderr)
+        print(f"beam-mat: interrupted{_unpublished(words[0])}", file=sys.stderr)
         return 130
     except Exception:  # noqa: BLE001 the last resort: told in full
         traceback.print_exc()
-        print("beam-mat: failed; nothing was published", file=sys.stderr)
+        print(
+            f"beam-mat: failed{_unpublished(words[0])}; run the same command again, and please "
+            "report what stands above if that does not help",
+            file=sys.stderr,
+        )
         return 1
+
+
+def _unpublished(command: str) -> str:
+    return "; nothing was published" if command in ("convert", "publish") else ""
 
 
 def _command(name: str) -> Callable[[list[str]], int]:

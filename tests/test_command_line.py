@@ -25,8 +25,8 @@ def test_a_command_typed_alone_says_what_to_type(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["covert"], "covert: no such command; did you mean convert? there are convert, check,"),
-        (["frobnicate"], "frobnicate: no such command; there are convert, check,"),
+        (["covert"], "covert: no such command; did you mean convert? there are convert, "),
+        (["frobnicate"], "frobnicate: no such command; there are convert, "),
         (["convert", "--json"], "--json: its value is missing; give one or more behind it; see"),
         (
             ["convert", "--ouput", "x"],

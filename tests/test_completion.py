@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.completion import COMMANDS, SHELLS
+from beam_mat.completion import BEAM_COMMANDS, COMMANDS, SHELLS
+from beam_mat.config import parser
 from tests.command import PROGRAM, ROOT, run
 
 PATIENCE = 20.0
@@ -149,7 +150,9 @@ def test_every_help_has_examples_that_its_own_parser_takes(name: str) -> None:
         words = shlex.split(example, comments=True)
         if ">" in words:
             words = words[: words.index(">")]
-        COMMANDS[name]().parse_args(words[2:])
+        _, rest = COMMANDS[name]().parse_known_args(words[2:])
+        assert name in BEAM_COMMANDS or not rest
+        assert parser().parse_known_args(rest)[1] == []
 
 
 def test_completing_starts_no_python(scripts: Path, here: Path) -> None:

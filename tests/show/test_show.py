@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +22,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.sample import SampleSummary
 from beam_mat.show import show
 from tests import dataset
-from tests.command import converted, run, spawn
+from tests.command import PROGRAM, ROOT, converted, run, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.stands import hub, servers
 
@@ -130,6 +133,48 @@ def test_a_dataset_without_rejects_says_so(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "mat.json", [record("1")])
     output = converted(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
     assert run("show", output, "--rejected").out == "No record was rejected\n"
+
+
+def test_parts_that_no_manifest_lists_are_no_rows(tmp_path: Path, made_up_output: Path) -> None:
+    shutil.copytree(made_up_output, tmp_path / "out")
+    for folder in ("jsonl", "rejects"):
+        (tmp_path / "out" / folder / "0.jsonl").write_text("a later generation\n")
+    for words in ([], ["--rejected"]):
+        ran = run("show", tmp_path / "out", *words)
+        assert ran.code == 0
+        assert ran.out == run("show", made_up_output, *words).out
+
+
+def test_a_row_is_sought_by_the_manifest_and_earlier_parts_are_not_read(
+    tmp_path: Path, made_up_output: Path
+) -> None:
+    shutil.copytree(made_up_output, tmp_path / "out")
+    parts = [
+        part for part in dataset.manifest(made_up_output)["parts"] if part["format"] == "jsonl"
+    ]
+    parts.sort(key=lambda part: (part["split"], part["path"]))
+    assert len(parts) > 2
+    (tmp_path / "out" / parts[0]["path"]).write_text("no row at all")
+    index = parts[0]["rows"]
+    ran = run("show", tmp_path / "out", "--index", index)
+    assert (ran.code, ran.out) == (0, run("show", made_up_output, "--index", index).out)
+    ran = run("show", tmp_path / "out", "--index", 0)
+    assert ran.code == 1
+    assert f"{parts[0]['path']}: not JSON" in ran.err
+    assert "beam-mat check tells more" in ran.err
+
+
+def test_head_reads_the_beginning_and_nobody_complains(made_up_output: Path) -> None:
+    line = f"{shlex.join(PROGRAM)} show {made_up_output} --full | head -1"
+    ran = subprocess.run(
+        ["bash", "-c", line],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.startswith("row 0 of ")
+    assert ran.stderr == ""
 
 
 HOSTILE = (
