@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from beam_mat.core import layout
+from beam_mat.core.display import one_line
 from beam_mat.core.notes import Part
 from beam_mat.core.reject import Reason
 from beam_mat.manifest import Manifest
@@ -97,7 +98,7 @@ def _rejects(totals: Totals) -> Table:
             detail = first.detail.replace("\n", " ")
             detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
             place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
-            table.add_row(reason.value, f"{found.count:,}", escape(place))
+            table.add_row(reason.value, f"{found.count:,}", escape(one_line(place)))
     return table
 
 
