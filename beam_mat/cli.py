@@ -98,7 +98,7 @@ def _convert(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat import convert
     if "-h" in argv or "--help" in argv:
-        print(convert.help_text())
+        _tell(convert.help_text())
         return 0
     convert.convert(argv)
     return 0
@@ -108,7 +108,7 @@ def _watch(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat.watch import command
     if "-h" in argv or "--help" in argv:
-        print(command.help_text())
+        _tell(command.help_text())
         return 0
     command.watch(argv)
     return 0
@@ -118,7 +118,7 @@ def _check(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat import check
     if "-h" in argv or "--help" in argv:
-        print(check.help_text())
+        _tell(check.help_text())
         return 0
     return check.check(argv)
 
@@ -185,12 +185,15 @@ def _completion(argv: list[str]) -> int:
     _quieten()
     from beam_mat.completion import script
 
-    text = script(argv)
+    _tell(script(argv))
+    return 0
+
+
+def _tell(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:  # whoever reads, such as head, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 if __name__ == "__main__":

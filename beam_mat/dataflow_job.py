@@ -69,7 +69,9 @@ def hold_off(output: str) -> None:
     files.remove(note)
 
 
-def submitted(result: Any, options: PipelineOptions, output: str, *, detach: bool) -> bool:
+def submitted(
+    result: Any, options: PipelineOptions, output: str, *, detach: bool, endless: bool = False
+) -> bool:
     """Tells where the job is, and whether there is an end to `wait` for.
 
     The job is noted in the output folder: see `hold_off`.
@@ -79,6 +81,7 @@ def submitted(result: Any, options: PipelineOptions, output: str, *, detach: boo
         options: It was submitted with.
         output: The dataset's folder.
         detach: Whether to leave the job to itself.
+        endless: Whether it is a streaming job, which is ended and not waited for.
     """
     if not getattr(result, "has_job", False):
         place = options.view_as(GoogleCloudOptions).template_location
@@ -92,7 +95,9 @@ def submitted(result: Any, options: PipelineOptions, output: str, *, detach: boo
     files.write_bytes(files.join(output, layout.SUBMITTED), msgspec.json.encode(note), scratch)
     _say(f"Dataflow job {result.job_id()}\n{_address(result, options)}")
     if detach:
-        _say(f"It goes on by itself; {_when_done(output)}")
+        region = cloud.region
+        end = f"to end it: gcloud dataflow jobs cancel {result.job_id()} --region {region}"
+        _say(f"It goes on by itself; {end if endless else _when_done(output)}")
     return not detach
 
 

@@ -24,6 +24,7 @@ from beam_mat.core.errors import WorkerLostError
 START_SECONDS = 60.0
 END_SECONDS = 5.0
 LOOK_SECONDS = 0.25
+NO_END = 10 * 365 * 86400
 GRACE_SECONDS = 5.0
 """How long Beam is given to notice by itself that Prism has died."""
 
@@ -54,6 +55,8 @@ def serving(options: PipelineOptions) -> Iterator[None]:
             printed = b"".join(said).decode(errors="replace").strip()
             raise RuntimeError(f"Prism did not start to serve at {endpoint}; it printed: {printed}")
         portable.job_endpoint = endpoint
+        # Of the streams by which Beam waits for a job: after so long it would take Prism for gone.
+        portable.job_server_timeout = NO_END
         with _noticed(process):
             yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -23,7 +23,6 @@ from beam_mat.prism import serving
 from beam_mat.storage import files
 from beam_mat.transforms.measure import NAMESPACE
 from beam_mat.workers import watched
-
 
 CANCEL_SECONDS = 5.0
 
@@ -112,6 +111,36 @@ class Running:
                 "whether memory ran out, and run the same command again, which goes on from here"
             ) from self._failure
         raise _known(text) or RuntimeError(f"the job has ended: {text}") from self._failure
+
+
+def submit_streaming(
+    options: PipelineOptions,
+    uris: Sequence[str],
+    output: str,
+    add: Callable[[beam.Pipeline], None],
+    *,
+    detach: bool,
+) -> Running | None:
+    """Submits a streaming graph to Dataflow.
+
+    Args:
+        options: Beam's options.
+        uris: The places that workers read and write.
+        output: The dataset's folder.
+        add: Adds the graph to a pipeline.
+        detach: Whether to leave the job to itself.
+
+    Returns:
+        The job, to be followed and ended; None where it is left to itself, or only looked at.
+    """
+    from beam_mat import dataflow, dataflow_job
+
+    with dataflow.ready(options, uris):
+        pipeline = beam.Pipeline(runner=DATAFLOW, options=options)
+        add(pipeline)
+        result = pipeline.run()
+    goes_on = dataflow_job.submitted(result, options, output, detach=detach, endless=True)
+    return Running(result) if goes_on else None
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import msgspec
 
 MAX_BYTES = 256 << 20
 """Bytes of shards at work at a time; one larger shard is let in alone."""
-MAX_FILES = 64
+MAX_FILES = 128
 """Files let in at a time: what a store answers in seconds, and a runner holds in little memory."""
 
 

@@ -341,8 +341,10 @@ def _is_alone(note: MixNote, split: str) -> bool:
 def file_name(number: int) -> str:
     """Path of a generation's file below the output folder.
 
-    >>> file_name(42), whole_name(64), table_name(file_name(42))
-    ('generations/000042.json', 'generations/000064.whole.json', 'generations/000042.images.parquet')
+    >>> file_name(42), whole_name(64)
+    ('generations/000042.json', 'generations/000064.whole.json')
+    >>> table_name(file_name(42))
+    'generations/000042.images.parquet'
     """
     return f"{layout.GENERATIONS}/{number:06d}.json"
 

@@ -1,7 +1,7 @@
 """Notifications that Google's store sends to Pub/Sub when an object comes or goes.
 
 Source: Cloud Storage's documentation of Pub/Sub notifications: the event and the object's name are
-attributes of the message, and with the payload format JSON_API_V1 its body is the object's metadata.
+attributes of the message; with the payload format JSON_API_V1 its body is the object's metadata.
 """
 
 from __future__ import annotations

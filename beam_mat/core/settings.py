@@ -42,8 +42,8 @@ class Settings(msgspec.Struct, frozen=True):
             output.
         again: Whether earlier runs may have left notes.
         ground: What the first run of this generation found in the output folder.
-        watched: Whether the job has no end: then the notes of a batch of images are kept together, to
-            be found when more of them are asked for.
+        watched: Whether the job has no end: then the notes of a batch of images are kept together,
+            to be found when more of them are asked for.
         image_threads: Threads in a worker process that decode, resize and encode.
         progress: ``host:port`` on loopback that is told of progress, or "".
         storage: Storage options for workers on other machines: JSON without secrets, or the name of

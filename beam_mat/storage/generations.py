@@ -1,4 +1,4 @@
-"""The log of a watched dataset: generations read in order, and the next one written by one alone."""
+"""The log of a watched dataset: generations read in order, the next one written by one alone."""
 
 from __future__ import annotations
 

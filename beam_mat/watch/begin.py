@@ -9,6 +9,7 @@ from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, LostRecordError
+from beam_mat.core.generation import Generation, file_name
 from beam_mat.core.notes import MixNote, Source
 from beam_mat.manifest import Manifest
 from beam_mat.storage import files, generations, notes
@@ -35,9 +36,9 @@ def begin(watch: WatchSettings) -> Ledger:
     ledger = Ledger(settings)
     if found.manifest and found.manifest.generation is None:
         _adopt(watch, ledger, found.manifest)
-    elif found.manifest is None or found.manifest.generation != ledger.contents.number:
-        if ledger.contents.number:
-            behind = (found.manifest.generation or 0) if found.manifest else 0
+    else:
+        behind = (found.manifest.generation or 0) if found.manifest else 0
+        if behind < ledger.contents.number:
             ledger.follow(_since(settings.output, behind, ledger.contents.number))
     publish.begin_watch(ledger.job())
     files.remove(files.join(settings.output, board.UNREADABLE))
@@ -49,11 +50,8 @@ def _job(watch: WatchSettings) -> Job:
     return Job((), (), watch.settings, None, None, "")
 
 
-def _since(output: str, behind: int, number: int) -> list[generations.Generation]:
-    found = (
-        generations.read(output, generations.file_name(at))
-        for at in range(behind + 1, number + 1)
-    )
+def _since(output: str, behind: int, number: int) -> list[Generation]:
+    found = (generations.read(output, file_name(at)) for at in range(behind + 1, number + 1))
     return [generation for generation in found if generation]
 
 

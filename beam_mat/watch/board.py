@@ -15,7 +15,7 @@ from beam_mat.core import layout
 from beam_mat.storage import files
 from beam_mat.watch.facts import WatchSettings
 
-T = TypeVar("T", bound="Mark | Status | Stop")
+T = TypeVar("T", "Mark", "Status", "Stop")
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Stop(msgspec.Struct, frozen=True):
     run: str
 
 
-_NAMES: dict[type[Mark | Status | Stop], str] = {
+_NAMES: dict[type[msgspec.Struct], str] = {
     Mark: "mark.json",
     Status: "status.json",
     Stop: "stop.json",
@@ -92,7 +92,7 @@ WAKES = f"{layout.WATCH}/wakes"
 UNREADABLE = f"{layout.WATCH}/unreadable"
 
 
-def _place(watch: WatchSettings, kind: type[Mark | Status | Stop]) -> str:
+def _place(watch: WatchSettings, kind: type[msgspec.Struct]) -> str:
     return files.join(watch.settings.output, layout.WATCH, _NAMES[kind])
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -13,10 +14,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from rich.console import Console
 
 from beam_mat.config import DATAFLOW, parser
+from beam_mat.core import layout
 from beam_mat.options import ConvertOptions
 from beam_mat.progress import Receiver
-from beam_mat.run import hold_off, streaming
-from beam_mat.storage import lease
+from beam_mat.run import Running, hold_off, streaming, submit_streaming
+from beam_mat.storage import files, lease
 from beam_mat.watch import live, metrics
 from beam_mat.watch.begin import begin
 from beam_mat.watch.configuration import WatchJob, resolve
@@ -52,24 +54,34 @@ def watch(argv: Sequence[str]) -> None:
     with lease.held(job.watch.settings.output, console.print):
         hold_off(job.watch.settings.output)
         begin(job.watch)
-        if job.runner == DATAFLOW:
-            _submit(job, options)
-            return
-        with contextlib.closing(Receiver()) as receiver:
-            settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
-            own = msgspec.structs.replace(job.watch, settings=settings)
-            local = msgspec.structs.replace(job, watch=own)
-            _follow(local, options, Monitor(own, receiver.counts))
+        (_submit if job.runner == DATAFLOW else _run_here)(job, options)
 
 
-def _follow(job: WatchJob, options: PipelineOptions, monitor: Monitor) -> None:
+def _run_here(job: WatchJob, options: PipelineOptions) -> None:
+    with contextlib.closing(Receiver()) as receiver:
+        settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
+        watch = msgspec.structs.replace(job.watch, settings=settings)
+        monitor = Monitor(watch, receiver.counts)
+        with streaming(job.runner, options, lambda pipeline: build(pipeline, watch)) as running:
+            _follow(job, running, monitor)
+
+
+def _submit(job: WatchJob, options: PipelineOptions) -> None:
+    watch, output = job.watch, job.watch.settings.output
+    uris = (*watch.json, *watch.images, output)
+    running = submit_streaming(
+        options, uris, output, lambda pipeline: build(pipeline, watch), detach=job.detach
+    )
+    if running:
+        _follow(job, running, Monitor(watch, Counter()))
+        files.remove(files.join(output, layout.SUBMITTED))
+
+
+def _follow(job: WatchJob, running: Running, monitor: Monitor) -> None:
     with contextlib.ExitStack() as stack:
         if job.metrics:
             stack.enter_context(metrics.serving(monitor, job.metrics))
         ending = stack.enter_context(Ending(job.watch))
-        running = stack.enter_context(
-            streaming(job.runner, options, lambda pipeline: build(pipeline, job.watch))
-        )
         say = stack.enter_context(live.shown(monitor))
         while not running.ended.wait(LOOK_SECONDS):
             _tell(monitor)
@@ -87,7 +99,3 @@ def _tell(monitor: Monitor) -> None:
     for line in monitor.look():
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
-
-
-def _submit(job: WatchJob, options: PipelineOptions) -> None:
-    raise NotImplementedError

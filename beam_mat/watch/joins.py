@@ -112,9 +112,7 @@ class JoinByPath(FileStep):
             return
         chunks = tuple(waiting.chunk for waiting in over)
         missed = dict.fromkeys((*before.missed_by, *map(stem_of, chunks)))
-        known.write(
-            msgspec.structs.replace(before, waiting=tuple(left), missed_by=tuple(missed))
-        )
+        known.write(msgspec.structs.replace(before, waiting=tuple(left), missed_by=tuple(missed)))
         yield _wanted(path, None, chunks)
 
 

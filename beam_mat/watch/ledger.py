@@ -30,7 +30,7 @@ from beam_mat.core.generation import (
 )
 from beam_mat.core.notes import ChunkNote, MixJob, MixNote, Part, ShardNote, Source
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, generations, inputs, mixing, notes, parts
+from beam_mat.storage import generations, inputs, mixing, notes, parts
 from beam_mat.watch import cleaning
 from beam_mat.watch.facts import CommitFact
 from beam_mat.watch.pictures import Pictures, image_totals
@@ -220,8 +220,7 @@ class Ledger:
                 for order, entry in enumerate(entries)
             ),
             sources=tuple(
-                msgspec.structs.replace(source, order=order)
-                for order, source in enumerate(sources)
+                msgspec.structs.replace(source, order=order) for order, source in enumerate(sources)
             ),
             settings=self._settings,
             limit=None,
@@ -232,9 +231,9 @@ class Ledger:
 
 def _written(generation: Generation) -> set[str]:
     """Part files that were written for a generation."""
-    chunks = (note for entry in generation.shards for note in entry.chunks)
-    notes = (*chunks, *generation.mixes.added)
-    return {part.path for note in notes for part in note.parts}
+    parts = [part for entry in generation.shards for note in entry.chunks for part in note.parts]
+    parts += [part for note in generation.mixes.added for part in note.parts]
+    return {part.path for part in parts}
 
 
 _NO_TABLE = Part("", "", "", 0, 0, 0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 from socketserver import ThreadingMixIn
@@ -91,7 +92,10 @@ def serving(monitor: Monitor, address: tuple[str, int]) -> Iterator[int]:
         server = make_server(host, port, app, kind, _Silent)
     except OSError as error:
         raise ConfigError(
-            [f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror}); name another"]
+            [
+                f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror}); "
+                "name another"
+            ]
         ) from error
     with server:
         thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
@@ -108,8 +112,6 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _IPv6Server(_Server):
-    import socket
-
     address_family = socket.AF_INET6
 
 

@@ -48,16 +48,13 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
         split.m
         | "Share out chunks" >> beam.Reshuffle()
         | "Request images"
-        >> beam.ParDo(steps.Request(settings)).with_outputs(
-            steps.SHARDS, steps.CHUNKS, main="m"
-        )
+        >> beam.ParDo(steps.Request(settings)).with_outputs(steps.SHARDS, steps.CHUNKS, main="m")
     )
     listed = (
         arrived.sources
         | "Share out zips" >> beam.Reshuffle()
-        | "List members" >> beam.ParDo(steps.ListZip(settings)).with_outputs(
-            steps.SOURCES, main="m"
-        )
+        | "List members"
+        >> beam.ParDo(steps.ListZip(settings)).with_outputs(steps.SOURCES, main="m")
     )
     outcomes = (
         [requests.m, listed.m, arrived.missed]

@@ -192,4 +192,3 @@ def _renewed(item: Wanted, changed: dict[str, dict[str, Any]]) -> Wanted:
         return item
     member = changed[item.member.source].get(item.path)
     return msgspec.structs.replace(item, member=member)
-

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from tests.command import PROGRAM, ROOT, convert_words
-from tests.processes import MARK, mark
+from tests.processes import MARK, mark, survivors
 
 WINDOWS = ("1s", "2s", "3s")
 
@@ -151,6 +151,14 @@ class Watch:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
 
+    def errors(self) -> str:
+        """What this watch and those before it have written to standard error."""
+        return (self.log.parent / "err.txt").read_text()
+
+    def survivors(self) -> list[str]:
+        """Processes of this watch that have not ended with it."""
+        return survivors(self._marked)
+
     def stop(self, wait: float = 120) -> int:
         """Asks it to end, and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -206,9 +214,7 @@ def soak(
     return done
 
 
-def _land_all(
-    folder: Path, files: Sequence[Landing], pace: float, seed: int, done: Soak
-) -> None:
+def _land_all(folder: Path, files: Sequence[Landing], pace: float, seed: int, done: Soak) -> None:
     chance = random.Random(seed + 1)
     for what in files:
         land(folder / "in", what, chance, pace)

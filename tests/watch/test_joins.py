@@ -1,0 +1,222 @@
+"""The joins of a watch, fed by hand: any order, nothing twice, and nothing kept that is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.image import ImageFault
+from beam_mat.core.member import Member, Packing
+from beam_mat.core.notes import ImageOutcome, PathFact, Wanted
+from beam_mat.core.reject import Reason
+from beam_mat.core.scan import Layout
+from beam_mat.core.settings import Settings
+from beam_mat.watch import wakes
+from beam_mat.watch.facts import ChunkProgress, ShardFact, WatchSettings
+from beam_mat.watch.joins import JoinByChunk, JoinByPath, JoinByShard, stem_of
+
+WAIT = 10.0
+
+
+class State:
+    """A state of one value, as an engine gives it."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def read(self) -> Any:
+        return self.value
+
+    def write(self, value: Any) -> None:
+        self.value = value
+
+    def clear(self) -> None:
+        self.value = None
+
+
+class Timer:
+    """A timer, as an engine gives it."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+    def set(self, at: Any) -> None:
+        self.at = float(at)
+
+
+class Path1:
+    """The join of one path, and the graph's clock."""
+
+    def __init__(self, output: Path) -> None:
+        self.settings = Settings(str(output), watched=True)
+        self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, WAIT))
+        self.known, self.expiry = State(), Timer()
+        self.now = 0.0
+
+    def tell(self, fact: PathFact) -> list[Wanted]:
+        made = self.join.process(("p", fact), self.now, self.known, self.expiry)
+        return [wanted for _, wanted in made]
+
+    def wait(self, until: float) -> list[Wanted]:
+        self.now = until
+        if self.expiry.at is None or self.expiry.at > until:
+            return []
+        at, self.expiry.at = self.expiry.at, None
+        return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
+
+    def woken(self) -> set[str]:
+        return {wake.stem or wake.path for wake in wakes.find(self.settings, ()).values()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path1:
+    return Path1(tmp_path)
+
+
+def member(source: str = "a.zip", order: int = 0, crc: int = 1) -> Member:
+    return Member("p", source, order, 0, 9, 9, 9, Packing.STORED, crc, version="v")
+
+
+def asked(chunk: str) -> PathFact:
+    return PathFact(chunk=chunk)
+
+
+def test_an_image_that_comes_first_answers_at_once(path: Path1) -> None:
+    assert path.tell(PathFact(member=member())) == []
+    for chunk in ("s-1", "s-2"):
+        assert path.tell(asked(chunk)) == [Wanted("p", member(), (chunk,))]
+    assert path.expiry.at is None
+
+
+def test_a_record_that_comes_first_waits(path: Path1) -> None:
+    assert path.tell(asked("s-1")) == []
+    assert path.tell(asked("t-1")) == []
+    assert path.tell(PathFact(member=member())) == [Wanted("p", member(), ("s-1", "t-1"))]
+    assert not path.known.value.waiting, "what is settled is cleared"
+    assert path.wait(WAIT * 3) == []
+    assert path.woken() == set()
+
+
+def test_each_record_waits_as_long_as_it_may(path: Path1) -> None:
+    path.tell(asked("s-1"))
+    assert path.wait(4.0) == []
+    path.tell(asked("t-1"))
+    assert path.wait(WAIT) == [Wanted("p", None, ("s-1",))]
+    assert path.wait(WAIT + 4.0) == [Wanted("p", None, ("t-1",))]
+    assert not path.known.value.waiting
+
+
+def test_an_image_that_comes_too_late_wakes_the_shards_that_missed_it(path: Path1) -> None:
+    path.tell(asked("s-1"))
+    path.wait(WAIT)
+    path.tell(PathFact(missed_by="u"))
+    assert path.tell(asked("s-1")) == [Wanted("p", None, ("s-1",))], "it waits no second time"
+    path.tell(PathFact(member=member()))
+    assert path.woken() == {"s", "u"}
+    assert path.known.value.missed_by == ()
+
+
+def test_a_shard_that_lacks_what_is_there_is_woken(path: Path1) -> None:
+    path.tell(PathFact(member=member()))
+    path.tell(PathFact(missed_by="s"))
+    assert path.woken() == {"s"}
+
+
+def test_the_zip_that_comes_first_by_name_has_it_whenever_it_arrives(path: Path1) -> None:
+    path.tell(PathFact(member=member("b.zip")))
+    path.tell(PathFact(member=member("c.zip")))
+    path.tell(PathFact(member=member("a.zip", order=1)))
+    (wanted,) = path.tell(asked("s-1"))
+    assert wanted.member == member("b.zip")
+    assert path.woken() == set()
+    path.tell(PathFact(member=member("a.zip", crc=2)))
+    assert path.woken() == {"p"}, "records that have the other picture"
+    (wanted,) = path.tell(asked("t-1"))
+    assert wanted.member == member("a.zip", crc=2)
+
+
+def chunk(name: str = "s-1") -> Chunk:
+    return Chunk(name, Shard("s", 0, 1, "v"), Layout.ARRAY, 0, 1, 0, 1)
+
+
+def outcome(path: str) -> ImageOutcome:
+    return ImageOutcome(path, content=path)
+
+
+@given(st.permutations(["chunk", "a", "b", "c", "c", "a"]))
+def test_a_chunk_is_passed_on_when_all_its_images_are_known(order: list[str]) -> None:
+    state, join = State(), JoinByChunk()
+    made = []
+    for name in order:
+        fact = ChunkProgress(outcomes=(outcome(name),))
+        if name == "chunk":
+            fact = ChunkProgress(chunk(), 3)
+        for _, facts in join.process(("s-1", fact), state):
+            made.append({one.path for known in facts for one in known.outcomes})
+        if made:
+            break
+    assert made == [{"a", "b", "c"}]
+    assert state.value is None, "what is settled is cleared"
+
+
+def test_a_chunk_without_images_is_passed_on_at_once() -> None:
+    ((_, facts),) = JoinByChunk().process(("s-1", ChunkProgress(chunk(), 0)), State())
+    assert [fact.chunk for fact in facts if fact.chunk] == [chunk()]
+
+
+def test_the_last_word_on_an_image_counts() -> None:
+    state, join = State(), JoinByChunk()
+    gone = ImageOutcome("a", ImageFault(Reason.IMAGE_MISSING, "gone"))
+    list(join.process(("s-1", ChunkProgress(outcomes=(gone,))), state))
+    list(join.process(("s-1", ChunkProgress(outcomes=(outcome("a"),))), state))
+    ((_, facts),) = join.process(("s-1", ChunkProgress(chunk(), 1)), state)
+    assert [one for fact in facts for one in fact.outcomes] == [outcome("a")]
+
+
+SHARD = Shard("s.json", 0, 1, "v")
+
+
+def shard_facts() -> Iterator[ShardFact]:
+    yield ShardFact(shard=SHARD, chunks=2)
+    for name in ("s-1", "s-2", "s-1"):
+        yield ShardFact(written=(name,))
+
+
+@given(st.permutations(list(shard_facts())))
+def test_a_shard_is_passed_on_when_all_its_chunks_are_written(order: list[ShardFact]) -> None:
+    state, join = State(), JoinByShard()
+    made = []
+    for fact in order:
+        made += join.process(("s", fact), 0.0, state, Timer())
+        if made:
+            break
+    assert [fact.shard for _, fact in made] == [SHARD]
+    assert state.value is None
+
+
+def test_an_empty_shard_is_passed_on_at_once() -> None:
+    ((_, fact),) = JoinByShard().process(("s", ShardFact(shard=SHARD)), 0.0, State(), Timer())
+    assert fact.shard == SHARD
+
+
+def test_of_a_shard_that_is_gone_nothing_comes_any_more() -> None:
+    state, timer, join = State(), Timer(), JoinByShard()
+    told = []
+    for fact in (ShardFact(written=("s-1",)), ShardFact(shard=SHARD, gone=True), *shard_facts()):
+        told += join.process(("s", fact), 0.0, state, timer)
+    assert [(fact.shard, fact.gone) for _, fact in told] == [(None, SHARD)]
+    assert timer.at is not None
+    join.forgotten(state)
+    assert state.value is None
+
+
+def test_the_stem_of_a_chunk_is_its_shards() -> None:
+    shard = Shard("/in/a-b.json", 0, 1, "v")
+    name = f"{shard.stem('d')}-{7:014d}"
+    assert stem_of(name) == shard.stem("d")

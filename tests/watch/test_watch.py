@@ -1,0 +1,275 @@
+"""`beam-mat watch` as a program of its own, on Prism."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import dataset
+from tests.command import converted, run, spawn
+from tests.making import image_record, picture, record, write_shard, write_zip
+from tests.test_runners import prism  # noqa: F401
+from tests.watch.soak import Watch, check, flat, generations, union
+
+pytestmark = [pytest.mark.slow, pytest.mark.prism]
+
+PATIENCE = 60.0
+
+
+def wait_for(what: Callable[[], bool], watch: Watch, why: str) -> None:
+    """Waits until something is so; no test depends on how long that takes."""
+    give_up = time.monotonic() + PATIENCE
+    while not what():
+        assert watch.process.poll() is None, watch.errors()
+        assert time.monotonic() < give_up, f"{why}: {watch.errors()}"
+        time.sleep(0.1)
+
+
+class Site:
+    """A folder where files arrive, and the dataset beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "out"
+        self.arriving = folder / "in"
+        self.arriving.mkdir()
+
+    def land_shard(self, name: str, *records: object) -> None:
+        write_shard(self.folder / "partial", records).replace(self.arriving / name)
+
+    def land_zip(self, name: str, **members: bytes) -> None:
+        packed = {f"{path}.jpg": data for path, data in members.items()}
+        write_zip(self.folder / "partial", packed).replace(self.arriving / name)
+
+    def written(self) -> bool:
+        """Whether a chunk is written."""
+        return any(self.output.glob("_beam_mat/chunks/*.json"))
+
+    def committed(self, name: str, accepted: int) -> bool:
+        """Whether a shard is in the dataset with so many rows."""
+        last = {
+            Path(entry["uri"]).name: entry["accepted"]
+            for generation in generations(self.output)
+            for entry in generation["shards"]
+        }
+        return last.get(name) == accepted
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def started(site: Site, prism: Path) -> Iterator[Callable[..., Watch]]:  # noqa: F811
+    """Starts watches, and ends them with the test."""
+    made: list[Watch] = []
+
+    def start(*options: str, window: str = "1s") -> Watch:
+        made.append(Watch(site.folder, prism, window, *options))
+        return made[-1]
+
+    yield start
+    for watch in made:
+        watch.end()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def metric(port: int, name: str) -> float:
+    _, text = get(port, "/metrics")
+    (line,) = (line for line in text.splitlines() if line.startswith(f"{name} "))
+    return float(line.split()[1])
+
+
+def test_a_day_of_a_watch(site: Site, started: Callable[..., Watch]) -> None:
+    port = free_port()
+    # Beam waits so long for its job, if it is not kept from that.
+    limit = ("--job_server_timeout", "5")
+    watch = started("--image-wait", "2s", "--metrics-port", str(port), *limit)
+
+    # A record before its image: rejected when it has waited, and taken in when the image comes.
+    site.land_shard("a.json", image_record("a", "a.jpg"), record("text"))
+    wait_for(lambda: site.committed("a.json", 1), watch, "rejected for want of an image")
+    assert [reject["reason"] for reject in dataset.rejects(site.output)] == ["image_missing"]
+    site.land_zip("a.zip", a=picture(seed=1), b=picture(seed=2))
+    wait_for(lambda: site.committed("a.json", 2), watch, "taken in again")
+    assert dataset.rejects(site.output) == []
+
+    # An image before its record, and one image for two shards.
+    site.land_shard("b.json", image_record("b", "b.jpg"), image_record("b2", "a.jpg"))
+    wait_for(lambda: site.committed("b.json", 2), watch, "an image that was there")
+
+    # The same name with other content is a new version.
+    site.land_shard("b.json", image_record("b3", "b.jpg"))
+    wait_for(lambda: site.committed("b.json", 1), watch, "a new version")
+    assert sorted(row["id"] for row in dataset.rows(site.output)) == ["a", "b3", "text"]
+
+    # A zip that breaks off harms nobody, and is read when it is whole.
+    whole = write_zip(site.folder / "whole", {"c.jpg": picture(seed=3)}).read_bytes()
+    (site.arriving / "c.zip").write_bytes(whole[:-30])
+    wait_for(lambda: metric(port, "beam_mat_watch_unreadable") == 1, watch, "an unreadable zip")
+    (site.arriving / "c.zip").write_bytes(whole)
+    site.land_shard("c.json", image_record("c", "c.jpg"), 5)
+    wait_for(lambda: site.committed("c.json", 1), watch, "the whole zip")
+    wait_for(lambda: metric(port, "beam_mat_watch_unreadable") == 0, watch, "none unreadable")
+
+    # What is shown is what is there.
+    counts = dataset.manifest(site.output)["counts"]
+    for name in ("records", "accepted", "rejected"):
+        wait_for(
+            lambda name=name: metric(port, f"beam_mat_dataset_{name}") == counts[name],  # type: ignore[misc]
+            watch,
+            name,
+        )
+    assert metric(port, "beam_mat_watch_generation") == len(generations(site.output))
+    assert get(port, "/healthz") == (200, "well\n")
+
+    # One watch at a time, and no conversion beside it.
+    refused = spawn(*words(site), "--prism_location", "/nowhere")
+    assert refused.code == 1
+    assert "is writing here" in refused.err
+
+    assert watch.stop() == 0
+    told = [json.loads(line) for line in watch.log.read_text().splitlines()]
+    assert [one["generation"] for one in told] == list(range(1, len(told) + 1))
+    assert {Path(uri).name for one in told for uri in one["new_versions_of"]} == {"b.json"}
+    assert {Path(uri).name for one in told for uri in one["taken_in_again"]} == {"a.json"}
+    assert "Traceback" not in watch.errors()
+
+    # Any generation can still be read, with what the later ones have replaced.
+    for number, generation in enumerate(generations(site.output), 1):
+        rows, rejects = union(site.output, number)
+        assert sum(rows.values()) == generation["counts"]["accepted"]
+        assert sum(rejects.values()) == generation["counts"]["rejected"]
+    check(site.folder)
+
+    # The next run does nothing again, whatever its window.
+    before = {file: file.stat().st_mtime_ns for file in (site.output / "jsonl").iterdir()}
+    again = started("--stop-when-idle", "1s", window="3s")
+    assert again.process.wait(PATIENCE) == 0
+    assert len(generations(site.output)) == len(told)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+    # Nor does a conversion of the same.
+    images = sorted(site.arriving.glob("*.zip"))
+    ran = run("convert", "--json", *sorted(site.arriving.glob("*.json")), "--images", *images,
+              "--output", site.output)  # fmt: skip
+    assert "Nothing to do" in ran.out
+
+
+def words(site: Site) -> list[str]:
+    return [
+        "watch",
+        *("--json", f"{site.arriving}/*.json", "--images", f"{site.arriving}/*.zip"),
+        *("--output", str(site.output)),
+    ]
+
+
+def test_a_conversions_dataset_is_gone_on_from_and_back(
+    site: Site, started: Callable[..., Watch]
+) -> None:
+    site.land_zip("a.zip", a=picture(seed=1))
+    site.land_shard("a.json", image_record("a", "a.jpg"), image_record("later", "b.jpg"))
+    site.land_shard("t.json", *(record(f"t{number}") for number in range(3)))
+    both = [site.arriving / "a.json", site.arriving / "t.json"]
+    converted(both, site.arriving / "a.zip", site.output)
+    before = dataset.tree(site.output)
+
+    site.land_zip("b.zip", b=picture(seed=2))
+    site.land_shard("b.json", image_record("b", "b.jpg"))
+    watch = started("--stop-when-idle", "2s", "--image-wait", "2s")
+    assert watch.process.wait(PATIENCE) == 0, watch.errors()
+    assert len(generations(site.output)[0]["shards"]) == 2
+    rows, _ = union(site.output, 1)
+    assert sum(rows.values()) == sum(
+        data.count(b"\n") for name, data in before.items() if name.startswith("jsonl/")
+    )
+    check(site.folder)
+
+    # A conversion with more gives what it gives in an empty folder; older generations stay whole.
+    site.land_shard("z.json", image_record("z", "a.jpg"))
+    shards, zips = sorted(site.arriving.glob("*.json")), sorted(site.arriving.glob("*.zip"))
+    converted(shards, zips, site.output)
+    fresh = converted(shards, zips, site.folder / "fresh")
+    assert flat(site.output) == flat(fresh)
+    assert dataset.manifest(site.output) == dataset.manifest(fresh)
+    last = len(generations(site.output))
+    assert sum(union(site.output, last)[0].values()) == 6
+    watch = started("--stop-when-idle", "1s")
+    assert watch.process.wait(PATIENCE) == 0, watch.errors()
+    assert len(generations(site.output)) == last + 1
+    assert union(site.output) == flat(fresh)
+
+
+def test_a_second_signal_ends_at_once_and_loses_nothing(
+    site: Site, started: Callable[..., Watch]
+) -> None:
+    # Nothing is committed for an hour but by an end in good order.
+    watch = started(window="3600s")
+    site.land_shard("a.json", record("a"))
+    wait_for(site.written, watch, "a chunk")
+    watch.process.send_signal(signal.SIGINT)
+    watch.process.send_signal(signal.SIGINT)
+    code = watch.process.wait(PATIENCE)
+    if code == 0:  # it was through with the first before the second came
+        assert site.committed("a.json", 1)
+    else:
+        assert code == 130
+    watch = started("--stop-when-idle", "1s")
+    assert watch.process.wait(PATIENCE) == 0
+    assert [row["id"] for row in dataset.rows(site.output)] == ["a"]
+
+
+def test_an_end_in_good_order_waits_for_no_window(
+    site: Site, started: Callable[..., Watch]
+) -> None:
+    watch = started(window="3600s")
+    site.land_shard("a.json", record("a"))
+    wait_for(site.written, watch, "a chunk")
+    assert watch.stop() == 0
+    assert site.committed("a.json", 1)
+
+
+def test_prisms_death_ends_the_watch_with_a_sentence(
+    site: Site, started: Callable[..., Watch]
+) -> None:
+    watch = started()
+    site.land_shard("a.json", record("a"))
+    wait_for(lambda: site.committed("a.json", 1), watch, "a generation")
+    watch.kill(runner=True)
+    assert watch.process.returncode == 1
+    assert "run the same command again, which goes on from here" in watch.errors()
+    assert "Traceback" not in watch.errors()
+
+
+def test_nothing_is_left_over(site: Site, started: Callable[..., Watch]) -> None:
+    watch = started("--stop-when-idle", "1s")
+    site.land_shard("a.json", record("a"))
+    assert watch.process.wait(PATIENCE) == 0
+    assert watch.survivors() == []
+    assert not (site.output / "_beam_mat" / "scratch").exists() or not os.listdir(
+        site.output / "_beam_mat" / "scratch"
+    )
