@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import beam_mat
-from beam_mat.core.errors import BeamMatError, ConfigError
+from beam_mat.command_line import no_such_command
+from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 
 USAGE = """\
 usage: beam-mat COMMAND ...
 
-  convert   make a LLaMA-Factory dataset out of MAT shards and image zips
-  watch     keep such a dataset current while shards and zips arrive
-  check     find what LLaMA-Factory would stumble over in a dataset
-  verify    hold every file of a dataset against its manifest
-  publish   publish a job that is done and that its driver has left
-  sample    make a small MAT-shaped set to try things out
+  convert     make a LLaMA-Factory dataset out of MAT shards and image zips
+  watch       keep such a dataset current while shards and zips arrive
+  check       find what LLaMA-Factory would stumble over in a dataset
+  show        print a trajectory, or a rejected record, so that one can read it
+  verify      hold every file of a dataset against its manifest
+  publish     publish a job that is done and that its driver has left
+  sample      make a small MAT-shaped set to try things out
+  doctor      tell what is installed and what works here
+  completion  print what makes a shell complete these commands
+
+To begin: beam-mat sample demo, then
+  beam-mat convert --json demo/mat_train.json --images demo/files.zip --output dataset
 
 beam-mat COMMAND --help tells more; beam-mat --version prints the version.
 Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, or
@@ -41,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         return _command(words[0])(words[1:])
+    except NothingAskedError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     except ConfigError as error:
         print(f"beam-mat: {len(error.faults)} fault(s) in what was asked for:", file=sys.stderr)
         for fault in error.faults:
@@ -52,12 +61,20 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as error:  # argparse
         return error.code if isinstance(error.code, int) else 2
     except KeyboardInterrupt:
-        print("beam-mat: interrupted; nothing was published", file=sys.stderr)
+        print(f"beam-mat: interrupted{_unpublished(words[0])}", file=sys.stderr)
         return 130
     except Exception:  # noqa: BLE001 the last resort: told in full
         traceback.print_exc()
-        print("beam-mat: failed; nothing was published", file=sys.stderr)
+        print(
+            f"beam-mat: failed{_unpublished(words[0])}; run the same command again, and please "
+            "report what stands above if that does not help",
+            file=sys.stderr,
+        )
         return 1
+
+
+def _unpublished(command: str) -> str:
+    return "; nothing was published" if command in ("convert", "publish") else ""
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
@@ -65,12 +82,15 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "convert": _convert,
         "watch": _watch,
         "check": _check,
+        "show": _show,
         "verify": _verify,
         "publish": _publish,
         "sample": _sample,
+        "doctor": _doctor,
+        "completion": _completion,
     }
     if name not in commands:
-        raise ConfigError([f"{name}: no such command; there are {', '.join(commands)}"])
+        raise ConfigError([no_such_command(name, list(commands))])
     return commands[name]
 
 
@@ -78,7 +98,7 @@ def _convert(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat import convert
     if "-h" in argv or "--help" in argv:
-        print(convert.help_text())
+        _tell(convert.help_text())
         return 0
     convert.convert(argv)
     return 0
@@ -88,7 +108,7 @@ def _watch(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat.watch import command
     if "-h" in argv or "--help" in argv:
-        print(command.help_text())
+        _tell(command.help_text())
         return 0
     command.watch(argv)
     return 0
@@ -98,7 +118,7 @@ def _check(argv: list[str]) -> int:
     with _importing_beam():
         from beam_mat import check
     if "-h" in argv or "--help" in argv:
-        print(check.help_text())
+        _tell(check.help_text())
         return 0
     return check.check(argv)
 
@@ -139,34 +159,41 @@ def _publish(argv: list[str]) -> int:
 
 
 def _sample(argv: list[str]) -> int:
-    from beam_mat.sample import write_sample
+    from beam_mat.sample.command import sample
 
-    parser = argparse.ArgumentParser(
-        prog="beam-mat sample",
-        description="Makes a small MAT-shaped set: JSON shards and files.zip.",
-    )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
-    parser.add_argument("--records", type=int, default=40, help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=30, help="default: %(default)s")
-    parser.add_argument("--shards", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument(
-        "--faults", action="store_true", help="also one record or image for every reject reason"
-    )
-    typed = parser.parse_args(argv)
-    try:
-        made = write_sample(
-            typed.folder,
-            records=typed.records,
-            images=typed.images,
-            shards=typed.shards,
-            seed=typed.seed,
-            faults=typed.faults,
-        )
-    except (FileExistsError, ValueError) as error:
-        raise ConfigError([str(error)]) from None
-    print(f"{made.records} records in {typed.folder}")
+    made, folder = sample(argv)
+    print(f"{made.records} records in {folder}")
     return 0
+
+
+def _show(argv: list[str]) -> int:
+    with _importing_beam():
+        from beam_mat.show import show
+
+    show(argv)
+    return 0
+
+
+def _doctor(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.doctor import doctor
+
+    return doctor(argv)
+
+
+def _completion(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.completion import script
+
+    _tell(script(argv))
+    return 0
+
+
+def _tell(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import msgspec
 from apache_beam.options.pipeline_options import (
@@ -13,6 +14,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 
+from beam_mat.command_line import explained, no_such_option
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, SourceError, StoreError
@@ -54,9 +56,16 @@ class Job(msgspec.Struct, frozen=True):
     overwrite: bool = False
 
 
-def parser(*own: type[PipelineOptions]) -> _BeamArgumentParser:
+class _Parser(_BeamArgumentParser):
+    """Tells of a fault in one sentence, without the usage of hundreds of options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError([explained(message, self.prog)])
+
+
+def parser(*own: type[PipelineOptions], command: str = "convert") -> _BeamArgumentParser:
     """The parser of everything that Beam knows, and of options of this project's `own`."""
-    whole = _BeamArgumentParser(allow_abbrev=False, add_help=False)
+    whole = _Parser(allow_abbrev=False, add_help=False, prog=command)
     for options in (*_beam_options(PipelineOptions), *own):
         if "_add_argparse_args" in options.__dict__:
             options._add_argparse_args(whole)
@@ -84,7 +93,7 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     """
     typed = options.view_as(ConvertOptions)
     runner = runner_of(options)
-    faults = unknown_words(runner, unknown, "convert")
+    faults = unknown_words(runner, unknown, "convert", ConvertOptions)
     rules = checked_rules(faults, typed)
     limit = typed.limit and whole_number(faults, "--limit", typed.limit, 1)
     max_rejected = typed.max_rejected and _fraction(faults, "--max-rejected", typed.max_rejected)
@@ -110,11 +119,14 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     )
 
 
-def unknown_words(runner: str, unknown: Sequence[str], command: str) -> list[str]:
-    """A fault for each word that no option took."""
-    if is_local(runner) or runner == DATAFLOW:
-        return [f"{word}: no such option; see beam-mat {command} --help" for word in unknown]
-    return []  # a job server, as Flink's, has options of its own
+def unknown_words(
+    runner: str, unknown: Sequence[str], command: str, *own: type[PipelineOptions]
+) -> list[str]:
+    """A fault for each word that no option took, of Beam's or of this project's `own`."""
+    if not is_local(runner) and runner != DATAFLOW:
+        return []  # a job server, as Flink's, has options of its own
+    known = parser(*own)._option_string_actions
+    return [no_such_option(word, command, known) for word in unknown]
 
 
 def checked_rules(faults: list[str], typed: ConvertOptions) -> Settings:
@@ -124,7 +136,10 @@ def checked_rules(faults: list[str], typed: ConvertOptions) -> Settings:
         whole_number(faults, "--min-pixels", typed.min_pixels, 1) or 0,
     )
     if not faults and budget.min_pixels > budget.max_pixels:
-        faults.append(f"--min-pixels {budget.min_pixels} is more than --max-pixels")
+        faults.append(
+            f"--min-pixels {budget.min_pixels} is more than --max-pixels {budget.max_pixels}; "
+            "lower the one or raise the other"
+        )
     val_fraction = _fraction(faults, "--val-fraction", typed.val_fraction) or 0.0
     formats = _formats(faults, typed.formats)
     prefixes = _prefixes(faults, typed.rewrite)
@@ -274,7 +289,7 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
         except (SourceError, StoreError) as error:
             faults.append(f"--json {error}")
         except (OSError, ValueError) as error:
-            faults.append(f"--json {uri}: cannot be read: {error}")
+            faults.append(f"--json {uri}: cannot be read ({error}); name a file that can")
     return [
         Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
@@ -308,7 +323,7 @@ def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
         except (SourceError, StoreError) as error:
             faults.append(f"--images {error}")
         except (OSError, ValueError) as error:
-            faults.append(f"--images {uri}: cannot be read: {error}")
+            faults.append(f"--images {uri}: cannot be read ({error}); name one that can")
     return [
         Source(file.uri, order, file.size, file.version)
         for order, file in enumerate(found.values())
@@ -335,7 +350,10 @@ def checked_output(faults: list[str], uri: str | None, sources: list[str]) -> st
             return output
         for source in sources:
             if f"{output}/".startswith(f"{source}/") or f"{source}/".startswith(f"{output}/"):
-                faults.append(f"--output {uri}: keep it apart from the images in {source}")
+                faults.append(
+                    f"--output {uri}: keep it apart from the images in {source}, or the two would "
+                    "be mixed; name a folder beside them"
+                )
         ours = (files.join(output, name) for name in (layout.MANIFEST, layout.WORK))
         if not any(map(files.exists, ours)) and files.find(output):
             faults.append(
@@ -346,7 +364,7 @@ def checked_output(faults: list[str], uri: str | None, sources: list[str]) -> st
         faults.append(f"--output {error}")
         return ""
     except (OSError, ValueError) as error:
-        faults.append(f"--output {uri}: {error}")
+        faults.append(f"--output {uri}: cannot be used ({error}); name another folder")
         return ""
     return output
 

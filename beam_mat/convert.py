@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from beam_mat import earlier, progress, publish, summary
+from beam_mat.command_line import CommandLine
 from beam_mat.config import DATAFLOW, IN_PROCESS, PRISM, Job, is_local, parser, resolve
 from beam_mat.core.errors import SourceError
 from beam_mat.finish import finish
@@ -20,23 +21,40 @@ from beam_mat.run import hold_off, run
 from beam_mat.storage import lease
 from beam_mat.storage.lease import Lease
 
-HELP = """\
-usage: beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]
-
-Makes a LLaMA-Factory dataset out of MAT shards and image zips. Example:
-
-  beam-mat convert --json mat_train.json --images files.zip --output dataset
-
+EXAMPLES = (
+    "beam-mat convert --json mat_train.json --images files.zip --output dataset",
+    "beam-mat convert --json 'shards/*.json' --images unzipped/ more.zip --output dataset",
+    "beam-mat convert --json mat_train.json --images files.zip --output first --limit 100",
+    "beam-mat convert --json hf://datasets/PengxiangLi/MAT/mat_train.json "
+    "--images hf://datasets/PengxiangLi/MAT/files.zip --output gs://bucket/mat",
+)
+WANTED = (
+    "--json URI ...     the trajectories, such as MAT's mat_train.json",
+    "--images URI ...   zips or folders with their images, such as MAT's files.zip",
+    "--output URI       a new folder for the dataset",
+)
+MORE = """\
 Any Apache Beam option is passed through (--runner, --direct_num_workers, ...).
+Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.
 """
 
 
+def command_line() -> CommandLine:
+    """The command's own options, not the hundreds of Beam's."""
+    line = CommandLine(
+        "convert",
+        "Makes a LLaMA-Factory dataset out of MAT shards and image zips.",
+        EXAMPLES,
+        usage="beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]",
+        more=MORE,
+    )
+    ConvertOptions._add_argparse_args(line)
+    return line
+
+
 def help_text() -> str:
-    """The command's help: this project's options, not the hundreds of Beam's."""
-    own = type(parser(ConvertOptions))(add_help=False, usage="")
-    ConvertOptions._add_argparse_args(own)
-    options = own.format_help().split("\n", 1)[1].lstrip("\n")
-    return f"{HELP}\n{options}"
+    """The command's help."""
+    return command_line().format_help().rstrip()
 
 
 def convert(argv: Sequence[str]) -> None:
@@ -48,6 +66,7 @@ def convert(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
+    command_line().hold_to_words(argv, WANTED)
     _, unknown = parser(ConvertOptions).parse_known_args(list(argv))
     options = PipelineOptions(list(argv))
     job = resolve(options, unknown)

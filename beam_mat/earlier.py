@@ -139,7 +139,11 @@ def read_job(begun: Begun) -> Job:
         return msgspec.json.decode(begun.job, type=Job)
     except msgspec.DecodeError as error:
         raise ConfigError(
-            [f"the job was begun by beam-mat {begun.made_by.get('beam-mat')} ({error})"]
+            [
+                f"the job was begun by beam-mat {begun.made_by.get('beam-mat')}, which this "
+                f"version does not understand ({error}); publish with that version, or begin "
+                "anew with beam-mat convert --overwrite"
+            ]
         ) from error
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from beam_mat import earlier, manifest, publish, summary
+from beam_mat.command_line import CommandLine
 from beam_mat.config import Job
 from beam_mat.core.errors import (
     ConfigError,
@@ -16,7 +17,7 @@ from beam_mat.core.errors import (
     UnfinishedError,
 )
 from beam_mat.ledger import Ledger, adopt
-from beam_mat.output_argument import output_of
+from beam_mat.output_argument import add_output, output_of
 from beam_mat.run import hold_off
 from beam_mat.storage import generations, lease
 from beam_mat.storage.lease import Lease
@@ -75,6 +76,19 @@ def _hold_to_limit(job: Job, totals: Totals) -> None:
         )
 
 
+def command_line() -> CommandLine:
+    """The words of ``beam-mat publish``."""
+    line = CommandLine(
+        "publish",
+        "Publishes the dataset of a job that is done and that its driver has left: it was "
+        "detached (--detach), or its driver died.",
+        ("beam-mat publish gs://bucket/datasets/mat", "beam-mat publish dataset"),
+        more="Exit codes: 0 done, 1 the job is not done or failed, 2 configuration, 3 more "
+        "rejected than allowed.",
+    )
+    return add_output(line, "OUTPUT", "the job's --output")
+
+
 def publish_left(argv: Sequence[str]) -> None:
     """Runs ``beam-mat publish``: the last step of a job whose driver has left it.
 
@@ -84,13 +98,7 @@ def publish_left(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    output = output_of(
-        argv,
-        "publish",
-        "Publishes the dataset of a job that is done and that its driver has left: "
-        "it was detached (--detach), or its driver died.",
-        "the job's --output",
-    )
+    output = output_of(command_line(), argv)
     console = Console()
     if not earlier.look(output).begun:
         raise ConfigError([f"{output}: no job was begun here; make one with beam-mat convert"])

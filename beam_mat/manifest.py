@@ -119,6 +119,9 @@ def read(output: str) -> Manifest | None:
         ) from error
     if found.format != FORMAT:
         raise ConfigError(
-            [f"{uri}: is of layout {found.format}, this version of beam-mat writes {FORMAT}"]
+            [
+                f"{uri}: is of layout {found.format}, this version of beam-mat writes {FORMAT}; "
+                f"use the version that made it ({found.made_by.get('beam-mat')}), or convert again"
+            ]
         )
     return found

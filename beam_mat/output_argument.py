@@ -1,36 +1,53 @@
-"""The command line of what works on an output folder alone: ``verify`` and ``publish``."""
+"""The command line of what works on an output folder alone: ``verify``, ``publish``, ``show``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
+from beam_mat.command_line import CommandLine
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.secrecy import without_credentials
 from beam_mat.storage import files, stores
 
 
-def output_of(argv: Sequence[str], command: str, description: str, what: str) -> str:
-    """Reads the words, takes the storage options into use and returns the folder's uri.
+def add_output(line: CommandLine, name: str, what: str) -> CommandLine:
+    """Adds the folder and ``--storage-options`` to a command line, and returns it.
 
     Args:
-        argv: What follows the command.
-        command: Its name.
-        description: What it does, for its help.
-        what: What OUTPUT names, for its help.
-
-    Raises:
-        ConfigError: The folder or the storage options cannot be.
+        line: The command line.
+        name: What the folder is called there, such as OUTPUT.
+        what: What it is, for the help.
     """
-    parser = argparse.ArgumentParser(prog=f"beam-mat {command}", description=description)
-    parser.add_argument("output", metavar="OUTPUT", help=what)
-    parser.add_argument(
+    line.add_argument("output", metavar=name, help=what)
+    line.add_argument(
         "--storage-options",
         dest="storage_options",
         metavar="JSON|FILE",
         help="as for beam-mat convert",
     )
-    typed = parser.parse_args(list(argv))
+    return line
+
+
+def output_of(line: CommandLine, argv: Sequence[str]) -> str:
+    """Reads the words, takes the storage options into use and returns the folder's uri.
+
+    Args:
+        line: What `add_output` made.
+        argv: What follows the command.
+
+    Raises:
+        BeamMatError: The words, the folder or the storage options cannot be.
+    """
+    return folder_of(line.read(argv))
+
+
+def folder_of(typed: argparse.Namespace) -> str:
+    """Takes the storage options that were typed into use and returns the folder's uri.
+
+    Raises:
+        ConfigError: The folder or the storage options cannot be.
+    """
     try:
         if typed.storage_options:
             stores.use(stores.parse(typed.storage_options))

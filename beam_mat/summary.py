@@ -10,6 +10,8 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from beam_mat.core import layout
+from beam_mat.core.display import one_line
 from beam_mat.core.notes import Part
 from beam_mat.core.reject import Reason
 from beam_mat.manifest import Manifest
@@ -51,6 +53,7 @@ def next_command(output: str, parts: Sequence[Part]) -> str:
     place = shlex.quote(output)
     return (
         f"Dataset in {output}\n"
+        f"Look at it: {output}/{layout.REPORT}, or beam-mat show {place}\n"
         f"Train on it: llamafactory-cli train YOUR.yaml dataset={name} "
         f"dataset_dir={place} media_dir={place}"
     )
@@ -95,7 +98,7 @@ def _rejects(totals: Totals) -> Table:
             detail = first.detail.replace("\n", " ")
             detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
             place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
-            table.add_row(reason.value, f"{found.count:,}", escape(place))
+            table.add_row(reason.value, f"{found.count:,}", escape(one_line(place)))
     return table
 
 

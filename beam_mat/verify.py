@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from beam_mat import manifest
+from beam_mat.command_line import CommandLine
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
 from beam_mat.manifest import Manifest
-from beam_mat.output_argument import output_of
+from beam_mat.output_argument import add_output, output_of
 from beam_mat.storage import files, images
 
 THREADS = 8
@@ -57,6 +58,18 @@ class State(msgspec.Struct):
         self.faults += faults[: NAMED_FAULTS - len(self.faults)]
 
 
+def command_line() -> CommandLine:
+    """The command's words."""
+    line = CommandLine(
+        "verify",
+        "Holds every part and every image of a dataset against the size and the SHA-256 that were "
+        "written down when it was made. Broken off, it goes on where it was.",
+        ("beam-mat verify dataset", "beam-mat verify gs://bucket/datasets/mat"),
+        more="Exit codes: 0 all is as it was, 1 failed, 2 configuration, 3 files are wrong.",
+    )
+    return add_output(line, "OUTPUT", "the dataset")
+
+
 def verify(argv: Sequence[str]) -> None:
     """Runs the command.
 
@@ -67,13 +80,7 @@ def verify(argv: Sequence[str]) -> None:
         ConfigError: There is no dataset.
         DamagedError: A file is missing, changed, or not listed.
     """
-    output = output_of(
-        argv,
-        "verify",
-        "Holds every part and every image of a dataset against the size and the "
-        "SHA-256 that were written down when it was made. Broken off, it goes on where it was.",
-        "the dataset",
-    )
+    output = output_of(command_line(), argv)
     listed = manifest.read(output)
     if listed is None:
         fault = f"{output}: there is no {layout.MANIFEST}, and so no finished dataset"

@@ -71,7 +71,7 @@ install_once() {
   elif [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     return
   fi
-  say "Installing into $env: $*"
+  say "Installing into $env, which takes a minute or more: $*"
   rm -f "$stamp"
   PIP_DISABLE_PIP_VERSION_CHECK=1 "$env/bin/python" -m pip install --quiet "$@" >&2 || return 1
   printf '%s\n' "$wanted" >"$stamp"

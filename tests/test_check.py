@@ -233,7 +233,7 @@ def test_every_fault_of_what_was_asked_for_is_told_at_once(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ([], "DATASET is missing"),
+        (["--json"], "DATASET is missing"),
         (["{}", "--name", "x"], "--name x: "),
         (["{}", "--columns", "messages=m"], "--columns: "),
         (["{}", "--media-dir", "{}/none"], "there is no such folder"),

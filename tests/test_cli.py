@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import beam_mat
+from beam_mat.completion import COMMANDS
 from beam_mat.options import ConvertOptions
 from tests import dataset
 from tests.command import convert_words, spawn
@@ -87,7 +88,7 @@ def test_every_fault_of_the_configuration_is_told_at_once(tmp_path: Path) -> Non
 
 
 def test_what_is_missing_is_told_at_once() -> None:
-    ran = spawn("convert")
+    ran = spawn("convert", "--limit", "9")
     assert ran.code == 2
     for option in ("--json", "--images", "--output"):
         assert f"  {option} is missing: " in ran.err
@@ -125,7 +126,7 @@ def test_beam_users_find_the_options_in_pipeline_options() -> None:
 def test_help_names_the_commands(words: list[str]) -> None:
     ran = spawn(*words)
     assert (ran.code, ran.err) == (0, "")
-    for command in ("convert", "check", "sample"):
+    for command in COMMANDS:
         assert re.search(rf"^  {command} ", ran.out, re.MULTILINE)
     assert "Exit codes: 0 " in ran.out
 
@@ -161,7 +162,7 @@ def test_no_words_are_a_fault() -> None:
 def test_an_unknown_command_is_a_fault() -> None:
     ran = spawn("transmogrify", "--output", "x")
     assert ran.code == 2
-    assert "no such command; there are convert, check, verify, publish, sample" in ran.err
+    assert "transmogrify: no such command; there are convert, " in ran.err
 
 
 def test_what_sample_makes_converts(tmp_path: Path) -> None:
@@ -178,8 +179,8 @@ def test_what_sample_makes_converts(tmp_path: Path) -> None:
     [
         (["--images", "-1"], "images is -1"),
         (["--shards", "0"], "shards is 0"),
-        (["--records", "many"], "invalid int value"),
-        (["--colour"], "unrecognized arguments: --colour"),
+        (["--records", "many"], "--records many: give a whole number"),
+        (["--colour"], "--colour: no such option"),
     ],
 )
 def test_faults_of_sample(tmp_path: Path, options: list[str], why: str) -> None:

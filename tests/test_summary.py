@@ -80,6 +80,11 @@ def test_what_stands_in_a_record_is_no_markup() -> None:
     assert "(id [i]): turn 1 has role '[bold red] [/nothing]'" in text
 
 
+def test_what_stands_in_a_record_moves_no_cursor() -> None:
+    nasty = {Reason.NO_TURNS: first(Reason.NO_TURNS, 1, "\x1b[2J", "\x1b]0;owned\x07\u202e")}
+    assert r"(id \x1b]0;owned\x07\u202e): \x1b[2J" in shown(totals(3, nasty), width=200)
+
+
 def test_a_long_detail_is_cut() -> None:
     text = shown(totals(3, {Reason.NO_ID: first(Reason.NO_ID, 1, "d" * 500)}), width=400)
     assert f"{'d' * summary.MAX_EXAMPLE}…" in text

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from rich.console import Console
 
 from beam_mat.check.job import CheckJob, resolve
-from beam_mat.check.options import help_text, parse
+from beam_mat.check.options import command_line, help_text, parse
 from beam_mat.check.pipeline import build
 from beam_mat.check.report import Report, as_json, report, show
 from beam_mat.config import IN_PROCESS, image_threads, is_local, runner_of
@@ -24,7 +24,7 @@ from beam_mat.run import run_graph
 from beam_mat.storage import files, notes
 from beam_mat.transforms.check import FILES, IMAGES, LENGTHS, UNITS, CheckSettings
 
-__all__ = ["check", "help_text"]
+__all__ = ["check", "command_line", "help_text"]
 
 
 def check(argv: Sequence[str]) -> int:
@@ -85,7 +85,10 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
     place = options.view_as(GoogleCloudOptions).temp_location
     if not place:
         raise ConfigError(
-            [f"--temp_location is missing: {runner}'s workers leave their notes there"]
+            [
+                f"--temp_location is missing: {runner}'s workers leave their notes there; name a "
+                "folder that they and this machine see, such as gs://BUCKET/tmp"
+            ]
         )
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
     logging.getLogger().setLevel(logging.INFO)

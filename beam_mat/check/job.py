@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.check.options import MODELS
+from beam_mat.check.options import MODELS, command_line
 from beam_mat.config import whole_number
 from beam_mat.core.contract.entry import (
     CHECKED_TYPES,
@@ -72,7 +72,7 @@ def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
     Raises:
         ConfigError: With every fault of what was asked for; what is wrong with the dataset is none.
     """
-    faults = [f"{word}: no such option; see beam-mat check --help" for word in unknown]
+    faults = command_line().unknown(unknown)
     rules = _rules(faults, typed)
     columns = _pairs(faults, "--columns", typed.columns, COLUMNS)
     tags = _pairs(faults, "--tags", typed.tags, TAGS)
@@ -85,7 +85,9 @@ def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
     if typed.media_dir:
         job.media = files.normalize(typed.media_dir)
         if not files.is_folder(job.media):
-            raise ConfigError([f"--media-dir {typed.media_dir}: there is no such folder"])
+            raise ConfigError(
+                [f"--media-dir {typed.media_dir}: there is no such folder; check the path"]
+            )
     if registry:
         if columns:
             raise ConfigError([f"--columns: {registry} says them already; leave them out"])
@@ -134,7 +136,7 @@ def _find(faults: list[str], dataset: str | None) -> tuple[str, str | None]:
         registry = files.join(uri, REGISTRY)
         return uri, registry if files.is_folder(uri) and files.exists(registry) else None
     except (OSError, ValueError, ImportError) as error:
-        faults.append(f"{dataset}: cannot be read: {error}")
+        faults.append(f"{dataset}: cannot be read ({error}); name a dataset that can")
         return "", None
 
 
@@ -157,14 +159,21 @@ def _read_registry(job: CheckJob, registry: str, name: str | None) -> None:
             _add(job, known, value)
     if not job.entries:
         reasons = [f"{known}: cannot be checked: {why}" for known, why in job.skipped.items()]
-        raise ConfigError(reasons or [f"{registry} has no entry; add one"])
+        raise ConfigError(
+            reasons or [f"{registry} has no entry; add one, with file_name and columns"]
+        )
 
 
 def _read_columns(
     job: CheckJob, typed: argparse.Namespace, columns: dict[str, str], tags: dict[str, str]
 ) -> None:
     if typed.name:
-        raise ConfigError([f"--name {typed.name}: there is no {REGISTRY} in {job.dataset}"])
+        raise ConfigError(
+            [
+                f"--name {typed.name}: there is no {REGISTRY} in {job.dataset} that has entries; "
+                "leave out --name, and say what the columns are by --columns"
+            ]
+        )
     if not columns:
         why = f"{typed.dataset}: there is no {REGISTRY}; say what the columns are, as in --columns"
         raise ConfigError([f"{why} messages=messages images=images"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_mat.command_line import CommandLine
 from beam_mat.config import parser
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, TokenRule
@@ -19,16 +20,13 @@ MODELS: dict[str, TokenRule] = {
 MAX_PIXELS = 768 * 768
 """LLaMA-Factory's default of ``image_max_pixels``."""
 
-HELP = """\
-usage: beam-mat check DATASET [options]
-
-Holds a dataset against what LLaMA-Factory does with it, and says what will fail, what will be
-dropped, and what to do. Examples:
-
-  beam-mat check dataset
-  beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl --cutoff-len 8192
-  beam-mat check rows.jsonl --columns messages=conversations images=image
-
+EXAMPLES = (
+    "beam-mat check dataset",
+    "beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl --cutoff-len 8192",
+    "beam-mat check rows.jsonl --columns messages=conversations images=image",
+)
+WANTED = ("DATASET   a folder with dataset_info.json, or a data file with --columns",)
+MORE = """\
 Any Apache Beam option is passed through (--runner, --direct_num_workers, ...).
 Exit codes: 0 nothing was found, 1 failed, 2 configuration, 3 violations.
 """
@@ -73,11 +71,24 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
+def command_line() -> CommandLine:
+    """The command's own options, not the hundreds of Beam's."""
+    line = CommandLine(
+        "check",
+        "Holds a dataset against what LLaMA-Factory does with it, and says what will fail, what "
+        "will be dropped, and what to do.",
+        EXAMPLES,
+        usage="beam-mat check DATASET [options]",
+        more=MORE,
+    )
+    line.add_argument("dataset", nargs="?", metavar="DATASET", help=argparse.SUPPRESS)
+    _add_options(line)
+    return line
+
+
 def help_text() -> str:
-    """The command's help: this project's options, not the hundreds of Beam's."""
-    own = argparse.ArgumentParser(add_help=False, usage="")
-    _add_options(own)
-    return f"{HELP}\n{own.format_help().split(chr(10), 1)[1].lstrip(chr(10))}"
+    """The command's help."""
+    return command_line().format_help().rstrip()
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions, list[str]]:
@@ -89,7 +100,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions, lis
         What was typed (``dataset`` is None where it is missing), Beam's options, and the words that
         nobody knows.
     """
-    whole = parser()
+    command_line().hold_to_words(argv, WANTED)
+    whole = parser(command="check")
     _add_options(whole)
     whole.add_argument("dataset", nargs="?")
     typed, unknown = whole.parse_known_args(list(argv))

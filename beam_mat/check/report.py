@@ -17,6 +17,7 @@ from beam_mat.core.contract.conclude import conclude
 from beam_mat.core.contract.finding import Count, Finding, Tally
 from beam_mat.core.contract.kind import Severity
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
+from beam_mat.core.display import one_line
 from beam_mat.core.scan import Layout
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
@@ -172,4 +173,4 @@ def _line(where: Where) -> str:
     if where.id:
         place += f" (id {where.id})"
     detail = where.detail.replace("\n", " ")
-    return f"{place}: {detail}" if place else detail
+    return one_line(f"{place}: {detail}" if place else detail)

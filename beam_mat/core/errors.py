@@ -22,6 +22,12 @@ class ConfigError(BeamMatError):
         return type(self), (self.faults,)
 
 
+class NothingAskedError(BeamMatError):
+    """A command was typed without a word; the text says what to type."""
+
+    exit_code = 2
+
+
 class SourceError(BeamMatError):
     """An input as a whole cannot be used: a zip without a directory, a file that changed."""
 

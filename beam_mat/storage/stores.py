@@ -93,7 +93,7 @@ def fault_of(uri: str) -> str | None:
     except StoreError as error:
         return str(error).removeprefix(f"{uri}: ")
     except ValueError as error:  # an unknown protocol
-        return str(error)
+        return f"{error}; give a path, or gs://, s3://, hf:// or another address of fsspec's"
     return None
 
 

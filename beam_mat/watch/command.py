@@ -24,19 +24,15 @@ from beam_mat.watch.begin import begin
 from beam_mat.watch.configuration import WatchJob, resolve
 from beam_mat.watch.ending import Ending
 from beam_mat.watch.monitor import Monitor
-from beam_mat.watch.options import HELP, WatchOptions
+from beam_mat.watch.options import WANTED, WatchOptions, command_line
 from beam_mat.watch.pipeline import build
 
 LOOK_SECONDS = 0.25
 
 
 def help_text() -> str:
-    """The command's help: this project's options, not the hundreds of Beam's."""
-    own = type(parser(WatchOptions, ConvertOptions))(add_help=False, usage="")
-    WatchOptions._add_argparse_args(own)
-    ConvertOptions._add_argparse_args(own)
-    options = own.format_help().split("\n", 1)[1].lstrip("\n")
-    return f"{HELP}\n{options}"
+    """The command's help."""
+    return command_line().format_help().rstrip()
 
 
 def watch(argv: Sequence[str]) -> None:
@@ -48,7 +44,8 @@ def watch(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    _, unknown = parser(WatchOptions, ConvertOptions).parse_known_args(list(argv))
+    command_line().hold_to_words(argv, WANTED)
+    _, unknown = parser(WatchOptions, ConvertOptions, command="watch").parse_known_args(list(argv))
     options = PipelineOptions(list(argv))
     job = resolve(options, unknown)
     options.view_as(StandardOptions).streaming = True

@@ -51,7 +51,7 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> WatchJob:
     typed = options.view_as(ConvertOptions)
     own = options.view_as(WatchOptions)
     runner = config.runner_of(options)
-    faults = config.unknown_words(runner, unknown, "watch")
+    faults = config.unknown_words(runner, unknown, "watch", WatchOptions, ConvertOptions)
     rules = config.checked_rules(faults, typed)
     storage = config.checked_storage(faults, options)
     json = _places(faults, "--json", typed.json, "shards", "'in/*.json'")
@@ -108,7 +108,7 @@ def _places(
                 )
             places.append(files.normalize(uri))
         except (OSError, ValueError) as error:
-            faults.append(f"{name} {uri}: cannot be looked at: {error}")
+            faults.append(f"{name} {uri}: cannot be looked at ({error}); name a place that can")
     return tuple(places)
 
 

@@ -6,19 +6,26 @@ import argparse
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-HELP = """\
-usage: beam-mat watch --json GLOB [GLOB ...] --images GLOB [GLOB ...] --output URI [options]
+from beam_mat.command_line import CommandLine
+from beam_mat.options import ConvertOptions
 
-Keeps a LLaMA-Factory dataset current while shards and zips arrive. Examples:
-
-  beam-mat watch --json 'in/*.json' --images 'in/*.zip' --output dataset --prism_location prism
-  beam-mat watch --json 'in/*.json' --images 'in/*.zip' --output dataset --prism_location prism \\
-      --window 10s --image-wait 2m --stop-when-idle 5m --metrics-port 9464
-  beam-mat watch --json 'gs://b/in/*.json' --images 'gs://b/in/*.zip' --output gs://b/dataset \\
-      --runner DataflowRunner --project P --region R --temp_location gs://b/tmp
-
+_PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
+EXAMPLES = (
+    f"beam-mat watch {_PLACES} --prism_location prism",
+    f"beam-mat watch {_PLACES} --prism_location prism --window 10s --stop-when-idle 5m",
+    f"beam-mat watch {_PLACES} --prism_location prism --image-wait 2m --metrics-port 9464",
+    "beam-mat watch --json 'gs://b/in/*.json' --images 'gs://b/in/*.zip' --output gs://b/dataset "
+    "--runner DataflowRunner --project P --region R --temp_location gs://b/tmp",
+)
+WANTED = (
+    "--json GLOB ...     where shards arrive, such as 'in/*.json'",
+    "--images GLOB ...   where zips arrive, such as 'in/*.zip'",
+    "--output URI        the dataset's folder",
+)
+MORE = """\
 A first Ctrl-C (or SIGTERM) commits what was begun and ends, a second one ends at once; nothing is
 lost by either: the same command goes on where it was. docs/streaming.md tells more.
+Any Apache Beam option is passed through (--runner, --prism_location, ...).
 """
 
 
@@ -69,3 +76,18 @@ class WatchOptions(PipelineOptions):
             help="serve Prometheus metrics and /healthz there (default: not at all; without an "
             "address on 127.0.0.1)",
         )
+
+
+def command_line() -> CommandLine:
+    """The command's own options, not the hundreds of Beam's."""
+    line = CommandLine(
+        "watch",
+        "Keeps a LLaMA-Factory dataset current while shards and zips arrive.",
+        EXAMPLES,
+        usage="beam-mat watch --json GLOB [GLOB ...] --images GLOB [GLOB ...] --output URI "
+        "[options]",
+        more=MORE,
+    )
+    WatchOptions._add_argparse_args(line)
+    ConvertOptions._add_argparse_args(line)
+    return line

@@ -12,6 +12,7 @@ from beam_mat.core import errors
 TREE = {
     errors.BeamMatError: 1,
     errors.ConfigError: 2,
+    errors.NothingAskedError: 2,
     errors.SourceError: 1,
     errors.StoreError: 1,
     errors.OutputError: 1,

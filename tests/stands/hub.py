@@ -18,11 +18,12 @@ COMMIT = "c0ffee" + "0" * 34
 
 
 @contextlib.contextmanager
-def hub(folder: Path) -> Iterator[str]:
-    """Serves the files of `folder` as the dataset `REPO`, and yields the hub's address."""
+def hub(folder: Path, repo: str = REPO) -> Iterator[str]:
+    """Serves the files of `folder` as the dataset `repo`, and yields the hub's address."""
 
     class Handler(_Handler):
         root = folder
+        dataset = repo
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="hub")
@@ -36,16 +37,17 @@ def hub(folder: Path) -> Iterator[str]:
 
 class _Handler(BaseHTTPRequestHandler):
     root: Path
+    dataset: str
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        if found := re.fullmatch(rf"/api/datasets/{REPO}(/revision/\w+)?", path):
-            self._json({"id": REPO, "sha": COMMIT, "siblings": []})
-        elif found := re.fullmatch(rf"/api/datasets/{REPO}/tree/\w+/?(.*)", path):
+        if found := re.fullmatch(rf"/api/datasets/{self.dataset}(/revision/\w+)?", path):
+            self._json({"id": self.dataset, "sha": COMMIT, "siblings": []})
+        elif found := re.fullmatch(rf"/api/datasets/{self.dataset}/tree/\w+/?(.*)", path):
             recursive = "recursive=true" in self.path.lower()
             self._tree(self.root / found[1], recursive)
-        elif found := re.fullmatch(rf"/datasets/{REPO}/resolve/\w+/(.+)", path):
+        elif found := re.fullmatch(rf"/datasets/{self.dataset}/resolve/\w+/(.+)", path):
             self._file(self.root / found[1])
         else:
             self._missing("RepoNotFound")

@@ -1,4 +1,4 @@
-"""A watch in the cloud: submitted to a stand-in of Dataflow, and run on an emulator of its store."""
+"""A watch in the cloud: submitted to a stand-in of Dataflow, run on an emulator of its store."""
 
 from __future__ import annotations
 

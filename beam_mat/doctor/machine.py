@@ -1,0 +1,51 @@
+"""What the machine has: cores, memory, room for files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from beam_mat.doctor.finding import Finding, State
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def machine() -> Iterator[Finding]:
+    """Cores that this process may use, memory, and free disk here and for temporary files."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("cores", State.GOOD, str(usable or 1))
+    memory = _memory()
+    yield Finding("memory", State.GOOD, decimal(memory) if memory else "not told by this system")
+    yield _disk("disk, this folder", Path.cwd())
+    yield _disk("disk, temporary files", Path(tempfile.gettempdir()))
+
+
+def _memory() -> int | None:
+    """Bytes that processes here may use together: the machine's, or a container's limit."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    for limit in CGROUP_LIMITS:
+        try:
+            total = min(total, int(Path(limit).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # none, or "max"
+            continue
+    return total
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    try:
+        free = decimal(shutil.disk_usage(folder).free)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding(what, State.GOOD, f"{free} free in {folder}")
+    except OSError as error:
+        # Workers keep what is not whole in the folder for temporary files; another output may do.
+        state = State.FAULT if "temporary" in what else State.ABSENCE
+        cure = "set TMPDIR to a folder that can be written" if "temporary" in what else ""
+        return Finding(what, state, f"{folder} cannot be written: {error.strerror}", cure)

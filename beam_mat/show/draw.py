@@ -1,0 +1,143 @@
+"""Trajectories and rejected records on a terminal.
+
+Every text of a record goes through `beam_mat.core.display`, and reaches rich as `Text`, never as
+markup.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from beam_mat.core.contract.examine import decode
+from beam_mat.core.display import one_line, visible
+from beam_mat.core.reject import Reject
+from beam_mat.core.text import IMAGE
+from beam_mat.show.conversation import (
+    RECORD,
+    Conversation,
+    Picture,
+    conversation_of,
+    images_by_turn,
+    text_of,
+)
+from beam_mat.show.look import look
+
+STYLES = {
+    "system": "magenta",
+    "user": "cyan",
+    "human": "cyan",
+    "assistant": "green",
+    "gpt": "green",
+}
+SHORT_LINES = 4
+SHORT_CHARACTERS = 300
+"""How much of a system prompt is shown: MAT's has 13,000 characters, the same in every record."""
+RECORD_CHARACTERS = 4000
+BRIEF_CHARACTERS = 400
+INDENT = "  "
+
+
+class Drawing:
+    """Prints to a console.
+
+    Args:
+        console: Where to.
+        folder: URI of the folder that image paths begin at.
+        full: Whether to print all of what is shortened else.
+    """
+
+    def __init__(self, console: Console, folder: str, *, full: bool) -> None:
+        self._console = console
+        self._folder = folder
+        self._full = full
+
+    def line(self, text: str, style: str = "") -> None:
+        """Prints a line that may hold anything."""
+        self._console.print(Text(one_line(text), style=style), soft_wrap=True, highlight=False)
+
+    def conversation(self, found: Conversation) -> None:
+        """Prints a trajectory, turn by turn, each with its images."""
+        if found.system:
+            self._heading("system", f"{len(found.system):,} characters")
+            self._body(self._shortened(found.system))
+        for name, text in found.extra.items():
+            self._heading(name, f"{len(text):,} characters")
+            self._body(self._shortened(text))
+        of_turns, unnamed = images_by_turn(found)
+        for number, turn in enumerate(found.turns):
+            self._heading(turn.role, f"turn {number + 1} of {len(found.turns)}")
+            self._body(turn.content)
+            for place in of_turns[number]:
+                self._image(place, found.images[place])
+        if unnamed:
+            self._heading("images", f"no {IMAGE} stands for them")
+            for place in unnamed:
+                self._image(place, found.images[place])
+
+    def value(self, value: object) -> None:
+        """Prints a row that is no trajectory."""
+        self._body(self._cut(text_of(value)))
+
+    def reject(self, reject: Reject, *, briefly: bool) -> None:
+        """Prints why a record was rejected, where it stands, what to do, and the record.
+
+        Args:
+            reject: The record.
+            briefly: Whether the record's beginning is enough.
+        """
+        self.line(f"{reject.reason.value}: {reject.detail}", "bold red")
+        self.line(reject.reason.sentence)
+        self.line(
+            f"in {reject.source}, record {reject.index}, bytes {reject.start} to {reject.end}"
+        )
+        if briefly:
+            self._body(self._cut(reject.record, BRIEF_CHARACTERS))
+            return
+        try:
+            value = decode(reject.record.encode("utf-8", "surrogatepass"))
+        except ValueError:
+            value = None
+        found = conversation_of(value, RECORD)
+        if found is None or not isinstance(value, dict):
+            self._heading("the record as it stands", f"{len(reject.record):,} characters")
+            self._body(self._cut(reject.record))
+            if reject.record_truncated:
+                self.line("  … the rest stands in the shard alone", "dim")
+            return
+        self.conversation(found)
+        if value.get("image"):
+            self._heading("image", "as the record has it")
+            self._body(self._cut(text_of(value["image"])))
+
+    def _heading(self, role: str, aside: str) -> None:
+        title = Text(one_line(role), style=f"bold {STYLES.get(role, 'yellow')}")
+        title.append(f"  {aside}", style="dim")
+        title.truncate(max(20, self._console.width - 8), overflow="ellipsis")
+        self._console.print(Rule(title, align="left", style="dim"))
+
+    def _body(self, text: str) -> None:
+        shown = Text(visible(text.rstrip("\n")).expandtabs(4))
+        shown.highlight_words([IMAGE], "bold yellow")
+        for line in shown.wrap(self._console, max(20, self._console.width - len(INDENT))):
+            line.rstrip()
+            self._console.print(Text(INDENT) + line, soft_wrap=True, highlight=False)
+
+    def _image(self, place: int, picture: Picture) -> None:
+        path = picture.path or "(no path)"
+        self.line(f"  image {place + 1}: {path}  {look(picture, self._folder)}", "yellow")
+
+    def _shortened(self, text: str) -> str:
+        lines = text.splitlines()
+        short = "\n".join(lines[:SHORT_LINES])[:SHORT_CHARACTERS]
+        if self._full or len(short) >= len(text.rstrip()):
+            return text
+        short = short[: max(short.rfind(" "), short.rfind("\n"))]
+        return f"{short}\n… {len(text) - len(short):,} more characters: --full prints them"
+
+    def _cut(self, text: str, most: int = RECORD_CHARACTERS) -> str:
+        if self._full or len(text) <= most:
+            return text
+        rest = len(text) - most
+        return f"{text[:most]}\n… {rest:,} more characters: --full prints them"
