@@ -20,6 +20,7 @@ usage: beam-mat COMMAND ...
   convert   make a LLaMA-Factory dataset out of MAT shards and image zips
   check     find what LLaMA-Factory would stumble over in a dataset
   verify    hold every file of a dataset against its manifest
+  report    make the report of a dataset anew
   publish   publish a job that is done and that its driver has left
   sample    make a small MAT-shaped set to try things out
 
@@ -64,6 +65,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "convert": _convert,
         "check": _check,
         "verify": _verify,
+        "report": _report,
         "publish": _publish,
         "sample": _sample,
     }
@@ -115,6 +117,14 @@ def _verify(argv: list[str]) -> int:
     from beam_mat.verify import verify
 
     verify(argv)
+    return 0
+
+
+def _report(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.report.command import report
+
+    report(argv)
     return 0
 
 

@@ -161,7 +161,7 @@ def test_no_words_are_a_fault() -> None:
 def test_an_unknown_command_is_a_fault() -> None:
     ran = spawn("transmogrify", "--output", "x")
     assert ran.code == 2
-    assert "no such command; there are convert, check, verify, publish, sample" in ran.err
+    assert "no such command; there are convert, check, verify, report, publish, sample" in ran.err
 
 
 def test_what_sample_makes_converts(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class WriteChunk(FileStep):
         with timed("write"):
             note = self._earlier(chunk, digest)
             if note is None:
-                faults = {outcome.path: outcome.fault for outcome in outcomes}
-                result = judge(shards.records(chunk), faults, repeated, self._settings)
+                by_path = {outcome.path: outcome for outcome in outcomes}
+                result = judge(shards.records(chunk), by_path, repeated, self._settings)
                 note = self._write(chunk, result, digest)
         rejected = chunk.count - note.accepted
         count("records_accepted", note.accepted)
@@ -93,6 +93,7 @@ class WriteChunk(FileStep):
             units=tuple(units),
             parts=tuple(written),
             rejects=rejects,
+            statistics=result.counting.result(),
         )
         notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
         return note
