@@ -220,8 +220,9 @@ class Counting:
         """An accepted record, and what its images take."""
         answers = [turn.content for turn in trajectory.turns if turn.role == "assistant"]
         called = calls(trajectory.system, answers)
-        self._records.update(called.keys())
-        self._calls.update(called)
+        for name, often in called.items():
+            self._records[name] += 1
+            self._calls[name] += often
         text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
         values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
         for histogram, value in zip(self._found.histograms(), values, strict=True):

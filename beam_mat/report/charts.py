@@ -1,4 +1,4 @@
-"""Histograms as bars: four to an octave, for the values reach over several."""
+"""Histograms as bars, on an axis where each doubling takes the same room."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from beam_mat.core.statistics import Histogram, bucket
 
 WIDTH = 360
 HEIGHT = 120
-BITS = 3
-"""First bits of a value that tell its bar: four bars an octave from 4 on, one a value below."""
+MAX_BARS = 48
+WIDEST_BAR = 36
 MAX_LABELS = 8
 
 
@@ -34,6 +34,36 @@ class Tick(NamedTuple):
     label: str
 
 
+class Axis(NamedTuple):
+    """Where bars stand: one a value at first, then so many for each doubling.
+
+    Attributes:
+        bits: First bits of a value that tell its bar.
+        first: The position of the first bar.
+        step: The distance of two bars.
+    """
+
+    bits: int
+    first: int
+    step: float
+
+    def x(self, position: int) -> float:
+        """The left edge of the bar at a position."""
+        return round((position - self.first) * self.step, 1)
+
+    def position(self, value: int) -> int:
+        """The place of a value's bar among all bars."""
+        return _position(value, self.bits)
+
+    def value(self, position: int) -> int:
+        """The least value of the bar at a place."""
+        half = 1 << (self.bits - 1)
+        if position < 2 * half:
+            return position
+        shift, rest = divmod(position - half, half)
+        return (half + rest) << shift
+
+
 class Chart(NamedTuple):
     """A histogram, laid out in `WIDTH` by `HEIGHT`.
 
@@ -42,8 +72,7 @@ class Chart(NamedTuple):
         ticks: Numbers below the axis.
         median: The value below which half of the values lie.
         least, most: The first and the last bucket.
-        first: The position of the first bar.
-        step: The distance of two bars.
+        axis: Where values stand.
     """
 
     bars: list[Bar]
@@ -51,12 +80,11 @@ class Chart(NamedTuple):
     median: int
     least: int
     most: int
-    first: int
-    step: float
+    axis: Axis
 
     def x(self, value: int) -> float:
         """Where a value stands."""
-        return round((_position(value) - self.first) * self.step, 1)
+        return self.axis.x(self.axis.position(value))
 
 
 def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
@@ -66,24 +94,49 @@ def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
         histogram: Values of 1 and more.
         reach: Values that are to be on the axis as well.
     """
-    bars = Counter[int]()
-    for least, count in histogram.items():
-        bars[bucket(least, BITS)] += count
-    if not bars:
+    if not histogram:
         return None
-    ends = [*bars, *reach]
-    first, last = _position(min(ends)), _position(max(ends))
-    step = WIDTH / (last - first + 1)
-    tallest = max(bars.values())
-    drawn = []
-    for least, count in sorted(bars.items()):
-        height = max(1.0, (HEIGHT - 6) * count / tallest)
-        x = (_position(least) - first) * step
-        width = max(0.6, step - 1)
-        most = _value(_position(least) + 1) - 1
-        drawn.append(Bar(*_rounded(x, HEIGHT - height, width, height), least, most, count))
-    ticks = _ticks(first, last, step)
-    return Chart(drawn, ticks, median(histogram), min(histogram), max(histogram), first, step)
+    ends = [*histogram, *reach]
+    axis, last = _axis(min(ends), max(ends))
+    values = Counter[int]()
+    for least, count in histogram.items():
+        values[bucket(least, axis.bits)] += count
+    tallest = max(values.values())
+    bars = []
+    for least, count in sorted(values.items()):
+        height = max(1.0, round((HEIGHT - 6) * count / tallest, 1))
+        position = axis.position(least)
+        width = round(max(0.6, axis.step - 1), 1)
+        most = axis.value(position + 1) - 1
+        y = round(HEIGHT - height, 1)
+        bars.append(Bar(axis.x(position), y, width, height, least, most, count))
+    ticks = _ticks(axis, last)
+    return Chart(bars, ticks, median(histogram), min(histogram), max(histogram), axis)
+
+
+def _axis(least: int, most: int) -> tuple[Axis, int]:
+    """The finest axis that has not too many bars, and its last position."""
+    for bits in (6, 5, 4, 3, 2):
+        first, last = _position(least, bits), _position(most, bits)
+        if last - first < MAX_BARS:
+            break
+    return Axis(bits, first, min(WIDEST_BAR, WIDTH / (last - first + 1))), last
+
+
+def _position(value: int, bits: int) -> int:
+    shift = max(0, value.bit_length() - bits)
+    return (shift << (bits - 1)) + (value >> shift)
+
+
+def _ticks(axis: Axis, last: int) -> list[Tick]:
+    """Numbers below the middle of bars that stand for one value, else below the edges of bars."""
+    single = axis.value(last + 1) - axis.value(last) == 1
+    marked = range(axis.first, last + 1 if single else last + 2)
+    every = 1
+    while len(shown := [at for at in marked if at % every == 0]) > MAX_LABELS:
+        every *= 2  # so that what is left begins an octave, or halves one
+    middle = axis.step / 2 if single else 0
+    return [Tick(round(axis.x(at) + middle, 1), short(axis.value(at))) for at in shown]
 
 
 def median(histogram: Histogram) -> int:
@@ -110,31 +163,6 @@ def at_least(histogram: Histogram, value: int) -> int:
     return sum(count for least, count in histogram.items() if least >= value)
 
 
-def _position(value: int) -> int:
-    """The place of a value's bar among all bars."""
-    shift = max(0, value.bit_length() - BITS)
-    return (shift << (BITS - 1)) + (value >> shift)
-
-
-def _value(position: int) -> int:
-    """The least value of the bar at a place."""
-    half = 1 << (BITS - 1)
-    if position < 2 * half:
-        return position
-    shift, rest = divmod(position - half, half)
-    return (half + rest) << shift
-
-
-def _ticks(first: int, last: int, step: float) -> list[Tick]:
-    marked = list(range(first, last + 2))
-    if len(marked) > MAX_LABELS:
-        octave = 1 << (BITS - 1)
-        marked = [position for position in marked if position % octave == 0]
-        every = -(-len(marked) // MAX_LABELS)
-        marked = marked[::every]
-    return [Tick(round((at - first) * step, 1), short(_value(at))) for at in marked]
-
-
 def short(value: int) -> str:
     """A number for an axis, in units of 1024 where it is large.
 
@@ -145,8 +173,3 @@ def short(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return str(value)
-
-
-def _rounded(*values: float) -> tuple[float, float, float, float]:
-    x, y, width, height = (round(value, 1) for value in values)
-    return x, y, width, height

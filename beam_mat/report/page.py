@@ -48,15 +48,14 @@ def render(data: ReportData) -> str:
     pixels = [*found.images.pixels_before, *found.images.pixels_after] or [0]
     style, script = _text("style.css"), _text("script.js")
     gallery = _gallery(environment, data)
-    rejected = {
-        reason.value: count
-        for reason in Reason
-        if (count := counts["rejected_by_reason"].get(reason.value))
-    }
+    rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
+    done = [action.value for action in Action]
     return environment.get_template("page.html").render(
         manifest=data.manifest,
         counts=counts,
-        usable=sum(counts["images"].get(action.value, 0) for action in Action),
+        usable=sum(counts["images"].get(action, 0) for action in done),
+        statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
+        first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
         reasons={reason.value for reason in Reason},
         min_pixels=min(pixels),
         max_pixels=max(pixels),
@@ -92,6 +91,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": "{:,}".format,
+        "about": _about,
         "size": decimal,
         "share": _share,
         "picture_id": _picture_id,
@@ -127,11 +127,13 @@ def _gallery(environment: Environment, data: ReportData) -> Gallery:
     room = MAX_BYTES - sum(map(_size, rejected))
     accepted: list[str] = []
     pictures: dict[str, Thumbnail] = {}
-    for number, example in enumerate(data.findings.examples):
+    # Pictures first: they are what one wants to see.
+    examples = sorted(data.findings.examples, key=lambda example: example.images == 0)
+    for example in examples:
         own = {
             path: data.thumbnails[path] for path in images_of(example) if path in data.thumbnails
         }
-        card = draw.accepted(example, number, own)
+        card = draw.accepted(example, own)
         new = {path: small for path, small in own.items() if path not in pictures}
         size = _size(card) + sum(len(small.url) + 100 for small in new.values())
         if size <= room:
@@ -179,6 +181,18 @@ def _tokens(records: Statistics) -> Iterator[TokenChart]:
     ):
         rows = {least: count for least, count in counted.items() if least}
         yield TokenChart(models, rows, {cutoff: at_least(rows, cutoff) for cutoff in CUTOFFS})
+
+
+def _about(value: int) -> str:
+    """A bucket of a histogram as a number: exact where buckets are, else with two digits.
+
+    >>> _about(40), _about(249_856)
+    ('40', '250,000')
+    """
+    if value < 64:
+        return str(value)
+    size = 10 ** (len(str(value)) - 2)
+    return f"{round(value / size) * size:,}"
 
 
 def _picture_id(path: str) -> str:

@@ -20,15 +20,27 @@ function fits(card) {
   return fields.search.value.toLowerCase().split(/\s+/).every((word) => text(card).includes(word));
 }
 
-function filter() {
-  let shown = 0;
-  for (const card of cards) {
-    card.hidden = !fits(card);
-    shown += card.hidden ? 0 : 1;
-  }
-  at("shown").textContent = `${shown} of ${cards.length} shown`;
-  at("none").hidden = shown > 0;
+// The first of those that fit; a button shows the others.
+const FEW = 18;
+const more = at("more");
+
+function show(most) {
+  const fitting = new Set(cards.filter(fits));
+  const shown = new Set([...fitting].slice(0, most));
+  for (const card of cards) card.hidden = !shown.has(card);
+  at("shown").textContent = `${fitting.size} of ${cards.length} records`;
+  at("none").hidden = fitting.size > 0;
+  more.hidden = shown.size === fitting.size;
+  more.textContent = `Show ${fitting.size - shown.size} more`;
 }
+
+const filter = () => { show(FEW); };
+
+more.addEventListener("click", () => {
+  const next = cards.filter(fits)[FEW];
+  show(cards.length);
+  next.querySelector("summary").focus({ preventScroll: true });
+});
 
 form.hidden = false;
 form.addEventListener("input", filter);
