@@ -123,16 +123,10 @@ def publish(job: Job, totals: Totals) -> None:
         tidy(settings, totals)
     _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
     made = manifest(job, totals)
-    _write_report(settings, made, totals)
+    found = report.find(totals.statistics, totals.images.statistics, settings.prefixes)
+    report.write(settings.output, made, found)
     _write(settings, layout.MANIFEST, _pretty(made))
     files.remove(files.join(settings.output, layout.SCRATCH))
-
-
-def _write_report(settings: Settings, made: Manifest, totals: Totals) -> None:
-    found = report.find(totals.statistics, totals.images.statistics, settings.prefixes)
-    _write(settings, layout.STATISTICS, msgspec.json.encode(found) + b"\n")
-    page = report.render(report.collect(settings.output, made, found))
-    _write(settings, layout.REPORT, page.encode("utf-8", "backslashreplace"))
 
 
 def manifest(job: Job, totals: Totals) -> Manifest:

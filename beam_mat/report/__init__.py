@@ -8,5 +8,6 @@ then on the page can be made anew.
 from beam_mat.report.findings import Findings, find
 from beam_mat.report.page import render
 from beam_mat.report.read import ReportData, collect, read
+from beam_mat.report.write import write, write_page
 
-__all__ = ["Findings", "ReportData", "collect", "find", "read", "render"]
+__all__ = ["Findings", "ReportData", "collect", "find", "read", "render", "write", "write_page"]

@@ -10,6 +10,7 @@ from beam_mat.core import layout
 from beam_mat.output_argument import output_of
 from beam_mat.report.page import render
 from beam_mat.report.read import read
+from beam_mat.report.write import write_page
 from beam_mat.storage import files
 
 
@@ -29,13 +30,6 @@ def report(argv: Sequence[str]) -> None:
         "images. Example: beam-mat report gs://bucket/dataset",
         "the dataset",
     )
-    write(output, render(read(output)))
+    write_page(output, render(read(output)))
+    files.prune(files.join(output, layout.SCRATCH))
     Console().print(f"Report in {files.join(output, layout.REPORT)}", soft_wrap=True)
-
-
-def write(output: str, page: str) -> None:
-    """Writes the page to its place in a dataset."""
-    scratch = files.join(output, layout.SCRATCH)
-    uri = files.join(output, layout.REPORT)
-    files.write_bytes(uri, page.encode("utf-8", "backslashreplace"), scratch)
-    files.prune(scratch)

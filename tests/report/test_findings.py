@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import fsspec
 import msgspec
 
 from beam_mat.core.statistics import bucket
@@ -97,6 +98,17 @@ def test_the_report_is_made_anew_without_inputs_or_notes(tmp_path: Path) -> None
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"Report in {output}/report.html\n"
     assert (output / "report.html").read_bytes() == page
+
+
+def test_the_report_of_a_dataset_on_a_store(made_up_output: Path) -> None:
+    store = fsspec.filesystem("memory")
+    for name, data in dataset.tree(made_up_output).items():
+        if name != "report.html":
+            store.pipe_file(f"/report-of/{name}", data)
+    ran = run("report", "memory://report-of", "--storage-options", '{"memory": {}}')
+    assert (ran.code, ran.err) == (0, "")
+    page = (made_up_output / "report.html").read_bytes()
+    assert store.cat_file("/report-of/report.html") == page
 
 
 def test_what_is_no_dataset_has_no_report(tmp_path: Path) -> None:
