@@ -13,10 +13,11 @@ from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import LostRecordError
+from beam_mat.core.image_statistics import ImageStatistics
 from beam_mat.core.notes import ChunkNote, MixNote, Part, RejectCount, ShardNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import PARQUET, Settings
-from beam_mat.core.statistics import ImageStatistics, Statistics
+from beam_mat.core.statistics import Statistics
 from beam_mat.storage import files, notes
 from beam_mat.storage.images import TABLE_SCHEMA, images_of
 from beam_mat.storage.parts import parquet_writer

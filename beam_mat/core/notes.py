@@ -15,7 +15,8 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.statistics import Statistics, Tokens
+from beam_mat.core.sampling import Tokens
+from beam_mat.core.statistics import Statistics
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):

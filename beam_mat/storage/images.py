@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
 from beam_mat.core.image import ImageFault, Picture, prepare
+from beam_mat.core.image_statistics import ConvertedImage, ImageFile
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Ground, Settings
-from beam_mat.core.statistics import ConvertedImage, ImageFile
 from beam_mat.storage import files, present
 from beam_mat.storage.fetch import load
 from beam_mat.storage.parts import parquet_writer

@@ -13,7 +13,8 @@ import pytest
 
 from beam_mat import report
 from beam_mat.core.reject import Reason
-from beam_mat.report import page as drawing
+from beam_mat.report import gallery
+from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS
 from beam_mat.report.read import ReportData
 from tests import dataset
 from tests.command import converted
@@ -116,7 +117,7 @@ def test_the_same_data_give_the_same_page(made_up_output: Path, data: ReportData
 def test_examples_without_room_are_left_out_and_counted(
     data: ReportData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "MAX_BYTES", 120_000)
+    monkeypatch.setattr(gallery, "MAX_BYTES", 120_000)
     html = report.render(data)
     assert len(html) < 220_000
     shown = html.count('data-kind="accepted"')
@@ -129,7 +130,9 @@ def test_the_largest_examples_keep_the_page_within_five_megabytes(data: ReportDa
     long = msgspec.structs.replace(turn, text='"<&>' * 750)
     example = msgspec.structs.replace(data.findings.examples[0], turns=(long,) * 40)
     examples = tuple(msgspec.structs.replace(example, id=f"i{n}") for n in range(120))
-    findings = msgspec.structs.replace(data.findings, examples=examples)
+    findings = msgspec.structs.replace(
+        data.findings, examples=examples, systems=("&" * MAX_SYSTEM,) * MAX_SYSTEMS
+    )
     html = report.render(msgspec.structs.replace(data, findings=findings))
     assert len(html.encode()) < 5_000_000
 
