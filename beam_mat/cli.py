@@ -22,6 +22,7 @@ usage: beam-mat COMMAND ...
   check       find what LLaMA-Factory would stumble over in a dataset
   show        print a trajectory, or a rejected record, so that one can read it
   verify      hold every file of a dataset against its manifest
+  report      make the report of a dataset anew
   publish     publish a job that is done and that its driver has left
   sample      make a small MAT-shaped set to try things out
   doctor      tell what is installed and what works here
@@ -84,6 +85,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
         "check": _check,
         "show": _show,
         "verify": _verify,
+        "report": _report,
         "publish": _publish,
         "sample": _sample,
         "doctor": _doctor,
@@ -147,6 +149,14 @@ def _verify(argv: list[str]) -> int:
     from beam_mat.verify import verify
 
     verify(argv)
+    return 0
+
+
+def _report(argv: list[str]) -> int:
+    _quieten()
+    from beam_mat.report.command import report
+
+    report(argv)
     return 0
 
 

@@ -13,6 +13,7 @@ import shtab
 from beam_mat import check, convert, doctor, finish, show, verify
 from beam_mat.command_line import CommandLine
 from beam_mat.core.errors import ConfigError
+from beam_mat.report import command as report
 from beam_mat.sample import command as sample
 from beam_mat.watch import options as watch
 
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "check": check.command_line,
     "show": show.command_line,
     "verify": verify.command_line,
+    "report": report.command_line,
     "publish": finish.command_line,
     "sample": sample.command_line,
     "doctor": doctor.command_line,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat import earlier
+from beam_mat import earlier, report
 from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
@@ -21,11 +21,10 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.settings import FORMAT, JSONL, Ground, Settings
 from beam_mat.earlier import Plan
 from beam_mat.manifest import Manifest, configuration, inputs_of, made_by
-from beam_mat.report import report
 from beam_mat.storage import files, generations, images, inputs
 from beam_mat.totals import Totals
 
-_DRIVERS_FILES = (layout.DATASET_INFO, layout.REPORT, layout.IMAGE_TABLE)
+_DRIVERS_FILES = (layout.DATASET_INFO, layout.REPORT, layout.STATISTICS, layout.IMAGE_TABLE)
 _FLAT_FOLDERS = (layout.IMAGES, layout.REJECTS, *layout.PART_FOLDERS)
 _NOTES = (
     layout.SHARD_NOTES,
@@ -115,7 +114,7 @@ def _forget(settings: Settings, place: Shard | Source) -> None:
 
 
 def publish(job: Job, totals: Totals) -> None:
-    """Makes the dataset visible: registry and report, then manifest.
+    """Makes the dataset visible: registry, statistics and report, then manifest.
 
     What the manifest does not list is removed from the folders that readers read whole.
     """
@@ -126,8 +125,10 @@ def publish(job: Job, totals: Totals) -> None:
     if settings.ground is not Ground.EMPTY:
         tidy(settings, totals, logged)
     _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
-    _write(settings, layout.REPORT, report(job, totals).encode("utf-8", "backslashreplace"))
-    _write(settings, layout.MANIFEST, _pretty(manifest(job, totals)))
+    made = manifest(job, totals)
+    found = report.find(totals.statistics, totals.images.statistics, settings.prefixes)
+    report.write(settings.output, made, found)
+    _write(settings, layout.MANIFEST, _pretty(made))
     files.remove(files.join(settings.output, layout.SCRATCH))
 
 

@@ -13,11 +13,13 @@ from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import LostRecordError
+from beam_mat.core.image_statistics import ImageStatistics
 from beam_mat.core.notes import ChunkNote, MixNote, Part, RejectCount, ShardNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import PARQUET, Settings
+from beam_mat.core.statistics import Statistics
 from beam_mat.storage import files, notes
-from beam_mat.storage.images import TABLE_SCHEMA
+from beam_mat.storage.images import TABLE_SCHEMA, images_of
 from beam_mat.storage.parts import parquet_writer
 
 
@@ -29,12 +31,14 @@ class ImageTotals(msgspec.Struct):
         source_bytes: Bytes of the usable ones before.
         bytes: Bytes of the usable ones after.
         table: images.parquet.
+        statistics: What the usable ones are like.
     """
 
     status: dict[str, int]
     source_bytes: int
     bytes: int
     table: Part
+    statistics: ImageStatistics = msgspec.field(default_factory=ImageStatistics)
 
 
 class Totals(msgspec.Struct):
@@ -52,6 +56,7 @@ class Totals(msgspec.Struct):
         replaced: Paths of part files that others have taken the place of.
         work: Paths below the work folder that the next run can go on from.
         images: The images.
+        statistics: What the records are like.
     """
 
     records: int
@@ -65,6 +70,7 @@ class Totals(msgspec.Struct):
     replaced: set[str]
     work: set[str]
     images: ImageTotals
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
 
     @property
     def rejected_records(self) -> int:
@@ -129,6 +135,7 @@ def _add_chunk(totals: Totals, settings: Settings, chunk: Chunk, note: ChunkNote
     totals.accepted += note.accepted
     totals.respelled += note.respelled
     totals.image_uses += note.image_uses
+    totals.statistics.merge(note.statistics)
     totals.parts += note.parts
     totals.rejects += [note.rejects] if note.rejects else []
     for found in note.rejected:
@@ -161,6 +168,7 @@ def _apply_mixes(settings: Settings, totals: Totals) -> None:
 def _image_table(settings: Settings) -> ImageTotals:
     status: Counter[str] = Counter()
     before = after = rows = 0
+    statistics = ImageStatistics()
     scratch = files.join(settings.output, layout.SCRATCH)
     # Of this job alone: those of earlier ones may tell of images that no record asks for any more.
     found = files.find(files.join(settings.output, layout.BATCH_NOTES, settings.generation))
@@ -171,14 +179,13 @@ def _image_table(settings: Settings) -> ImageTotals:
                 writer.write_table(table)
                 rows += table.num_rows
                 status.update(table["status"].to_pylist())
-                for size, source_size in zip(
-                    table["bytes"].to_pylist(), table["source_bytes"].to_pylist(), strict=True
-                ):
-                    if size is not None:
-                        after += size
-                        before += source_size
+                for image in images_of(table):
+                    before += image.before.bytes
+                    after += image.after.bytes
+                    statistics.add(image)
         written = file.result()
     table_part = Part(
         layout.IMAGE_TABLE, PARQUET, layout.IMAGES, rows, 0, written.bytes, written.sha256
     )
-    return ImageTotals(dict(sorted(status.items())), before, after, table_part)
+    by_status = dict(sorted(status.items()))
+    return ImageTotals(by_status, before, after, table_part, statistics.ordered())

@@ -109,7 +109,7 @@ def test_every_fault_is_counted_under_its_reason(
 
 def test_the_output_holds_exactly_what_the_design_names(made_up_output: Path) -> None:
     assert {path.name for path in made_up_output.iterdir()} == {
-        *("manifest.json", "dataset_info.json", "report.html"),
+        *("manifest.json", "dataset_info.json", "statistics.json", "report.html"),
         *("images", "images.parquet", "rejects", "_beam_mat"),
         *("jsonl", "jsonl_val", "parquet", "parquet_val"),
     }
@@ -139,7 +139,7 @@ def test_the_manifest_names_every_file_with_its_hash(made_up_output: Path) -> No
     for path, row in images.items():
         assert row["sha256"] == hashlib.sha256(files[path]).hexdigest()
         assert row["bytes"] == len(files[path])
-    others = {"manifest.json", "dataset_info.json", "report.html"}
+    others = {"manifest.json", "dataset_info.json", "statistics.json", "report.html"}
     assert set(files) == {part["path"] for part in listed} | set(images) | others
 
 

@@ -30,7 +30,7 @@ def dataset(sound: Path, tmp_path: Path) -> Path:
 def number_of_files(dataset: Path) -> int:
     """All but those that are made of the others, and notes."""
     files = [path for path in dataset.rglob("*") if path.is_file()]
-    free = {"manifest.json", "dataset_info.json", "report.html"}
+    free = {"manifest.json", "dataset_info.json", "statistics.json", "report.html"}
     return sum("_beam_mat" not in path.parts and path.name not in free for path in files)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
-from beam_mat.core.image import ImageFault
 from beam_mat.core.layout import split_of
-from beam_mat.core.notes import RejectCount
+from beam_mat.core.notes import ImageOutcome, RejectCount
 from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Fault, Trajectory, parse
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.settings import Settings
+from beam_mat.core.statistics import Counting
 
 
 class ChunkResult:
@@ -24,6 +24,7 @@ class ChunkResult:
         rejects: The others, in order.
         respelled: Words respelled in accepted records.
         image_uses: Images of accepted records, repetitions counted.
+        counting: What the records are like.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class ChunkResult:
         self.rejects: list[Reject] = []
         self.respelled = 0
         self.image_uses = 0
+        self.counting = Counting()
 
     @property
     def accepted(self) -> int:
@@ -52,7 +54,7 @@ class ChunkResult:
 
 def judge(
     records: Iterable[RawRecord],
-    faults: Mapping[str, ImageFault | None],
+    outcomes: Mapping[str, ImageOutcome],
     repeated: Set[int],
     settings: Settings,
 ) -> ChunkResult:
@@ -60,7 +62,7 @@ def judge(
 
     Args:
         records: Of one chunk, in order.
-        faults: The outcome of every image that the chunk asked for; None for a good one.
+        outcomes: Of every image that the chunk asked for, by path.
         repeated: Indexes of records whose id an earlier one has, when those are to be dropped.
         settings: Path prefixes and the split.
 
@@ -69,10 +71,14 @@ def judge(
     """
     result = ChunkResult()
     for record in records:
-        verdict = _verdict(record, faults, repeated, settings)
+        verdict = _verdict(record, outcomes, repeated, settings)
         if isinstance(verdict, Fault):
-            result.rejects.append(record.reject(verdict.reason, verdict.detail, verdict.id))
+            reject = record.reject(verdict.reason, verdict.detail, verdict.id)
+            result.rejects.append(reject)
+            result.counting.reject(reject)
             continue
+        qwen2, qwen3 = zip((0, 0), *(outcomes[path].tokens for path in verdict.images), strict=True)
+        result.counting.accept(record, verdict, (sum(qwen2), sum(qwen3)))
         result.respelled += verdict.respelled
         result.image_uses += len(verdict.images)
         split = split_of(verdict.id, settings.val_fraction)
@@ -83,7 +89,7 @@ def judge(
 
 def _verdict(
     record: RawRecord,
-    faults: Mapping[str, ImageFault | None],
+    outcomes: Mapping[str, ImageOutcome],
     repeated: Set[int],
     settings: Settings,
 ) -> Trajectory | Fault:
@@ -96,7 +102,7 @@ def _verdict(
         detail = f"id {parsed.id!r} stands in an earlier record"
         return Fault(Reason.DUPLICATE_ID, detail, parsed.id)
     for path in parsed.images:
-        fault = faults[path]
+        fault = outcomes[path].fault
         if fault:
             return Fault(fault.reason, fault.detail, parsed.id)
     return parsed

@@ -15,6 +15,8 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.sampling import Tokens
+from beam_mat.core.statistics import Statistics
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
@@ -56,11 +58,13 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
         path: The image.
         fault: Why it cannot be used, or None.
         content: The beginning of the written file's SHA-256, or "" when there is none.
+        tokens: What it takes in the context.
     """
 
     path: str
     fault: ImageFault | None = None
     content: str = ""
+    tokens: Tokens = (0, 0)
 
 
 def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:
@@ -168,6 +172,7 @@ class ChunkNote(msgspec.Struct, frozen=True):
         units: Its parts, for the mixing.
         parts: The files written.
         rejects: The file with the rejected records, or None.
+        statistics: What its records are like.
         missing: Images that no source had.
     """
 
@@ -181,6 +186,7 @@ class ChunkNote(msgspec.Struct, frozen=True):
     units: tuple[Unit, ...]
     parts: tuple[Part, ...]
     rejects: Part | None
+    statistics: Statistics
     missing: tuple[str, ...] = ()
 
     def files(self) -> tuple[Part, ...]:

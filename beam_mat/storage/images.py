@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
 from beam_mat.core.image import ImageFault, Picture, prepare
+from beam_mat.core.image_statistics import ConvertedImage, ImageFile
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.reject import Reason
@@ -71,7 +72,8 @@ class ImageRow(msgspec.Struct, frozen=True):
     def outcome(self) -> ImageOutcome:
         """What records need to know of this."""
         if self.sha256 is not None:
-            return ImageOutcome(self.path, content=self.sha256[:16])
+            tokens = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
+            return ImageOutcome(self.path, content=self.sha256[:16], tokens=tokens)
         return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
 
 
@@ -202,6 +204,16 @@ def written(output: str) -> Iterator[tuple[str, int, str]]:
             for path, size, sha256 in zip(*values, strict=True):
                 if sha256 is not None:
                     yield f"{layout.IMAGES}/{path}", size, sha256
+
+
+def images_of(table: pa.Table) -> Iterator[ConvertedImage]:
+    """The usable images among rows of images.parquet, before and after."""
+    columns = ("format", "width", "height", "bytes")
+    before = zip(*(table[f"source_{name}"].to_pylist() for name in columns), strict=True)
+    after = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    for was, now in zip(before, after, strict=True):
+        if now[0] is not None:
+            yield ConvertedImage(ImageFile(*was), ImageFile(*now))
 
 
 def _read_note(settings: Settings, name: str, columns: list[str] | None = None) -> pa.Table:

@@ -45,8 +45,8 @@ class WriteChunk(FileStep):
         with timed("write"):
             note = self._earlier(chunk, digest)
             if note is None:
-                faults = {outcome.path: outcome.fault for outcome in outcomes}
-                result = judge(shards.records(chunk), faults, repeated, self._settings)
+                by_path = {outcome.path: outcome for outcome in outcomes}
+                result = judge(shards.records(chunk), by_path, repeated, self._settings)
                 note = self._write(chunk, result, digest, _missing(outcomes))
         rejected = chunk.count - note.accepted
         count("records_accepted", note.accepted)
@@ -100,6 +100,7 @@ class WriteChunk(FileStep):
             parts=tuple(written),
             rejects=rejects,
             missing=missing,
+            statistics=result.counting.result(),
         )
         notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
         return note

@@ -26,6 +26,7 @@ from beam_mat.watch.ending import Ending
 from beam_mat.watch.monitor import Monitor
 from beam_mat.watch.options import WANTED, WatchOptions, command_line
 from beam_mat.watch.pipeline import build
+from beam_mat.watch.refresh import Refresh
 
 LOOK_SECONDS = 0.25
 
@@ -83,14 +84,17 @@ def _follow(job: WatchJob, running: Running, monitor: Monitor) -> None:
             stack.enter_context(metrics.serving(monitor, job.metrics))
         ending = stack.enter_context(Ending(job.watch))
         say = stack.enter_context(live.shown(monitor))
+        report = Refresh(job.watch.settings.output)
         while not running.ended.wait(LOOK_SECONDS):
             _tell(monitor)
             say()
+            report.look(monitor.contents)
             if job.stop_when_idle is not None and monitor.idle_seconds() >= job.stop_when_idle:
                 ending.ask()
             if ending.asked and monitor.status and monitor.status.drained:
                 running.cancel()
                 _tell(monitor)
+                report.look(monitor.contents, last=True)
                 return
         running.result()
 

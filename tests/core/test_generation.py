@@ -22,6 +22,7 @@ from beam_mat.core.mix import mixed
 from beam_mat.core.notes import ChunkNote, MixJob, MixNote, Part, RejectCount, Unit
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Layout
+from beam_mat.core.statistics import Statistics
 
 
 def part(name: str, rows: int, image_rows: int = 0, folder: str = "jsonl") -> Part:
@@ -40,7 +41,7 @@ def note(stem: str, version: str, images: int, texts: int, rejected: int = 0) ->
     return ChunkNote(
         "g", "o", chunk, images + texts, 0, images, why, (unit,) if unit.rows else (),
         parts if unit.rows else (), part(f"{unit.name}.jsonl", rejected, 0, "rejects")
-        if rejected else None,
+        if rejected else None, Statistics(),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from beam_mat.core.chunk import Chunk
 from beam_mat.core.image import ImageFault
 from beam_mat.core.judge import ChunkResult, judge
 from beam_mat.core.limits import MAX_RAW_BYTES
+from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.raw import RawRecord
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Span
@@ -32,7 +33,8 @@ def judged(
     repeated: frozenset[int] = frozenset(),
     settings: Settings = SETTINGS,
 ) -> ChunkResult:
-    result = judge(raws(*values), faults or {}, repeated, settings)
+    outcomes = {path: ImageOutcome(path, fault) for path, fault in (faults or {}).items()}
+    result = judge(raws(*values), outcomes, repeated, settings)
     assert result.accepted + len(result.rejects) == len(values)
     return result
 

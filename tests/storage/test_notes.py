@@ -17,6 +17,7 @@ from beam_mat.core.notes import (
 )
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.settings import Settings
+from beam_mat.core.statistics import Statistics
 from beam_mat.storage import notes
 from tests.build import chunk, shard
 
@@ -28,7 +29,7 @@ def test_notes_come_back_by_name(tmp_path: Path) -> None:
     of: Chunk = chunk(fault=Reason.MALFORMED_JSON, detail="cut off")
     unit = Unit("a", "train", 1, 2)
     rejected = (RejectCount(Reason.NO_ID, 3, first),)
-    left = ChunkNote("g", "o", of, 2, 0, 1, rejected, (unit,), (part,), None)
+    left = ChunkNote("g", "o", of, 2, 0, 1, rejected, (unit,), (part,), None, Statistics())
     for name in ("b", "a"):
         notes.leave(settings, layout.CHUNK_NOTES, name, left)
         notes.leave(settings, layout.SHARD_NOTES, name, ShardNote(shard(uri=name), 5, (of,)))
