@@ -46,7 +46,9 @@ def test_records_become_rows_or_rejects(
     records = [record("t"), image_record("i", "a.jpg"), image_record("g", "gone.jpg"), 5]
     chunk = chunk_of(shard_of([*records, record("again")]))
     (found,) = collect([facts(chunk, GOOD, GONE, repeated=(4,))], WriteChunk(settings))
-    assert found == ("train", Unit(chunk.name, "train", image_rows=1, rows=2))
+    split, unit = found
+    assert (split, unit.image_rows, unit.rows) == ("train", 1, 2)
+    assert unit.name.startswith(f"{chunk.name}-"), "its outcomes are in the name"
     assert [row["id"] for row in dataset.rows(output)] == ["i", "t"]
     assert [row["id"] for row in dataset.parquet_rows(output)] == ["i", "t"]
     assert [(one["index"], one["reason"]) for one in dataset.rejects(output)] == [
