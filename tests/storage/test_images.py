@@ -116,6 +116,14 @@ def test_the_rows_of_a_batch_are_left_as_a_table(settings: Settings, tmp_path: P
     assert len(list(path.parent.iterdir())) == 2
 
 
+def test_what_has_no_origin_is_known_by_no_note(settings: Settings) -> None:
+    unsafe = images.ImageRow("x", Reason.UNSAFE_PATH.value, "in the way of another")
+    images.leave_rows(settings, "0 0", [unsafe, images.missing("gone.jpg")])
+    (name,) = (Path(settings.output) / layout.BATCH_NOTES / settings.generation).iterdir()
+    noted = f"{settings.generation}/{name.name}"
+    assert images.unchanged(settings, {"a.jpg": "origin"}, [noted]) == {}
+
+
 def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
     fault = ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
     member = Member("a.jpg", "/nowhere.zip", 0, 0, 9, 9, 9, Packing.STORED, 0, fault)
