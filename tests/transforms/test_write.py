@@ -10,7 +10,7 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.image import ImageFault
-from beam_mat.core.notes import ChunkFact, ChunkNote, ImageOutcome, MixNote, Unit
+from beam_mat.core.notes import ChunkFact, ChunkNote, ImageOutcome, MixNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
 from beam_mat.storage import notes

@@ -36,7 +36,7 @@ def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[st
     arriving.mkdir(parents=True)
     watch = Watch(folder, prism, f"{window}s", "--image-wait", "30s")
     landed: dict[str, float] = {}
-    memory: list[tuple[float, float]] = []
+    used: list[tuple[float, float]] = []
     try:
         for number in range(windows):
             path = f"{number}.jpg"
@@ -46,7 +46,7 @@ def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[st
             write_shard(folder / "shard", records).rename(arriving / f"{number:05d}.json")
             landed[f"{number:05d}.json"] = time.time()
             time.sleep(window)
-            memory.append(_memory(watch.process.pid))
+            used.append(memory(watch.process.pid))
         code = watch.stop()
     finally:
         watch.end()
@@ -62,7 +62,7 @@ def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[st
     }
     assert landed.keys() == committed.keys()
     third = max(1, windows // 3)
-    early, late = memory[third : 2 * third] or memory, memory[-third:]
+    early, late = used[third : 2 * third] or used, used[-third:]
     return {
         "generations": len(generations(folder / "out")),
         "latency_median_s": statistics.median(committed[name] - landed[name] for name in landed),
@@ -74,7 +74,8 @@ def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[st
     }
 
 
-def _memory(pid: int) -> tuple[float, float]:
+def memory(pid: int) -> tuple[float, float]:
+    """Megabytes of a process and of all that it has started."""
     process = psutil.Process(pid)
     others = sum(child.memory_info().rss for child in process.children(recursive=True))
     return process.memory_info().rss / 1e6, others / 1e6
