@@ -87,6 +87,7 @@ def _follow(job: WatchJob, running: Running, monitor: Monitor) -> None:
         report = Refresh(job.watch.settings.output)
         while not running.ended.wait(LOOK_SECONDS):
             _tell(monitor)
+            monitor.hold()
             say()
             report.look(monitor.contents)
             if job.stop_when_idle is not None and monitor.idle_seconds() >= job.stop_when_idle:

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from typing import Any
 
+from beam_mat.core.errors import WorkerLostError
 from beam_mat.core.generation import Contents, Generation, file_name
 from beam_mat.storage import generations
 from beam_mat.watch import board
 from beam_mat.watch.board import Status
 from beam_mat.watch.facts import WatchSettings
 
+DEAD_SECONDS = 600.0
 SILENT_SECONDS = 60.0
 """So long without a word from the intake, and the graph is taken for stuck."""
 
@@ -60,6 +62,19 @@ class Monitor:
     def idle_seconds(self) -> float:
         """How long there has been nothing to do and nothing to wait for."""
         return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
+
+    def hold(self) -> None:
+        """Makes sure that the graph is alive.
+
+        Raises:
+            WorkerLostError: It has been silent for so long that it is not.
+        """
+        silent = time.monotonic() - self._heard
+        if silent > max(DEAD_SECONDS, 30 * self._watch.interval):
+            raise WorkerLostError(
+                f"nothing has been heard from the graph for {silent:.0f} s: a worker may have died "
+                "without its runner noticing; run the same command again, which goes on from here"
+            )
 
     def trouble(self) -> str | None:
         """Why the watch does not look well, or None."""

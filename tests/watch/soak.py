@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 
 from tests.command import PROGRAM, ROOT, convert_words
 from tests.processes import MARK, mark, survivors
@@ -192,6 +193,22 @@ def soak(
     (folder / "in").mkdir(parents=True)
     landing = threading.Thread(target=_land_all, args=(folder, files, pace, seed, done))
     landing.start()
+    with Reader(folder / "out") as reader:
+        _kill_and_go_on(folder, prism, landing, done, kills, chance, image_wait)
+    assert reader.looks
+    assert reader.faults == []
+    return done
+
+
+def _kill_and_go_on(
+    folder: Path,
+    prism: Path,
+    landing: threading.Thread,
+    done: Soak,
+    kills: int,
+    chance: random.Random,
+    image_wait: str,
+) -> None:
     while done.kills < kills or landing.is_alive():
         window = chance.choice(WINDOWS)
         done.windows.append(window)
@@ -212,7 +229,44 @@ def soak(
     finally:
         watch.end()
     assert code == 0, (folder / "err.txt").read_text()
-    return done
+
+
+class Reader:
+    """Reads the dataset's folders all the time, as a trainer may: each part there is whole.
+
+    Attributes:
+        faults: What was not.
+        looks: How often it has looked.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+        self.faults: list[str] = []
+        self.looks = 0
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        while not self._over.wait(0.2):
+            self.looks += 1
+            for file in [*self._output.glob("jsonl/*"), *self._output.glob("parquet/*")]:
+                try:
+                    if file.suffix == ".jsonl":
+                        assert all(json.loads(line) for line in file.read_bytes().splitlines())
+                    else:
+                        pq.ParquetFile(file).read()
+                except FileNotFoundError:
+                    continue  # it has been replaced since the folder was listed
+                except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+                    self.faults.append(f"{file}: {error!r}")
 
 
 def _land_all(folder: Path, files: Sequence[Landing], pace: float, seed: int, done: Soak) -> None:

@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import dataset
-from tests.command import converted, run, spawn
+from tests.command import ROOT, converted, run, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.test_runners import prism  # noqa: F401
 from tests.watch.soak import Watch, check, flat, generations, union
@@ -265,6 +268,44 @@ def test_prisms_death_ends_the_watch_with_a_sentence(
     assert watch.process.returncode == 1
     assert "run the same command again, which goes on from here" in watch.errors()
     assert "Traceback" not in watch.errors()
+
+
+def test_a_workers_death_loses_nothing(
+    site: Site, started: Callable[..., Watch], tmp_path: Path
+) -> None:
+    port = free_port()
+    pool = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"),
+            *("--service_port", str(port)),
+        ],
+        # The pool starts a worker by the name of python.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        watch = started(
+            *("--environment_type", "EXTERNAL", "--environment_config", f"localhost:{port}")
+        )
+        site.land_shard("a.json", record("a"))
+        wait_for(lambda: site.committed("a.json", 1), watch, "a generation")
+        site.land_shard("b.json", record("b"), image_record("b2", "b.jpg"))
+        for worker in psutil.Process(pool.pid).children(recursive=True):
+            worker.kill()
+        assert watch.process.wait(PATIENCE) == 1
+    finally:
+        for process in [*psutil.Process(pool.pid).children(recursive=True), pool]:
+            process.kill()
+        pool.wait(10)
+    site.land_zip("b.zip", b=picture(seed=1))
+    watch = started("--stop-when-idle", "1s")
+    assert watch.process.wait(PATIENCE) == 0, watch.errors()
+    check(site.folder)
 
 
 def test_nothing_is_left_over(site: Site, started: Callable[..., Watch]) -> None:
