@@ -100,7 +100,9 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     prefixes = _prefixes(faults, typed.rewrite)
     _one_of(faults, "--duplicates", typed.duplicates, ("keep", "drop"))
     _one_of(faults, "--exif", typed.exif, ("ignore", "apply"))
-    storage = _storage(faults, options)
+    storage = take_storage(faults, typed.storage_options or "", runner)
+    # A runner keeps and shows the options of its jobs.
+    typed.storage_options = None
     found = _shards(faults, typed.json)
     sources = _sources(faults, typed.images)
     output = _output(faults, typed.output, [source.uri for source in sources])
@@ -222,12 +224,17 @@ def _prefixes(faults: list[str], pairs: Sequence[str]) -> tuple[tuple[str, str],
     return tuple(prefixes)
 
 
-def _storage(faults: list[str], options: PipelineOptions) -> str:
-    """Takes the storage options into use; returns what travels with the graph, see `Settings`."""
-    typed = options.view_as(ConvertOptions)
-    text = typed.storage_options or ""
-    # A runner keeps and shows the options of its jobs.
-    typed.storage_options = None
+def take_storage(faults: list[str], text: str, runner: str) -> str:
+    """Takes storage options as typed into use.
+
+    Args:
+        faults: What is wrong with them is added here.
+        text: ``--storage-options``, "" for none.
+        runner: See `Job`.
+
+    Returns:
+        What travels with the graph, see `Settings.storage`.
+    """
     given: stores.Options = {}
     if text:
         try:
@@ -235,7 +242,7 @@ def _storage(faults: list[str], options: PipelineOptions) -> str:
         except ValueError as error:
             faults.append(f"--storage-options: {error}")
     stores.use(given)
-    if is_local(runner_of(options)):
+    if is_local(runner):
         return ""  # workers here have this process's environment
     if stores.is_inline(text):
         faults += [
