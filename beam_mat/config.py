@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 from apache_beam.options.pipeline_options import (
@@ -259,10 +260,9 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
         faults.append("--json is missing: name the JSON shards, such as --json mat_train.json")
         return []
     found: dict[str, files.FileInfo] = {}
-    for uri in _usable(faults, "--json", uris):
+    for uri, looked in _looked(_usable(faults, "--json", uris), _readable):
         try:
-            for file in files.expand(uri):
-                files.read_range(file.uri, 0, min(1, file.size))
+            for file in looked.result():
                 found.setdefault(file.uri, file)
         except FileNotFoundError:
             faults.append(f"--json {uri}: there is no such file; check the path or glob")
@@ -273,6 +273,31 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
     return [
         Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
+
+
+def _readable(uri: str) -> list[files.FileInfo]:
+    found = files.expand(uri)
+    for _ in files.read_ranges((file.uri, 0, min(1, file.size)) for file in found):
+        pass
+    return found
+
+
+def _zips_or_folder(uri: str) -> list[files.FileInfo]:
+    zipped = files.file_at(uri)
+    if not zipped and files.is_folder(uri):
+        return [inputs.look(uri)]
+    found = [zipped] if zipped else files.expand(uri)
+    for file in found:
+        catalog.directory_bytes(file)
+    return found
+
+
+def _looked(
+    uris: Iterable[str], look: Callable[[str], list[files.FileInfo]]
+) -> list[tuple[str, Future[list[files.FileInfo]]]]:
+    """What a look at each uri found, or raised; several are looked at at once."""
+    with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
+        return [(uri, pool.submit(look, uri)) for uri in uris]
 
 
 def _usable(faults: list[str], name: str, uris: Sequence[str]) -> Iterator[str]:
@@ -288,16 +313,9 @@ def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
         faults.append("--images is missing: name zips or folders, such as --images files.zip")
         return []
     found: dict[str, files.FileInfo] = {}
-    for uri in _usable(faults, "--images", uris):
+    for uri, looked in _looked(_usable(faults, "--images", uris), _zips_or_folder):
         try:
-            zipped = files.file_at(uri)
-            if not zipped and files.is_folder(uri):
-                folder = inputs.look(uri)
-                found[folder.uri] = folder
-                continue
-            for file in [zipped] if zipped else files.expand(uri):
-                catalog.directory_bytes(file)
-                found[file.uri] = file
+            found.update((file.uri, file) for file in looked.result())
         except FileNotFoundError:
             faults.append(f"--images {uri}: there is no such file or folder; check the path")
         except (SourceError, StoreError) as error:

@@ -66,7 +66,7 @@ def hold_off(output: str) -> None:
             f"{output}: the Dataflow job {there.job} is still at work on it; wait for its end, or "
             f"gcloud dataflow jobs cancel {there.job} --region {there.region}"
         )
-    files.remove(note)
+    files.remove_file(note)
 
 
 def submitted(result: Any, options: PipelineOptions, output: str, *, detach: bool) -> bool:
@@ -110,7 +110,7 @@ def wait(result: Any, options: PipelineOptions, output: str, counts: Counter[str
     """
     try:
         _follow(result, options, counts)
-        files.remove(files.join(output, layout.SUBMITTED))
+        files.remove_file(files.join(output, layout.SUBMITTED))
     except KeyboardInterrupt:
         region = options.view_as(GoogleCloudOptions).region
         cancel = f"gcloud dataflow jobs cancel {result.job_id()} --region {region}"

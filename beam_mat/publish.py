@@ -71,11 +71,11 @@ def prepare(plan: Plan) -> None:
     The job is written down first, so that a run that breaks off is known for what it is.
     """
     settings = plan.job.settings
-    files.remove(files.join(settings.output, layout.SCRATCH))
+    _remove_scratch(settings)
     if plan.clear:
         _clear(settings)
     _write(settings, layout.JOB, _pretty(earlier.describe(plan.job)))
-    _remove(settings, (layout.MANIFEST, *_DRIVERS_FILES))
+    _remove_files(settings, (layout.MANIFEST, *_DRIVERS_FILES))
 
 
 def _clear(settings: Settings) -> None:
@@ -110,7 +110,7 @@ def _forget(settings: Settings, place: Shard | Source) -> None:
     for folder in (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES):
         for name, file in files.find(files.join(settings.output, folder)):
             if name.startswith(stem):
-                files.remove(file.uri)
+                files.remove_file(file.uri)
 
 
 def publish(job: Job, totals: Totals) -> None:
@@ -119,13 +119,13 @@ def publish(job: Job, totals: Totals) -> None:
     What the manifest does not list is removed from the folders that readers read whole.
     """
     settings = job.settings
-    _remove(settings, (path for path in totals.replaced if path not in totals.work))
+    _remove_files(settings, (path for path in totals.replaced if path not in totals.work))
     if settings.ground is not Ground.EMPTY:
         tidy(settings, totals)
     _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
     _write(settings, layout.REPORT, report(job, totals).encode("utf-8", "backslashreplace"))
     _write(settings, layout.MANIFEST, _pretty(manifest(job, totals)))
-    files.remove(files.join(settings.output, layout.SCRATCH))
+    _remove_scratch(settings)
 
 
 def manifest(job: Job, totals: Totals) -> Manifest:
@@ -170,7 +170,7 @@ def tidy(settings: Settings, totals: Totals) -> None:
             _keep_only(settings, folder, totals.work)
     for name, file in files.find(files.join(settings.output, layout.BATCH_NOTES)):
         if not name.startswith(f"{settings.generation}/"):
-            files.remove(file.uri)
+            files.remove_file(file.uri)
     files.prune(files.join(settings.output, layout.BATCH_NOTES))
 
 
@@ -181,8 +181,18 @@ def _keep_only(settings: Settings, folder: str, paths: Set[str]) -> None:
         if f"{folder}/{name}" not in paths
     ]
     for uri in strangers:
-        files.remove(uri)
+        files.remove_file(uri)
     files.prune(files.join(settings.output, folder))
+
+
+def _remove_scratch(settings: Settings) -> None:
+    if files.is_near(settings.output):  # stores have no use for it
+        files.remove(files.join(settings.output, layout.SCRATCH))
+
+
+def _remove_files(settings: Settings, paths: Iterable[str]) -> None:
+    for path in paths:
+        files.remove_file(files.join(settings.output, path))
 
 
 def _remove(settings: Settings, paths: Iterable[str]) -> None:

@@ -45,7 +45,8 @@ class WriteChunk(FileStep):
             if note is None:
                 faults = {outcome.path: outcome.fault for outcome in outcomes}
                 result = judge(shards.records(chunk), faults, repeated, self._settings)
-                note = self._write(chunk, result, digest)
+                contents = {outcome.path: outcome.content for outcome in outcomes}
+                note = self._write(chunk, result, digest, contents)
         rejected = chunk.count - note.accepted
         count("records_accepted", note.accepted)
         count("records_rejected", rejected)
@@ -66,7 +67,9 @@ class WriteChunk(FileStep):
             notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)
         return note
 
-    def _write(self, chunk: Chunk, result: ChunkResult, digest: str) -> ChunkNote:
+    def _write(
+        self, chunk: Chunk, result: ChunkResult, digest: str, contents: dict[str, str]
+    ) -> ChunkNote:
         units, written = [], list[Part]()
         for split, (with_images, text_only) in sorted(result.trajectories.items()):
             stay = len(text_only) - surplus(len(with_images), len(text_only))
@@ -77,7 +80,9 @@ class WriteChunk(FileStep):
                 if images or texts:
                     unit = Unit(name, split, len(images), len(images) + len(texts))
                     rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
-                    written += parts.write_unit(self._settings, unit, rows, aside=not images)
+                    written += parts.write_unit(
+                        self._settings, unit, rows, aside=not images, contents=contents
+                    )
                     units.append(unit)
         rejects = None
         if result.rejects:
