@@ -26,7 +26,7 @@ from tests.test_runners import TWO_PROCESSES, prism  # noqa: F401
 
 SEED = int(os.environ.get("BEAM_MAT_KILL_SEED", "20260729"))
 KILLS = 20
-IN_A_ROW = 4
+IN_A_ROW = 5
 """Kills before a run is left to complete."""
 
 pytestmark = pytest.mark.slow
@@ -203,7 +203,7 @@ def test_a_kill_at_any_moment_changes_nothing(
     elif worker:
         options += TWO_PROCESSES
     kills = number = 0
-    while kills < (KILLS // 4 if worker else KILLS // 2 if place == "bucket" else KILLS):
+    while kills < (KILLS // 4 if worker else KILLS):
         number += 1
         output = at_work.output(number)
         command = [*words, *options, "--output", output]
