@@ -1,4 +1,4 @@
-"""The four cases: which commands run against each other, and which figures come out."""
+"""The cases: which commands run against each other, and which figures come out."""
 
 import sys
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from pathlib import Path
 from cache import HERE
 from comparison import MB, Case, Figure, Results, Side, peak_mb, seconds
 from inputs import Dataset, Sources
+from million_case import million
 from rerun_cases import again
 from store_cases import remote
 
@@ -142,4 +143,7 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "start": start,
     "remote": remote,
     "again": again,
+    "million": million,
 }
+USUAL = [name for name in CASES if name != "million"]
+"""Those that run when none is named: a million records take an hour, and 12 GB of disk."""

@@ -164,20 +164,26 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
     window = _Window(end.size, b"".join([*ahead, end.tail]))
     try:
         with zipfile.ZipFile(window) as archive:
-            entries = archive.infolist()
+            left = archive.infolist()
+            last = archive.NameToInfo
             end_of_entries = max(archive.start_dir, 0)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
         raise SourceError(
             f"{uri}: the zip cannot be read ({error}); download or pack it again"
         ) from error
-    by_offset = sorted(entries, key=lambda entry: entry.header_offset)
-    ends = [*(entry.header_offset for entry in by_offset), end_of_entries][1:]
-    last = {entry.filename: entry for entry in entries}
     folders = {name[:at] for name in last for at, char in enumerate(name) if char == "/" and at}
-    for entry, next_offset in zip(by_offset, ends, strict=True):
+    replaced = {id(entry) for entry in left if last[entry.filename] is not entry}
+    del archive, last, window
+    # By offset, from behind; each is let go of when its member is passed on: hundreds of thousands
+    # take hundreds of megabytes. A replaced one's id is its own for as long as it is here.
+    left.sort(key=lambda entry: entry.header_offset)
+    left.reverse()
+    while left:
+        entry = left.pop()
+        next_offset = left[-1].header_offset if left else end_of_entries
         name = entry.filename
         # The name of a folder ends in a slash, and is unsafe for that.
-        if unsafe(name) or last[name] is not entry:
+        if unsafe(name) or id(entry) in replaced:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
         fault = _misplaced(entry.header_offset, end_of_entries) or entry_fault(

@@ -47,11 +47,11 @@ class ListMembers(FileStep):
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
         """Reads the central directory, or lists the folder."""
+        members = catalog.members(source.uri, source.order)
         with timed("catalog"):
-            found = list(catalog.members(source.uri, source.order))
-            held = ahead.pool().submit(inputs.hold, source)
-        while found:  # each is let go of as soon as it is passed on
-            member = found.pop()
+            first = next(members, None)  # by then all has been read
+        held = ahead.pool().submit(inputs.hold, source)
+        for member in itertools.chain([first] if first else [], members):
             yield member.path, PathFact(member=member)
         held.result()  # a store has had time to answer
 
