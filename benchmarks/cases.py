@@ -146,4 +146,4 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "million": million,
 }
 USUAL = [name for name in CASES if name != "million"]
-"""Those that run when none is named: a million records take an hour, and 12 GB of disk."""
+"""Those that run when none is named: a million records take long, and some 10 GB of disk."""
