@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NoReturn
 
 import msgspec
@@ -97,7 +98,9 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> Job:
     rules = checked_rules(faults, typed)
     limit = typed.limit and whole_number(faults, "--limit", typed.limit, 1)
     max_rejected = typed.max_rejected and _fraction(faults, "--max-rejected", typed.max_rejected)
-    storage = checked_storage(faults, options)
+    storage = take_storage(faults, typed.storage_options or "", runner)
+    # A runner keeps and shows the options of its jobs.
+    typed.storage_options = None
     found = _shards(faults, typed.json)
     sources = _sources(faults, typed.images)
     output = checked_output(faults, typed.output, [source.uri for source in sources])
@@ -249,12 +252,17 @@ def _prefixes(faults: list[str], pairs: Sequence[str]) -> tuple[tuple[str, str],
     return tuple(prefixes)
 
 
-def checked_storage(faults: list[str], options: PipelineOptions) -> str:
-    """Takes the storage options into use; returns what travels with the graph, see `Settings`."""
-    typed = options.view_as(ConvertOptions)
-    text = typed.storage_options or ""
-    # A runner keeps and shows the options of its jobs.
-    typed.storage_options = None
+def take_storage(faults: list[str], text: str, runner: str) -> str:
+    """Takes storage options as typed into use.
+
+    Args:
+        faults: What is wrong with them is added here.
+        text: ``--storage-options``, "" for none.
+        runner: See `Job`.
+
+    Returns:
+        What travels with the graph, see `Settings.storage`.
+    """
     given: stores.Options = {}
     if text:
         try:
@@ -262,7 +270,7 @@ def checked_storage(faults: list[str], options: PipelineOptions) -> str:
         except ValueError as error:
             faults.append(f"--storage-options: {error}")
     stores.use(given)
-    if is_local(runner_of(options)):
+    if is_local(runner):
         return ""  # workers here have this process's environment
     if stores.is_inline(text):
         faults += [
@@ -279,10 +287,9 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
         faults.append("--json is missing: name the JSON shards, such as --json mat_train.json")
         return []
     found: dict[str, files.FileInfo] = {}
-    for uri in _usable(faults, "--json", uris):
+    for uri, looked in _looked(_usable(faults, "--json", uris), _readable):
         try:
-            for file in files.expand(uri):
-                files.read_range(file.uri, 0, min(1, file.size))
+            for file in looked.result():
                 found.setdefault(file.uri, file)
         except FileNotFoundError:
             faults.append(f"--json {uri}: there is no such file; check the path or glob")
@@ -293,6 +300,31 @@ def _shards(faults: list[str], uris: Sequence[str] | None) -> list[Shard]:
     return [
         Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
     ]
+
+
+def _readable(uri: str) -> list[files.FileInfo]:
+    found = files.expand(uri)
+    for _ in files.read_ranges((file.uri, 0, min(1, file.size)) for file in found):
+        pass
+    return found
+
+
+def _zips_or_folder(uri: str) -> list[files.FileInfo]:
+    zipped = files.file_at(uri)
+    if not zipped and files.is_folder(uri):
+        return [inputs.look(uri)]
+    found = [zipped] if zipped else files.expand(uri)
+    for file in found:
+        catalog.directory_bytes(file)
+    return found
+
+
+def _looked(
+    uris: Iterable[str], look: Callable[[str], list[files.FileInfo]]
+) -> list[tuple[str, Future[list[files.FileInfo]]]]:
+    """What a look at each uri found, or raised; several are looked at at once."""
+    with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
+        return [(uri, pool.submit(look, uri)) for uri in uris]
 
 
 def _usable(faults: list[str], name: str, uris: Sequence[str]) -> Iterator[str]:
@@ -308,16 +340,9 @@ def _sources(faults: list[str], uris: Sequence[str] | None) -> list[Source]:
         faults.append("--images is missing: name zips or folders, such as --images files.zip")
         return []
     found: dict[str, files.FileInfo] = {}
-    for uri in _usable(faults, "--images", uris):
+    for uri, looked in _looked(_usable(faults, "--images", uris), _zips_or_folder):
         try:
-            zipped = files.file_at(uri)
-            if not zipped and files.is_folder(uri):
-                folder = inputs.look(uri)
-                found[folder.uri] = folder
-                continue
-            for file in [zipped] if zipped else files.expand(uri):
-                catalog.directory_bytes(file)
-                found[file.uri] = file
+            found.update((file.uri, file) for file in looked.result())
         except FileNotFoundError:
             faults.append(f"--images {uri}: there is no such file or folder; check the path")
         except (SourceError, StoreError) as error:

@@ -66,7 +66,7 @@ def hold_off(output: str) -> None:
             f"{output}: the Dataflow job {there.job} is still at work on it; wait for its end, or "
             f"gcloud dataflow jobs cancel {there.job} --region {there.region}"
         )
-    files.remove(note)
+    files.remove_file(note)
 
 
 def submitted(
@@ -114,20 +114,46 @@ def wait(result: Any, options: PipelineOptions, output: str, counts: Counter[str
         RuntimeError: The job failed; the text holds a worker's traceback where there is one.
     """
     try:
-        with _messages(), _counting(result, counts):
-            result.wait_until_finish()
-        files.remove(files.join(output, layout.SUBMITTED))
+        _follow(result, options, counts)
+        files.remove_file(files.join(output, layout.SUBMITTED))
     except KeyboardInterrupt:
         region = options.view_as(GoogleCloudOptions).region
         cancel = f"gcloud dataflow jobs cancel {result.job_id()} --region {region}"
         _say(f"The job goes on; {_when_done(output)}\nTo end it: {cancel}")
         raise
+
+
+def wait_or_cancel(result: Any, options: PipelineOptions) -> None:
+    """Waits for the end of a job that is of no use without its driver, and ends it with that.
+
+    Where the job is goes to standard error: standard output is for what comes of it.
+
+    Args:
+        result: What the runner gave for the graph.
+        options: It was submitted with.
+
+    Raises:
+        RuntimeError: As of `wait`.
+    """
+    _say(f"Dataflow job {result.job_id()}\n{_address(result, options)}", to_error=True)
+    try:
+        _follow(result, options, Counter())
+    except KeyboardInterrupt:
+        result.cancel()
+        _say(f"The job {result.job_id()} is told to end", to_error=True)
+        raise
+
+
+def _follow(result: Any, options: PipelineOptions, counts: Counter[str]) -> None:
+    try:
+        with _messages(), _counting(result, counts):
+            result.wait_until_finish()
     except DataflowRuntimeException as error:
         raise RuntimeError(f"{error}\n{_address(result, options)}") from None
 
 
-def _say(text: str) -> None:
-    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+def _say(text: str, *, to_error: bool = False) -> None:
+    Console(stderr=to_error, soft_wrap=True, highlight=False, markup=False).print(text)
 
 
 def _when_done(output: str) -> str:

@@ -18,6 +18,7 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.settings import Ground
 from beam_mat.manifest import Manifest
 from beam_mat.storage import files
+from beam_mat.storage.notes import is_json
 
 _DECIDE_BYTES = ("beam-mat", "resizer", "pillow", "pyarrow")
 
@@ -119,7 +120,7 @@ def look(output: str) -> Earlier:
     uri = files.join(output, layout.JOB)
     begun = None
     try:
-        begun = msgspec.json.decode(files.read_bytes(uri), type=Begun)
+        begun = msgspec.json.decode(files.read_bytes(uri, is_json), type=Begun)
     except FileNotFoundError:
         pass
     except msgspec.DecodeError as error:

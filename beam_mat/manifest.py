@@ -18,6 +18,7 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.notes import Part
 from beam_mat.core.settings import FORMAT
 from beam_mat.storage import files
+from beam_mat.storage.notes import is_json
 
 _PACKAGES = ("apache-beam", "pillow", "pyarrow")
 
@@ -110,7 +111,7 @@ def read(output: str) -> Manifest | None:
     """
     uri = files.join(output, layout.MANIFEST)
     try:
-        found = msgspec.json.decode(files.read_bytes(uri), type=Manifest)
+        found = msgspec.json.decode(files.read_bytes(uri, is_json), type=Manifest)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:

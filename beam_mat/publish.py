@@ -70,11 +70,11 @@ def prepare(plan: Plan) -> None:
     The job is written down first, so that a run that breaks off is known for what it is.
     """
     settings = plan.job.settings
-    files.remove(files.join(settings.output, layout.SCRATCH))
+    _remove_scratch(settings)
     if plan.clear:
         _clear(settings)
     _write(settings, layout.JOB, _pretty(earlier.describe(plan.job)))
-    _remove(settings, (layout.MANIFEST, *_DRIVERS_FILES))
+    _remove_files(settings, (layout.MANIFEST, *_DRIVERS_FILES))
 
 
 def _clear(settings: Settings) -> None:
@@ -110,7 +110,7 @@ def _forget(settings: Settings, place: Shard | Source) -> None:
     for folder in (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES):
         for name, file in files.find(files.join(settings.output, folder)):
             if name.startswith(stem):
-                files.remove(file.uri)
+                files.remove_file(file.uri)
 
 
 def publish(job: Job, totals: Totals) -> None:
@@ -129,7 +129,7 @@ def publish(job: Job, totals: Totals) -> None:
     found = report.find(totals.statistics, totals.images.statistics, settings.prefixes)
     report.write(settings.output, made, found)
     _write(settings, layout.MANIFEST, _pretty(made))
-    files.remove(files.join(settings.output, layout.SCRATCH))
+    _remove_scratch(settings)
 
 
 def begin_watch(job: Job) -> None:
@@ -192,7 +192,7 @@ def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> 
             _keep_only(settings, folder, totals.work)
     for name, file in files.find(files.join(settings.output, layout.BATCH_NOTES)):
         if not name.startswith(f"{settings.generation}/"):
-            files.remove(file.uri)
+            files.remove_file(file.uri)
     files.prune(files.join(settings.output, layout.BATCH_NOTES))
 
 
@@ -206,7 +206,7 @@ def _take_away(settings: Settings, path: str, logged: Set[str]) -> None:
     if path in logged:
         generations.retire(settings.output, (path,))
     else:
-        _remove(settings, (path,))
+        files.remove_file(files.join(settings.output, path))
 
 
 def _keep_only(
@@ -216,6 +216,16 @@ def _keep_only(
     for path in [path for path in found if path not in paths]:
         _take_away(settings, path, logged)
     files.prune(files.join(settings.output, folder))
+
+
+def _remove_scratch(settings: Settings) -> None:
+    if files.is_near(settings.output):  # stores have no use for it
+        files.remove(files.join(settings.output, layout.SCRATCH))
+
+
+def _remove_files(settings: Settings, paths: Iterable[str]) -> None:
+    for path in paths:
+        files.remove_file(files.join(settings.output, path))
 
 
 def _remove(settings: Settings, paths: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -45,7 +45,8 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         RuntimeError: Anything else that failed; its text holds the worker's traceback.
     """
     with contextlib.ExitStack() as served:
-        served.enter_context(_ready(job, options))
+        read = [shard.uri for shard in job.shards] + [source.uri for source in job.sources]
+        served.enter_context(_ready(job.runner, options, [*read, job.settings.output]))
 
         def submitted(result: Any) -> bool:
             served.close()  # the service has what was made ready for it
@@ -59,16 +60,31 @@ def run(job: Job, settings: Settings, options: PipelineOptions) -> dict[str, flo
         )
 
 
-def run_graph(runner: str, options: PipelineOptions, add: Callable[[beam.Pipeline], None]) -> None:
+def run_graph(
+    runner: str,
+    options: PipelineOptions,
+    add: Callable[[beam.Pipeline], None],
+    uris: Iterable[str],
+) -> None:
     """Runs any graph to its end. Errors as of `run`.
 
     Args:
         runner: See `beam_mat.config.Job`.
         options: Beam's options.
         add: Adds the graph to a pipeline.
+        uris: The places that workers read and write.
     """
-    with _serving(runner, options):
-        _run(runner, options, add, None)
+    with contextlib.ExitStack() as served:
+        served.enter_context(_ready(runner, options, uris))
+
+        def submitted(result: Any) -> bool:
+            from beam_mat import dataflow_job
+
+            served.close()
+            dataflow_job.wait_or_cancel(result, options)
+            return True
+
+        _run(runner, options, add, submitted if runner == DATAFLOW else None)
 
 
 class Running:
@@ -183,7 +199,7 @@ def streaming(
         options: Beam's options.
         add: Adds the graph to a pipeline.
     """
-    with _QuietEnd() as end, _serving(runner, options):
+    with _QuietEnd() as end, _ready(runner, options, ()):
         pipeline = beam.Pipeline(runner=runner, options=options)
         add(pipeline)
         running = Running(pipeline.run())
@@ -232,16 +248,13 @@ def hold_off(output: str) -> None:
         dataflow_job.hold_off(output)
 
 
-def _ready(job: Job, options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
-    if job.runner == DATAFLOW:
+def _ready(
+    runner: str, options: PipelineOptions, uris: Iterable[str]
+) -> contextlib.AbstractContextManager[None]:
+    if runner == DATAFLOW:
         from beam_mat import dataflow
 
-        read = [shard.uri for shard in job.shards] + [source.uri for source in job.sources]
-        return dataflow.ready(options, [*read, job.settings.output])
-    return _serving(job.runner, options)
-
-
-def _serving(runner: str, options: PipelineOptions) -> contextlib.AbstractContextManager[None]:
+        return dataflow.ready(options, uris)
     if runner == PRISM:
         return serving(options)
     return watched() if runner == IN_PROCESS else contextlib.nullcontext()

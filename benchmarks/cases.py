@@ -8,6 +8,7 @@ from pathlib import Path
 from cache import HERE
 from comparison import MB, Case, Figure, Results, Side, peak_mb, seconds
 from inputs import Dataset, Sources
+from million_case import million
 from page_cases import page
 from rerun_cases import again
 from store_cases import remote
@@ -144,4 +145,7 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "remote": remote,
     "again": again,
     "page": page,
+    "million": million,
 }
+USUAL = [name for name in CASES if name != "million"]
+"""Those that run when none is named: a million records take long, and some 10 GB of disk."""

@@ -12,6 +12,7 @@ from make_images import make_images
 from make_records import make_records
 
 PICTURES = (".jpg", ".jpeg", ".png")
+BRIEF = 300
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ class Sources:
         )
         return Dataset(folder / "mat.json", folder / "files.zip", count, sample.origin)
 
+    def brief_records(self, count: int, images: int) -> Dataset:
+        """As `records`, with at most `BRIEF` characters a turn: a million fit on a disk."""
+        sample = self.sample()
+        folder = cached(
+            f"brief-{count}-{images}",
+            [sample.json],
+            lambda to: make_records(to, count, images, list(map(_brief, _records(sample.json)))),
+        )
+        return Dataset(folder / "mat.json", folder / "files.zip", count, sample.origin)
+
     def sample(self) -> Dataset:
         """The forty records as they are, with their zip."""
         drawn = not self.mat_sample.is_dir()
@@ -70,6 +81,12 @@ class Sources:
         for archive in sorted(folder.glob("**/*.zip")):
             with zipfile.ZipFile(archive) as members:
                 members.extractall(folder / "unzipped")
+
+
+def _brief(record: dict[str, Any]) -> dict[str, Any]:
+    # Placeholders of images stand at the beginning.
+    turns = [{**turn, "content": turn["content"][:BRIEF]} for turn in record["conversations"]]
+    return {**record, "conversations": turns}
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,7 @@ from beam_mat import config, dataflow
 from beam_mat.core.errors import ConfigError
 from tests.command import PROGRAM, ROOT, Ran, run, spawn
 from tests.making import record, write_shard, write_zip
+from tests.rows import entry, lines, text, write
 from tests.stands import cloud
 from tests.stands.cloud import Cloud
 
@@ -261,30 +264,62 @@ def test_a_failed_job_tells_the_worker_s_error(here: Cloud) -> None:
 def test_an_interrupted_driver_says_how_to_go_on(here: Cloud, tmp_path: Path) -> None:
     (tmp_path / "temporary").mkdir()
     environment = {**here.environment, "TMPDIR": str(tmp_path / "temporary")}
-    interrupted = start(here.words("gs://mat/left"), environment, tmp_path / "said")
-    while not any(path.startswith("GET") for path in here.service.asked):
-        assert interrupted.poll() is None, (tmp_path / "said").read_text()
-        try:
-            interrupted.wait(0.1)
-        except subprocess.TimeoutExpired:
-            continue
-    # However long it waits, and however it ends, what it packed is gone.
-    assert list((tmp_path / "temporary").glob("beam-mat-*")) == []
-    interrupted.send_signal(signal.SIGINT)
-    assert interrupted.wait() == 130
+    with interrupted(here.words("gs://mat/left"), environment, tmp_path / "said", here):
+        # However long it waits, and however it ends, what it packed is gone.
+        assert list((tmp_path / "temporary").glob("beam-mat-*")) == []
     said = (tmp_path / "said").read_text()
     assert "The job goes on; when it is done: beam-mat publish gs://mat/left" in said
     assert "gcloud dataflow jobs cancel job-1 --region us-central1" in said
 
 
-def start(words: list[str], environment: dict[str, str], said: Path) -> subprocess.Popen[bytes]:
-    with said.open("wb") as output:
-        return subprocess.Popen(
+@pytest.mark.stands
+@pytest.mark.slow
+def test_an_interrupted_check_ends_its_job(here: Cloud, tmp_path: Path) -> None:
+    words = [*here.troubled(), *here.flags]
+    with interrupted(words, here.environment, tmp_path / "said", here):
+        pass
+    assert any(path.startswith("PUT") for path in here.service.asked)
+    assert "The job job-1 is told to end" in (tmp_path / "said").read_text()
+
+
+def test_what_a_check_on_the_service_cannot_be_given(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"rows.jsonl": lines(text())}, {"d": entry()})
+    flags = [*GIVEN, "--runner", "DataflowRunner", "--template_location", "gs://mat/t"]
+    ran = run("check", folder, *flags, "--storage-options", '{"gs": {"token": "s3cret"}}')
+    assert ran.code == 2
+    said = [line.strip() for line in ran.err.splitlines()]
+    for begin in (
+        f"DATASET {folder}: workers in the cloud do not see",
+        "--template_location: the findings",
+        "--storage-options: gs.token looks like a secret",
+    ):
+        assert any(fault.startswith(begin) for fault in said), (begin, said)
+    assert "s3cret" not in ran.err
+
+
+@contextlib.contextmanager
+def interrupted(
+    words: list[str], environment: dict[str, str], said: Path, here: Cloud
+) -> Iterator[None]:
+    """A command that waits for its job during the block, and is interrupted at its end."""
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
             [*PROGRAM, *words],
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
-        )
+        ) as driver,
+    ):
+        try:
+            while not any(path.startswith("GET") for path in here.service.asked):
+                assert driver.poll() is None, said.read_text()
+                time.sleep(0.05)
+            yield
+            driver.send_signal(signal.SIGINT)
+            assert driver.wait(30) == 130
+        finally:
+            driver.kill()
 
 
 @pytest.fixture

@@ -51,9 +51,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         seen.converted.append(member.path)
         return convert(settings, member, *rest)
 
-    def unit(settings, unit, rows, *, aside):  # type: ignore[no-untyped-def]
+    def unit(settings, unit, rows, **how):  # type: ignore[no-untyped-def]
         seen.written.append(unit.name)
-        return write(settings, unit, rows, aside=aside)
+        return write(settings, unit, rows, **how)
 
     monkeypatch.setattr(shards, "chunks", scan)
     monkeypatch.setattr(shards, "records", read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -65,14 +66,14 @@ def work(here: Cloud, job: dict[str, Any], environment: str, folder: Path) -> di
     return counters
 
 
-def test_the_driver_waits_and_publishes_what_a_local_run_writes(
-    shared_cloud: Cloud, local: dict[str, bytes], tmp_path: Path
-) -> None:
-    service = shared_cloud.service
+@contextlib.contextmanager
+def at_work(here: Cloud, environment: str, folder: Path) -> Iterator[None]:
+    """Has jobs done as they come, for as long as the block lasts."""
+    service = here.service
 
     def workers(job: dict[str, Any]) -> None:
         try:
-            service.counters = work(shared_cloud, job, "EMBEDDED_PYTHON", tmp_path)
+            service.counters = work(here, job, environment, folder)
             service.state = "JOB_STATE_DONE"
         except BaseException as error:
             service.messages = [("ERROR", repr(error))]
@@ -80,7 +81,16 @@ def test_the_driver_waits_and_publishes_what_a_local_run_writes(
             raise
 
     service.state, service.on_create = "JOB_STATE_RUNNING", workers
-    ran = spawn(*shared_cloud.words("gs://mat/waited"), environment=shared_cloud.environment)
+    yield
+    service.on_create = lambda job: None
+
+
+def test_the_driver_waits_and_publishes_what_a_local_run_writes(
+    shared_cloud: Cloud, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    service = shared_cloud.service
+    with at_work(shared_cloud, "EMBEDDED_PYTHON", tmp_path):
+        ran = spawn(*shared_cloud.words("gs://mat/waited"), environment=shared_cloud.environment)
     assert ran.code == 0, ran.err
     found = dataset(shared_cloud, "waited")
     assert found.keys() == local.keys()
@@ -89,6 +99,18 @@ def test_the_driver_waits_and_publishes_what_a_local_run_writes(
     assert service.counters["records"] == service.counters["written"] == counts["records"]
     assert service.counters["wanted"] == sum(counts["images"].values())
     assert "Dataset in gs://mat/waited" in ran.out
+
+
+def test_a_check_finds_what_it_finds_here(shared_cloud: Cloud, tmp_path: Path) -> None:
+    words = shared_cloud.troubled()
+    expected = spawn(*words, environment=shared_cloud.environment)
+    assert expected.code == 3, expected.err
+    assert "image_tokens_cut" in expected.out
+    with at_work(shared_cloud, "SUBPROCESS_SDK", tmp_path):
+        ran = spawn(*words, *shared_cloud.flags, environment=shared_cloud.environment)
+    assert (ran.code, ran.out) == (3, expected.out), ran.err
+    assert shared_cloud.service.counters["rows_checked"] == 127
+    assert [name for name in shared_cloud.bucket.names("tmp/") if "check" in name] == []
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from beam_mat.check.job import CheckJob, resolve
 from beam_mat.check.options import command_line, help_text, parse
 from beam_mat.check.pipeline import build
 from beam_mat.check.report import Report, as_json, report, show
-from beam_mat.config import IN_PROCESS, image_threads, is_local, runner_of
+from beam_mat.config import DATAFLOW, IN_PROCESS, image_threads, is_local, runner_of
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.errors import ConfigError
@@ -40,7 +40,7 @@ def check(argv: Sequence[str]) -> int:
         BeamMatError: With the exit code that it stands for.
     """
     typed, options, unknown = parse(argv)
-    job = resolve(typed, unknown)
+    job = resolve(typed, options, unknown)
     runner = runner_of(options)
     if not typed.json:
         count = sum(len(checked.files) for checked in job.entries)
@@ -57,12 +57,13 @@ def check(argv: Sequence[str]) -> int:
 def run(job: CheckJob, runner: str, options: PipelineOptions) -> Report:
     """Runs the graph, and adds up what its steps left."""
     with _scratch(runner, options) as scratch:
-        work = Settings(scratch, image_threads=image_threads(options))
+        work = Settings(scratch, image_threads=image_threads(options), storage=job.storage)
         entries = tuple(checked.entry or _NOTHING for checked in job.entries)
         settings = CheckSettings(work, entries, job.media, job.rules)
-        data = [file for checked in job.entries for file in checked.files]
+        data = job.files
         if data:
-            run_graph(runner, options, lambda pipeline: build(pipeline, data, settings))
+            places = {job.media, *(file.uri for file in data), scratch}
+            run_graph(runner, options, lambda pipeline: build(pipeline, data, settings), places)
         return report(
             job,
             list(notes.collect(work, FILES, FileNote)),
@@ -91,7 +92,8 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
             ]
         )
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
-    logging.getLogger().setLevel(logging.INFO)
+    if runner != DATAFLOW:  # whose messages are passed on
+        logging.getLogger().setLevel(logging.INFO)
     try:
         yield folder
     finally:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_mat.check.options import MODELS, command_line
-from beam_mat.config import whole_number
+from beam_mat.config import DATAFLOW, runner_of, take_storage, whole_number
 from beam_mat.core.contract.entry import (
     CHECKED_TYPES,
     COLUMNS,
@@ -57,6 +58,7 @@ class CheckJob(msgspec.Struct):
         entries: What is checked.
         skipped: Why other entries are not, by name.
         rules: What training will be told.
+        storage: See `beam_mat.core.settings.Settings`.
     """
 
     dataset: str
@@ -64,10 +66,23 @@ class CheckJob(msgspec.Struct):
     entries: list[Checked]
     skipped: dict[str, str]
     rules: Rules
+    storage: str
+
+    @property
+    def files(self) -> list[DatasetFile]:
+        """The data files of all entries."""
+        return [file for checked in self.entries for file in checked.files]
 
 
-def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
+def resolve(
+    typed: argparse.Namespace, options: PipelineOptions, unknown: Sequence[str]
+) -> CheckJob:
     """Looks the dataset up.
+
+    Args:
+        typed: This command's options.
+        options: Beam's.
+        unknown: Words that nobody knows.
 
     Raises:
         ConfigError: With every fault of what was asked for; what is wrong with the dataset is none.
@@ -78,10 +93,13 @@ def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
     tags = _pairs(faults, "--tags", typed.tags, TAGS)
     if tags and not columns:
         faults.append("--tags is given without --columns; say --columns messages=... too")
+    storage = take_storage(faults, typed.storage_options or "", runner_of(options))
     folder, registry = _find(faults, typed.dataset)
+    named = {"DATASET": typed.dataset, "--media-dir": typed.media_dir}
+    faults += _service_faults(options, {name: [uri] for name, uri in named.items() if uri})
     if faults:
         raise ConfigError(faults)
-    job = CheckJob(folder, folder, [], {}, rules)
+    job = CheckJob(folder, folder, [], {}, rules, storage)
     if typed.media_dir:
         job.media = files.normalize(typed.media_dir)
         if not files.is_folder(job.media):
@@ -94,7 +112,24 @@ def resolve(typed: argparse.Namespace, unknown: Sequence[str]) -> CheckJob:
         _read_registry(job, registry, typed.name)
     else:
         _read_columns(job, typed, columns, tags)
+    # An entry may name a file anywhere.
+    if faults := _service_faults(options, {"file_name": [file.uri for file in job.files]}):
+        raise ConfigError(faults)
     return job
+
+
+def _service_faults(options: PipelineOptions, uris: dict[str, list[str]]) -> list[str]:
+    if runner_of(options) != DATAFLOW:
+        return []
+    from beam_mat import dataflow
+
+    faults = dataflow.faults(options, uris)
+    given = options.get_all_options(drop_default=True)
+    return faults + [
+        f"--{name}: the findings are added up by who waits for the job; leave it out"
+        for name in ("template_location", "dry_run")
+        if given.get(name)
+    ]
 
 
 def _rules(faults: list[str], typed: argparse.Namespace) -> Rules:

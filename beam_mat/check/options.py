@@ -45,6 +45,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "(default: the dataset's folder)",
     )
     what.add_argument(
+        "--storage-options",
+        dest="storage_options",
+        metavar="JSON|FILE",
+        help="as for beam-mat convert",
+    )
+    what.add_argument(
         "--columns",
         nargs="+",
         metavar="NAME=COLUMN",

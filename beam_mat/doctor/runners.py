@@ -40,7 +40,7 @@ def _in_process() -> Finding:
             numbers = pipeline | beam.Create([1, 2, 3]) | beam.Reshuffle()
             _ = numbers | beam.CombineGlobally(sum) | beam.Map(_hold_to_six)
 
-        run_graph(IN_PROCESS, PipelineOptions([]), add)
+        run_graph(IN_PROCESS, PipelineOptions([]), add, ())
     # Whatever goes wrong is what was asked about.
     except Exception as error:  # noqa: BLE001
         told = " ".join(str(error).split())[-300:]

@@ -68,6 +68,9 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENDS = _END64.size + _END64_LOCATOR.size + _END.size
 _MAX_COMMENT = 0xFFFF
+_DIRECTORY_SHARE = 1024
+"""A byte of directory for so many of the zip, as where members have 100 kB: read at once with the
+end, which saves the wait for an answer; where the directory is longer the rest of it is read."""
 
 
 def directory_bytes(file: files.FileInfo) -> int:
@@ -95,12 +98,12 @@ class _End(NamedTuple):
     held: int
 
 
-def _end(uri: str, size: int) -> _End:
-    tail = files.read_range(uri, max(0, size - _ENDS), size)
+def _end(uri: str, size: int, ahead: int = 0) -> _End:
+    tail = files.read_range(uri, max(0, size - _ENDS - ahead), size)
     at = len(tail) - _END.size
     if at < 0 or not tail.startswith(b"PK\5\6", at) or not tail.endswith(b"\0\0"):
         # A comment of any length may stand behind the end record.
-        tail = files.read_range(uri, max(0, size - _MAX_COMMENT - _ENDS), size)
+        tail = files.read_range(uri, max(0, size - _MAX_COMMENT - _ENDS - ahead), size)
         at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise SourceError(
@@ -150,7 +153,7 @@ class _Window(io.RawIOBase):
 
 
 def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
-    end = _end(uri, size)
+    end = _end(uri, size, size // _DIRECTORY_SHARE)
     if end.held > MAX_DIRECTORY_BYTES:
         raise SourceError(
             f"{uri}: a directory of {end.held} bytes, {MAX_DIRECTORY_BYTES} are allowed; "
@@ -161,20 +164,26 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
     window = _Window(end.size, b"".join([*ahead, end.tail]))
     try:
         with zipfile.ZipFile(window) as archive:
-            entries = archive.infolist()
+            left = archive.infolist()
+            last = archive.NameToInfo
             end_of_entries = max(archive.start_dir, 0)
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, EOFError) as error:
         raise SourceError(
             f"{uri}: the zip cannot be read ({error}); download or pack it again"
         ) from error
-    by_offset = sorted(entries, key=lambda entry: entry.header_offset)
-    ends = [*(entry.header_offset for entry in by_offset), end_of_entries][1:]
-    last = {entry.filename: entry for entry in entries}
     folders = {name[:at] for name in last for at, char in enumerate(name) if char == "/" and at}
-    for entry, next_offset in zip(by_offset, ends, strict=True):
+    replaced = {id(entry) for entry in left if last[entry.filename] is not entry}
+    del archive, last, window
+    # By offset, from behind; each is let go of when its member is passed on: hundreds of thousands
+    # take hundreds of megabytes. A replaced one's id is its own for as long as it is here.
+    left.sort(key=lambda entry: entry.header_offset)
+    left.reverse()
+    while left:
+        entry = left.pop()
+        next_offset = left[-1].header_offset if left else end_of_entries
         name = entry.filename
         # The name of a folder ends in a slash, and is unsafe for that.
-        if unsafe(name) or last[name] is not entry:
+        if unsafe(name) or id(entry) in replaced:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
         fault = _misplaced(entry.header_offset, end_of_entries) or entry_fault(

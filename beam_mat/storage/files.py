@@ -27,6 +27,9 @@ READ_BLOCK = 1 << 20
 Range = tuple[str, int, int]
 """A file's uri, and the bytes ``[start, end)`` of it."""
 
+IsWhole = Callable[[str, bytes], bool]
+"""Whether what came of a file is all of it, told by the content itself: a hash, a grammar."""
+
 PIECE = 8 << 20
 """Bytes of one request to a store where a long stretch is read in several."""
 
@@ -462,22 +465,29 @@ def create(uri: str, data: bytes) -> bool:
 _creating = threading.Lock()
 
 
-def read_bytes(uri: str) -> bytes:
+def read_bytes(uri: str, is_whole: IsWhole | None = None) -> bytes:
     """Reads a small file whole.
+
+    Args:
+        uri: The file.
+        is_whole: Saves the looks at the file's length: a store is asked for it because an answer
+            that ends early may look whole. What `is_whole` says no to is read again with its
+            length, and returned whatever it is.
 
     Raises:
         FileNotFoundError: It is not there.
         StoreError: The store failed again and again.
     """
     fs, path = locate(uri)
-    if stores.is_near(fs):
-        data: bytes = fs.cat_file(path)
-        return data
-    # Its length is asked for, because an answer that ends early may look whole.
+    near = stores.is_near(fs)
+    if near or is_whole:
+        data: bytes = fs.cat_file(path) if near else insist(uri, lambda: fs.cat_file(path))
+        if near or (is_whole and is_whole(uri, data)):
+            return data
     return read_range(uri, 0, info(uri).size)
 
 
-def read_each(uris: Iterable[str]) -> Iterator[bytes]:
+def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[bytes]:
     """Small files whole, in order; of a store, several are on the way at once. See `read_bytes`."""
     far: list[tuple[int, Callable[[], bytes]]] = []
     guess = ahead.BYTES // ahead.REQUESTS
@@ -485,7 +495,7 @@ def read_each(uris: Iterable[str]) -> Iterator[bytes]:
         if is_near(uri):
             yield read_bytes(uri)
         else:
-            far.append((guess, partial(read_bytes, uri)))
+            far.append((guess, partial(read_bytes, uri, is_whole)))
     yield from ahead.ahead(far)
 
 
@@ -519,6 +529,16 @@ def prune(folder: str) -> None:
     fs, path = locate(folder)
     if isinstance(fs, LocalFileSystem):
         local.prune(path)
+
+
+def remove_file(uri: str) -> None:
+    """Removes a file; what is not there is fine. One request, where `remove` takes five to look."""
+    fs, path = locate(uri)
+    if stores.is_near(fs):
+        remove(uri)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        _ask(uri, lambda: fs.rm_file(path))
 
 
 def remove(uri: str) -> None:

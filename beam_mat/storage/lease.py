@@ -24,6 +24,7 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.errors import OutputInUseError
 from beam_mat.storage import files, local
+from beam_mat.storage.notes import is_json
 
 try:
     import fcntl
@@ -134,7 +135,7 @@ class _Renewed(Lease):
         self._ended = threading.Event()
         self.check()
         for number in self._numbers()[:-1]:
-            files.remove(self._uri(number))
+            files.remove_file(self._uri(number))
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
@@ -190,7 +191,7 @@ class _Renewed(Lease):
     def _highest(self) -> tuple[int, Holder | None]:
         while numbers := self._numbers():
             with contextlib.suppress(FileNotFoundError):  # a newer holder has just removed it
-                return numbers[-1], _decoded(files.read_bytes(self._uri(numbers[-1])))
+                return numbers[-1], _decoded(files.read_bytes(self._uri(numbers[-1]), is_json))
         return 0, None
 
 

@@ -12,7 +12,7 @@ from beam_mat.core.contract.finding import shown
 from beam_mat.core.contract.kind import Kind
 from beam_mat.core.contract.row import Fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES
-from beam_mat.storage.retry import insist
+from beam_mat.storage.retry import ShortBodyError, insist
 from beam_mat.storage.stores import locate
 
 
@@ -31,14 +31,20 @@ def read_image(media: str, path: str) -> bytes | Fault:
         return _read_local(os.path.join(root, path), path)
     try:
         name = f"{root}/{path}"
-        found = fs.info(name)
+        found = insist(name, lambda: fs.info(name))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return _missing(path)
     if found["type"] != "file":
         return _missing(path)
     if found["size"] > MAX_IMAGE_BYTES:
         return _huge(path, found["size"])
-    data: bytes = insist(name, lambda: fs.cat_file(name))
+    return insist(name, lambda: _whole(fs, name, found["size"]))
+
+
+def _whole(fs: Any, name: str, size: int) -> bytes:
+    data: bytes = fs.cat_file(name)
+    if len(data) != size:
+        raise ShortBodyError(f"{len(data)} bytes for {size}")
     return data
 
 

@@ -28,6 +28,15 @@ def leave(settings: Settings, folder: str, name: str, note: msgspec.Struct) -> N
     )
 
 
+def is_json(_uri: str, data: bytes) -> bool:
+    """Whether data is a JSON value to its end, which no object that was cut off is."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
 def earlier(settings: Settings, folder: str, name: str, kind: type[T]) -> T | None:
     """The note that an earlier run left, or None.
 
@@ -37,7 +46,8 @@ def earlier(settings: Settings, folder: str, name: str, kind: type[T]) -> T | No
     if not settings.again:
         return None
     try:
-        return msgspec.json.decode(files.read_bytes(place(settings, folder, name)), type=kind)
+        data = files.read_bytes(place(settings, folder, name), is_json)
+        return msgspec.json.decode(data, type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
@@ -49,7 +59,8 @@ def read(settings: Settings, folder: str, names: Iterable[str], kind: type[T]) -
         FileNotFoundError: One is not there; its name is in the text.
     """
     decoder = msgspec.json.Decoder(kind)
-    for data in files.read_each(place(settings, folder, name) for name in names):
+    uris = (place(settings, folder, name) for name in names)
+    for data in files.read_each(uris, is_json):
         yield decoder.decode(data)
 
 
@@ -57,10 +68,10 @@ def collect(settings: Settings, folder: str, kind: type[T]) -> Iterator[T]:
     """Reads all notes of a folder, by name."""
     decoder = msgspec.json.Decoder(kind)
     found = files.find(files.join(settings.output, folder))
-    for data in files.read_each(file.uri for _, file in found):
+    for data in files.read_each((file.uri for _, file in found), is_json):
         yield decoder.decode(data)
 
 
 def withdraw(settings: Settings, folder: str, name: str) -> None:
     """Removes a note, before what it tells of is written over."""
-    files.remove(place(settings, folder, name))
+    files.remove_file(place(settings, folder, name))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 
 import msgspec
 import pyarrow as pa
@@ -49,6 +51,7 @@ SCHEMA = pa.schema(
 GROUP_ROWS = 100
 GROUP_BYTES = 16 << 20
 
+_UNKNOWN: Mapping[str, str] = MappingProxyType({})
 _ROLE = "messages.list.element.role"
 _BYTES = "images.list.element.bytes"
 _PLAIN = ("messages.list.element.content", "images.list.element.path", "id")
@@ -66,7 +69,14 @@ def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWr
     )
 
 
-def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bool) -> list[Part]:
+def write_unit(
+    settings: Settings,
+    unit: Unit,
+    rows: Sequence[Row],
+    *,
+    aside: bool,
+    contents: Mapping[str, str] = _UNKNOWN,
+) -> list[Part]:
     """Writes the same rows in each format that was asked for.
 
     Args:
@@ -74,6 +84,8 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bo
         unit: Name, split and counts.
         rows: In the order in which they are to stand.
         aside: Whether to write where no reader looks: text-only rows that wait to be mixed.
+        contents: `ImageOutcome.content` of images, by path; those that are not named are asked for
+            their length before they are read from a store.
     """
     parts = []
     for format in settings.formats:
@@ -84,7 +96,7 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bo
                     file.write(msgspec.json.encode(row) + b"\n")
             else:
                 with parquet_writer(file, SCHEMA) as writer:
-                    for group in _ahead(_groups(settings, rows)):
+                    for group in _ahead(_groups(settings, rows, contents)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
@@ -118,10 +130,18 @@ def place(format: str, unit: Unit, *, aside: bool) -> str:
     return f"{layout.TEXT_ONLY}/{path}" if aside else path
 
 
-def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
+def _groups(
+    settings: Settings, rows: Sequence[Row], contents: Mapping[str, str]
+) -> Iterator[pa.Table]:
     """Row groups with the images' bytes, read back from where the image step wrote them."""
+    images_folder = files.join(settings.output, layout.IMAGES)
+
+    def is_whole(uri: str, data: bytes) -> bool:
+        content = contents.get(uri[len(images_folder) + 1 :], "")
+        return content != "" and hashlib.sha256(data).hexdigest().startswith(content)
+
     paths = [path for row in rows for path in row.images]
-    bodies = files.read_each(files.join(settings.output, path) for path in paths)
+    bodies = files.read_each((files.join(settings.output, path) for path in paths), is_whole)
     group: list[dict[str, object]] = []
     size = 0
     for row in rows:

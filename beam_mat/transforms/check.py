@@ -23,7 +23,7 @@ from beam_mat.core.contract.unit import (
 )
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
-from beam_mat.storage import dataset, media, notes
+from beam_mat.storage import dataset, media, notes, stores
 from beam_mat.transforms.images import pool
 from beam_mat.transforms.measure import count, timed
 
@@ -58,13 +58,21 @@ class CheckSettings(msgspec.Struct, frozen=True):
         return list(pool(self.work.image_threads).map(look, images, pixels))
 
 
-@beam.typehints.with_input_types(DatasetFile)
-@beam.typehints.with_output_types(Unit)
-class SplitFile(beam.DoFn):
-    """Looks through a file once and yields references to its units."""
+class _Step(beam.DoFn):
+    """A step that opens files, wherever its worker runs; see `beam_mat.transforms.step`."""
 
     def __init__(self, settings: CheckSettings) -> None:
         self._settings = settings
+
+    def setup(self) -> None:
+        """Tells this worker how stores are reached."""
+        stores.use_in_worker(self._settings.work.storage)
+
+
+@beam.typehints.with_input_types(DatasetFile)
+@beam.typehints.with_output_types(Unit)
+class SplitFile(_Step):
+    """Looks through a file once and yields references to its units."""
 
     def process(self, file: DatasetFile) -> Iterator[Unit]:
         """Yields units in order, and leaves a note of what is wrong with the file itself."""
@@ -74,11 +82,8 @@ class SplitFile(beam.DoFn):
 
 
 @beam.typehints.with_input_types(Unit)
-class CheckUnit(beam.DoFn):
+class CheckUnit(_Step):
     """Checks the rows of a unit, and asks for the images that they name."""
-
-    def __init__(self, settings: CheckSettings) -> None:
-        self._settings = settings
 
     def process(self, unit: Unit) -> Iterator[object]:
         """Yields image paths by bucket and leaves a note of everything else."""
@@ -104,11 +109,8 @@ def _bucket(path: str) -> str:
 
 @beam.typehints.with_input_types(tuple[str, Iterable[ImageUse]])
 @beam.typehints.with_output_types(tuple[str, LengthFact])
-class CheckImages(beam.DoFn):
+class CheckImages(_Step):
     """Reads and decodes each image of a bucket once, however many rows name it."""
-
-    def __init__(self, settings: CheckSettings) -> None:
-        self._settings = settings
 
     def process(self, element: tuple[str, Iterable[ImageUse]]) -> Iterator[tuple[str, LengthFact]]:
         """Yields, where lengths are checked, the tokens of the images for each unit."""
@@ -144,11 +146,8 @@ class CheckImages(beam.DoFn):
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])
-class CheckLengths(beam.DoFn):
+class CheckLengths(_Step):
     """Holds the rows of a unit against the cutoff, now that the sizes of their images are known."""
-
-    def __init__(self, settings: CheckSettings) -> None:
-        self._settings = settings
 
     def process(self, element: tuple[str, Iterable[LengthFact]]) -> None:
         """Leaves a note."""

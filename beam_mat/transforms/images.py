@@ -17,7 +17,7 @@ from beam_mat.core.member import Member
 from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
-from beam_mat.storage import catalog, files, images, inputs
+from beam_mat.storage import ahead, catalog, files, images, inputs
 from beam_mat.storage.fetch import fetch
 from beam_mat.transforms.measure import Progress, count, timed
 from beam_mat.transforms.step import FileStep
@@ -47,12 +47,13 @@ class ListMembers(FileStep):
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
         """Reads the central directory, or lists the folder."""
+        members = catalog.members(source.uri, source.order)
         with timed("catalog"):
-            found = list(catalog.members(source.uri, source.order))
-            inputs.hold(source)
-        while found:  # each is let go of as soon as it is passed on
-            member = found.pop()
+            first = next(members, None)  # by then all has been read
+        held = ahead.pool().submit(inputs.hold, source)
+        for member in itertools.chain([first] if first else [], members):
             yield member.path, PathFact(member=member)
+        held.result()  # a store has had time to answer
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[PathFact]])

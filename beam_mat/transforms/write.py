@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import msgspec
@@ -47,7 +47,7 @@ class WriteChunk(FileStep):
             if note is None:
                 by_path = {outcome.path: outcome for outcome in outcomes}
                 result = judge(shards.records(chunk), by_path, repeated, self._settings)
-                note = self._write(chunk, result, digest, _missing(outcomes))
+                note = self._write(chunk, result, digest, outcomes)
         rejected = chunk.count - note.accepted
         count("records_accepted", note.accepted)
         count("records_rejected", rejected)
@@ -69,8 +69,9 @@ class WriteChunk(FileStep):
         return note
 
     def _write(
-        self, chunk: Chunk, result: ChunkResult, digest: str, missing: tuple[str, ...]
+        self, chunk: Chunk, result: ChunkResult, digest: str, outcomes: Sequence[ImageOutcome]
     ) -> ChunkNote:
+        contents = {outcome.path: outcome.content for outcome in outcomes}
         # The same name never stands for other rows, though an image may come later.
         stem = f"{chunk.name}-{digest[:8]}"
         units, written = [], list[Part]()
@@ -83,7 +84,9 @@ class WriteChunk(FileStep):
                 if images or texts:
                     unit = Unit(name, split, len(images), len(images) + len(texts))
                     rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
-                    written += parts.write_unit(self._settings, unit, rows, aside=not images)
+                    written += parts.write_unit(
+                        self._settings, unit, rows, aside=not images, contents=contents
+                    )
                     units.append(unit)
         rejects = None
         if result.rejects:
@@ -99,7 +102,7 @@ class WriteChunk(FileStep):
             units=tuple(units),
             parts=tuple(written),
             rejects=rejects,
-            missing=missing,
+            missing=_missing(outcomes),
             statistics=result.counting.result(),
         )
         notes.leave(self._settings, layout.CHUNK_NOTES, chunk.name, note)

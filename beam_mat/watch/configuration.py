@@ -53,7 +53,9 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> WatchJob:
     runner = config.runner_of(options)
     faults = config.unknown_words(runner, unknown, "watch", WatchOptions, ConvertOptions)
     rules = config.checked_rules(faults, typed)
-    storage = config.checked_storage(faults, options)
+    storage = config.take_storage(faults, typed.storage_options or "", runner)
+    # A runner keeps and shows the options of its jobs.
+    typed.storage_options = None
     json = _places(faults, "--json", typed.json, "shards", "'in/*.json'")
     images = _places(faults, "--images", typed.images, "zips", "'in/*.zip'")
     output = config.checked_output(faults, typed.output, list(images))

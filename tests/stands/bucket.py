@@ -27,8 +27,12 @@ class Bucket:
 
     def put(self, name: str, file: Path) -> str:
         """Uploads a file and returns its uri."""
+        return self.put_bytes(name, file.read_bytes())
+
+    def put_bytes(self, name: str, data: bytes) -> str:
+        """Uploads an object and returns its uri."""
         path = f"/upload/storage/v1/b/{NAME}/o?uploadType=media&name={quote(name, safe='')}"
-        self._ask(path, file.read_bytes())
+        self._ask(path, data)
         return f"gs://{NAME}/{name}"
 
     def get(self, name: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from beam_mat.sample import write_sample
 from beam_mat.worker_package import pins, requirements
+from tests.build import picture
+from tests.rows import COLUMNS, IMAGE, array, entry, inside, lines, parquet, seen, text, turns
 from tests.stands import bucket, dataflow, servers
 
 
@@ -21,6 +24,7 @@ class Cloud:
         service: The Dataflow API.
         bucket: Where inputs, temporary files and outputs are.
         inputs: The words of a conversion, but for its output.
+        flags: What makes a command one of this service.
         environment: Of a program that is to find all this.
     """
 
@@ -31,6 +35,9 @@ class Cloud:
         shards = [store.put(f"input/{shard.name}", shard) for shard in made.shards]
         images = store.put("input/files.zip", made.image_zip)
         self.inputs = ["convert", "--json", *shards, "--images", images, *store.options]
+        self.flags = ["--runner", "DataflowRunner", "--project", "my-project", "--no_auth"]
+        self.flags += ["--region", "us-central1", "--temp_location", f"gs://{bucket.NAME}/tmp"]
+        self.flags += ["--dataflow_endpoint", service.url]
         wheels = folder / "wheels"
         write_wheels(wheels, pins(requirements(["gs"])))
         # What workers install is fetched from a folder that holds it in name.
@@ -42,9 +49,19 @@ class Cloud:
 
     def words(self, output: str) -> list[str]:
         """A conversion by this service."""
-        options = ["--runner", "DataflowRunner", "--project", "my-project", "--no_auth"]
-        options += ["--region", "us-central1", "--temp_location", f"gs://{bucket.NAME}/tmp"]
-        return [*self.inputs, "--output", output, *options, "--dataflow_endpoint", self.service.url]
+        return [*self.inputs, "--output", output, *self.flags]
+
+    def troubled(self) -> list[str]:
+        """The words of a check of a dataset in which there is something to find."""
+        rows = [seen(), text(messages=turns("And?"), id="odd"), seen(images=["no.png"], id="bad")]
+        files: dict[str, bytes] = {"d/a.jsonl": lines(*rows), "d/b.json": array(*rows)}
+        files |= {"p.parquet": parquet(*[inside()] * 120, inside(images=[])), IMAGE: picture()}
+        entries = {"d": entry("d"), "p": entry("p.parquet", columns=COLUMNS)}
+        files["dataset_info.json"] = json.dumps(entries).encode()
+        for name, data in files.items():
+            self.bucket.put_bytes(f"troubled/{name}", data)
+        lengths = ["--model", "qwen2_vl", "--cutoff-len", "10", "--json"]
+        return ["check", f"gs://{bucket.NAME}/troubled", *lengths, *self.bucket.options]
 
 
 @contextlib.contextmanager

@@ -5,17 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import msgspec
 import pytest
 
 from beam_mat.core.errors import OutputInUseError
 from beam_mat.storage import files, lease
 from tests.command import ROOT
+from tests.storage.conftest import STORES
 
 HOLD = """
 import sys
@@ -30,25 +28,21 @@ def quiet(said: str) -> None:
     """For those who do not want to hear how long it takes."""
 
 
-@pytest.fixture
-def store() -> Iterator[str]:
-    """An output folder where files are created, and locks are unknown."""
-    output = f"memory://lease-{uuid.uuid4().hex}/out"
-    yield output
-    fsspec.filesystem("memory").rm(output.rpartition("/")[0], recursive=True)
+on_stores = pytest.mark.parametrize("root", STORES[1:], indirect=True)
+"""Where files are created, and locks are unknown."""
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "STALE_SECONDS", 0.6)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+def output(root: str) -> str:
+    """An output folder on any store, the local disk among them."""
+    return files.join(root, "out")
 
 
-@pytest.fixture(params=["local", "store"])
-def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "local":
-        return str(tmp_path / "out")
-    return str(request.getfixturevalue("store"))
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch, root: str) -> None:
+    near = files.is_near(root)
+    monkeypatch.setattr(lease, "STALE_SECONDS", 0.6 if near else 3.0)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1 if near else 0.2)
 
 
 def test_the_second_is_refused_and_told_of_the_first(output: str, impatient: None) -> None:
@@ -119,39 +113,42 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
             pass
 
 
-def dead(store: str, **changes: object) -> None:
+def dead(output: str, **changes: object) -> None:
     """Leaves the lease of a run that ended without giving it back."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    with lease.held(f"{store}-other", quiet) as one:
+    with lease.held(f"{output}-other", quiet) as one:
         holder = msgspec.structs.replace(one._holder, **{"pid": ended.pid, **changes})
-    files.create(f"{store}/_beam_mat/lease/00000007.json", msgspec.json.encode(holder))
+    files.create(f"{output}/_beam_mat/lease/00000007.json", msgspec.json.encode(holder))
 
 
-def test_a_dead_process_of_this_machine_is_known_at_once(store: str) -> None:
-    dead(store)
-    with lease.held(store, pytest.fail):
+@on_stores
+def test_a_dead_process_of_this_machine_is_known_at_once(output: str) -> None:
+    dead(output)
+    with lease.held(output, pytest.fail):
         # Its number stays taken, and the old one goes.
-        names = [name for name, _ in files.find(f"{store}/_beam_mat/lease")]
+        names = [name for name, _ in files.find(f"{output}/_beam_mat/lease")]
         assert names == ["00000008.json"]
 
 
-def test_one_of_another_machine_is_watched(store: str, impatient: None) -> None:
-    dead(store, host="elsewhere", place="another")
+@on_stores
+def test_one_of_another_machine_is_watched(output: str, impatient: None) -> None:
+    dead(output, host="elsewhere", place="another")
     said: list[str] = []
-    with lease.held(store, said.append):
+    with lease.held(output, said.append):
         pass
     (told,) = said
     assert "on elsewhere, begun" in told
 
 
-def test_who_was_taken_for_dead_may_not_publish(store: str, impatient: None) -> None:
-    with lease.held(store, quiet) as slow:
+@on_stores
+def test_who_was_taken_for_dead_may_not_publish(output: str, impatient: None) -> None:
+    with lease.held(output, quiet) as slow:
         # Another run has waited long enough.
-        with lease.held(f"{store}-other", quiet) as one:
+        with lease.held(f"{output}-other", quiet) as one:
             other = msgspec.json.encode(one._holder)
-        assert files.create(f"{store}/_beam_mat/lease/00000002.json", other)
+        assert files.create(f"{output}/_beam_mat/lease/00000002.json", other)
         with pytest.raises(OutputInUseError):
             slow.check()
     # Nor does it touch what is no more its own.
-    assert files.read_bytes(f"{store}/_beam_mat/lease/00000002.json") == other
+    assert files.read_bytes(f"{output}/_beam_mat/lease/00000002.json") == other

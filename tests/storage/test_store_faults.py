@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from beam_mat.core.errors import SourceError, StoreError
 from beam_mat.storage import files, retry, stores, uploads
+from beam_mat.storage.notes import is_json
 from tests.stands import reach
 from tests.stands.proxy import Faults, Proxy, proxied
 
@@ -164,3 +166,35 @@ def test_a_large_file_takes_no_more_memory_than_a_few_pieces(
     assert files.read_range(uri, size - len(DATA), size) == DATA
     files.remove(uri)
     stores.use({})
+
+
+def test_what_tells_by_itself_that_it_is_whole_costs_no_looks(far: tuple[str, Proxy]) -> None:
+    uri = put(far)
+    before = len(far[1].seen)
+    assert files.read_bytes(uri, lambda _, data: data == DATA) == DATA
+    of_the_driver = 1 if uri.startswith("s3:") else 0  # it takes a look itself
+    assert len(far[1].seen) == before + 1 + of_the_driver
+
+
+def test_what_tells_by_itself_that_it_is_whole_is_never_short(far: tuple[str, Proxy]) -> None:
+    names = [files.join(far[0], f"{number}.json") for number in range(6)]
+    values = [json.dumps(["x" * 999, {"at": number}]).encode() for number in range(6)]
+    for uri, data in zip(names, values, strict=True):
+        files.write_bytes(uri, data, "")
+    far[1].faults = Faults(short=0.6, most=5, on=lambda method, _: method == "GET")
+    assert list(files.read_each(names, is_json)) == values
+    assert far[1].made
+    # Nor is what lies there damaged a reason to ask for ever.
+    files.write_bytes(names[0], b'{"a":', "")
+    assert files.read_bytes(names[0], is_json) == b'{"a":'
+
+
+def test_a_file_is_removed_by_one_request(far: tuple[str, Proxy]) -> None:
+    uri, other = (files.join(far[0], name) for name in ("a[1].json", "a1.json"))
+    files.write_bytes(uri, b"1", "")
+    files.write_bytes(other, b"2", "")
+    before = len(far[1].seen)
+    files.remove_file(uri)
+    assert len(far[1].seen) == before + 1
+    assert (files.exists(uri), files.exists(other)) == (False, True)
+    files.remove_file(uri)
