@@ -44,7 +44,8 @@ def serving(options: PipelineOptions) -> Iterator[None]:
         return
     command, endpoint = PrismJobServer(options).subprocess_cmd_and_endpoint()
     words = [str(word) for word in command]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with _without_interrupts():
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = deque[bytes](maxlen=50)
     reader = threading.Thread(target=_drain, args=(process, said), name="prism", daemon=True)
     reader.start()
@@ -67,6 +68,22 @@ def serving(options: PipelineOptions) -> Iterator[None]:
             process.kill()
             process.wait()
         reader.join()
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What the block starts ignores Ctrl-C, which a terminal sends to it too.
+
+    It is ended by the one who started it, who may need it until then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

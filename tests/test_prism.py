@@ -70,6 +70,19 @@ def test_it_serves_while_the_block_lasts_and_is_gone_after_it(
     assert not lives(int(place.read_text()))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells of signals on Linux")
+def test_a_terminals_interrupt_does_not_end_it(tmp_path: Path) -> None:
+    place = tmp_path / "pid"
+    text = SERVER.format(python=sys.executable, place=str(place), stubborn=False)
+    with serving(options_for(program(tmp_path, text))):
+        while not (place.exists() and place.read_text()):
+            time.sleep(0.01)
+        status = Path(f"/proc/{place.read_text()}/status").read_text()
+        (ignored,) = (line for line in status.splitlines() if line.startswith("SigIgn:"))
+        assert int(ignored.split()[1], 16) >> (signal.SIGINT - 1) & 1
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
 def test_it_is_gone_after_a_failure(tmp_path: Path) -> None:
     place = tmp_path / "pid"
     text = SERVER.format(python=sys.executable, place=str(place), stubborn=False)

@@ -74,7 +74,7 @@ class Arrivals:
             del self.working[uri]
 
     def again(self, found: Found, now: float) -> None:
-        """Lets a version in once more that is in the dataset."""
+        """Lets a version in once more that is in the dataset, when it is not worked on."""
         self.queue.setdefault(found.uri, (found, now))
 
     def drop(self, uri: str) -> None:
@@ -121,6 +121,9 @@ class Arrivals:
         out: list[Found] = []
         for uri in list(self.queue):
             found, seen = self.queue[uri]
+            working = self.working.get(uri)
+            if working and working.found.content == found.content:
+                continue  # twice at a time the outcomes of one would be taken for the other's
             too_much = self._max_bytes is not None and held + found.size > self._max_bytes
             if count and (too_much or count >= MAX_FILES):
                 break

@@ -7,6 +7,7 @@ what is committed already is not committed again, whoever asks.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -43,7 +44,8 @@ class Ledger:
     Attributes:
         settings: The settings.
         contents: What is in the dataset.
-        unchanged: Shards that were worked on again to no other end, by uri: size and version.
+        unchanged: Shards that were worked on again to no other end, by uri: size, version, and
+            what tells one time from the next.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -55,7 +57,7 @@ class Ledger:
         )
         self._gone: dict[str, int] = {}
         self._listed_zips: dict[str, Source] = {}
-        self.unchanged: dict[str, tuple[int, str]] = {}
+        self.unchanged: dict[str, tuple[int, str, int]] = {}
 
     def commit(
         self, shards: Sequence[Shard], sources: Sequence[Source], gone: Sequence[Shard] = ()
@@ -97,7 +99,7 @@ class Ledger:
                 continue
             entry = self.entry(shard)
             if self.contents.shards.get(shard.uri) == entry:
-                self.unchanged[shard.uri] = (shard.size, shard.version)
+                self.unchanged[shard.uri] = (shard.size, shard.version, time.time_ns())
             else:
                 entries.append(entry)
         return entries

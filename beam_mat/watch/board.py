@@ -27,14 +27,14 @@ class Mark(msgspec.Struct, frozen=True):
         at: All that was let in before this time has been worked on, or waits for images.
         pending: Shards and zips that wait for the end of their window.
         pending_shards: How many of these are shards.
-        unchanged: Shards that were worked on again to no other end, by uri: size and version.
+        unchanged: As of the ledger.
     """
 
     run: str
     at: float
     pending: int
     pending_shards: int
-    unchanged: dict[str, tuple[int, str]] = {}
+    unchanged: dict[str, tuple[int, str, int]] = {}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -90,6 +90,7 @@ _NAMES: dict[type[msgspec.Struct], str] = {
     Stop: "stop.json",
 }
 WAKES = f"{layout.WATCH}/wakes"
+TAKEN_UP = f"{layout.WATCH}/taken_up"
 UNREADABLE = f"{layout.WATCH}/unreadable"
 
 

@@ -19,8 +19,9 @@ from beam_mat.options import ConvertOptions
 from beam_mat.progress import Receiver
 from beam_mat.run import Running, hold_off, streaming, submit_streaming
 from beam_mat.storage import files, lease
-from beam_mat.watch import live, metrics
+from beam_mat.watch import board, live, metrics
 from beam_mat.watch.begin import begin
+from beam_mat.watch.board import Stop
 from beam_mat.watch.configuration import WatchJob, resolve
 from beam_mat.watch.ending import Ending
 from beam_mat.watch.monitor import Monitor
@@ -52,37 +53,38 @@ def watch(argv: Sequence[str]) -> None:
     options.view_as(StandardOptions).streaming = True
     logging.getLogger("beam_mat").setLevel(logging.INFO)
     console = Console(stderr=True)
-    with lease.held(job.watch.settings.output, console.print):
+    with Ending() as ending, lease.held(job.watch.settings.output, console.print):
         hold_off(job.watch.settings.output)
         begin(job.watch)
-        (_submit if job.runner == DATAFLOW else _run_here)(job, options)
+        (_submit if job.runner == DATAFLOW else _run_here)(job, options, ending)
 
 
-def _run_here(job: WatchJob, options: PipelineOptions) -> None:
+def _run_here(job: WatchJob, options: PipelineOptions, ending: Ending) -> None:
     with contextlib.closing(Receiver()) as receiver:
         settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
         watch = msgspec.structs.replace(job.watch, settings=settings)
         monitor = Monitor(watch, receiver.counts)
         with streaming(job.runner, options, lambda pipeline: build(pipeline, watch)) as running:
-            _follow(job, running, monitor)
+            _follow(job, running, monitor, ending)
 
 
-def _submit(job: WatchJob, options: PipelineOptions) -> None:
+def _submit(job: WatchJob, options: PipelineOptions, ending: Ending) -> None:
     watch, output = job.watch, job.watch.settings.output
     uris = (*watch.json, *watch.images, output)
     running = submit_streaming(
         options, uris, output, lambda pipeline: build(pipeline, watch), detach=job.detach
     )
     if running:
-        _follow(job, running, Monitor(watch, Counter()))
+        _follow(job, running, Monitor(watch, Counter()), ending)
         files.remove(files.join(output, layout.SUBMITTED))
 
 
-def _follow(job: WatchJob, running: Running, monitor: Monitor) -> None:
+def _follow(job: WatchJob, running: Running, monitor: Monitor, ending: Ending) -> None:
+    ending.under_way = True
+    told = False
     with contextlib.ExitStack() as stack:
         if job.metrics:
             stack.enter_context(metrics.serving(monitor, job.metrics))
-        ending = stack.enter_context(Ending(job.watch))
         say = stack.enter_context(live.shown(monitor))
         report = Refresh(job.watch.settings.output)
         while not running.ended.wait(LOOK_SECONDS):
@@ -91,7 +93,10 @@ def _follow(job: WatchJob, running: Running, monitor: Monitor) -> None:
             say()
             report.look(monitor.contents)
             if job.stop_when_idle is not None and monitor.idle_seconds() >= job.stop_when_idle:
-                ending.ask()
+                ending.asked = True
+            if ending.asked and not told:
+                board.tell(job.watch, Stop(job.watch.run))
+                told = True
             if ending.asked and monitor.status and monitor.status.drained:
                 running.cancel()
                 _tell(monitor)

@@ -1,4 +1,4 @@
-"""A watch's end: asked for by a signal or for want of work, and told to the intake."""
+"""A watch's end: asked for by a signal or for want of work."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from beam_mat.watch import board
-from beam_mat.watch.board import Stop
-from beam_mat.watch.facts import WatchSettings
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -20,25 +16,23 @@ class Ending:
 
     Attributes:
         asked: Whether the watch is to end when it has committed what was begun.
+        under_way: Whether anything may have been begun; until then the first signal is the end.
     """
 
-    def __init__(self, watch: WatchSettings) -> None:
-        self._watch = watch
+    def __init__(self) -> None:
         self._others: dict[signal.Signals, Any] = {}
         self.asked = False
-
-    def ask(self) -> None:
-        """Asks for the end."""
-        if not self.asked:
-            self.asked = True
-            board.tell(self._watch, Stop(self._watch.run))
+        self.under_way = False
 
     def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.asked:
             # What is not committed is done again by the next run.
             raise KeyboardInterrupt
+        self.asked = True
+        if not self.under_way:
+            sys.stderr.write("Ending: nothing was begun\n")
+            raise SystemExit(0)
         sys.stderr.write("Ending: committing what was begun; once more to end at once\n")
-        self.ask()
 
     def __enter__(self) -> Ending:
         if threading.current_thread() is threading.main_thread():

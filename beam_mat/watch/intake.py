@@ -77,7 +77,9 @@ class Intake:
         for entry in self._contents.shards.values():
             self._shards.know(entry.uri, (entry.size, entry.version))
         self._told_lacking = False
+        wakes.give_back(self._settings)
         self._wakes: dict[str, set[str]] = {}
+        self._unchanged: dict[str, tuple[int, str, int]] = {}
         self._mark = Mark(watch.run, 0.0, 0, 0)
         self._next_look = 0.0
         self._looked = False
@@ -153,9 +155,11 @@ class Intake:
             self.stopping, self._stopped_at = True, at
         for generation in generations.catch_up(self._settings.output, self._contents):
             self._committed(generation)
-        for uri, content in self._mark.unchanged.items():
-            self._shards.know(uri, content)
-            self._heeded(uri)
+        for uri, told in self._mark.unchanged.items():
+            if self._unchanged.get(uri) != told:
+                self._unchanged[uri] = told
+                self._shards.know(uri, told[:2])
+                self._heeded(uri)
 
     def _committed(self, generation: Generation) -> None:
         for entry in generation.shards:
@@ -163,6 +167,8 @@ class Intake:
             self._heeded(entry.uri)
 
     def _heeded(self, uri: str) -> None:
+        if uri in self._shards.queue:
+            return  # it is to be worked on once more
         for name in [name for name, uris in self._wakes.items() if uri in uris]:
             self._wakes[name].discard(uri)
             if not self._wakes[name]:
@@ -183,18 +189,22 @@ class Intake:
 
     def _wake(self, now: float) -> None:
         entries = self._contents.shards.values()
-        for name, wake in wakes.find(self._settings, self._wakes).items():
-            uris = set()
+        for name, wake in wakes.find(self._settings).items():
+            again = []
             for entry in wakes.shards_of(self._settings, wake, entries):
                 # Of a shard that lies there no more nothing can be read again.
                 found = self._shards_there.get(entry.uri)
                 if found and found.content == (entry.size, entry.version):
-                    self._shards.again(found, now)
-                    uris.add(entry.uri)
-            if uris:
-                self._wakes[name] = uris
-            elif wake.path or self._is_over(wake):
+                    again.append(found)
+            if not again and not wake.path and not self._is_over(wake):
+                continue
+            wakes.take_up(self._settings, name)
+            for found in again:
+                self._shards.again(found, now)
+            self._wakes.setdefault(name, set()).update(found.uri for found in again)
+            if not self._wakes[name]:
                 wakes.remove(self._settings, name)
+                del self._wakes[name]
 
     def _is_over(self, wake: wakes.Wake) -> bool:
         """Whether a shard is neither in the dataset nor on its way there."""

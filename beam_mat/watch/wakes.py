@@ -1,7 +1,8 @@
 """Shards of the dataset that are to be worked on again, since an image has come, or has changed.
 
 The join that finds out cannot reach back to the graph's beginning, so it leaves word in a file, and
-the intake finds it there. It stays until the shards are committed.
+the intake finds it there and puts it aside: word that is left from then on is new, and has the
+shards worked on once more. What was put aside stays until they are committed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from beam_mat.core.generation import ShardEntry
 from beam_mat.core.notes import RequestNote
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, notes
-from beam_mat.watch.board import WAKES
+from beam_mat.watch.board import TAKEN_UP, WAKES
 
 
 class Wake(msgspec.Struct, frozen=True):
@@ -37,15 +38,27 @@ def leave(settings: Settings, stem: str, path: str = "") -> None:
     )
 
 
-def find(settings: Settings, known: Iterable[str]) -> dict[str, Wake]:
-    """Word that has been left and is not `known` yet, by the name of its file."""
-    found = [file for name, file in files.find(files.join(settings.output, WAKES))]
-    fresh = [file for file in found if file.uri.rpartition("/")[2] not in set(known)]
-    bodies = files.read_each(file.uri for file in fresh)
+def find(settings: Settings) -> dict[str, Wake]:
+    """Word that has been left and is not put aside, by the name of its file."""
+    found = files.find(files.join(settings.output, WAKES))
+    bodies = files.read_each(file.uri for _, file in found)
     return {
-        file.uri.rpartition("/")[2]: msgspec.json.decode(body, type=Wake)
-        for file, body in zip(fresh, bodies, strict=True)
+        name: msgspec.json.decode(body, type=Wake)
+        for (name, _), body in zip(found, bodies, strict=True)
     }
+
+
+def take_up(settings: Settings, name: str) -> None:
+    """Puts word aside, before its shards are let in."""
+    files.move(
+        files.join(settings.output, WAKES, name), files.join(settings.output, TAKEN_UP, name)
+    )
+
+
+def give_back(settings: Settings) -> None:
+    """Makes word that an ended run had put aside new again."""
+    for name, file in files.find(files.join(settings.output, TAKEN_UP)):
+        files.move(file.uri, files.join(settings.output, WAKES, name))
 
 
 def shards_of(settings: Settings, wake: Wake, entries: Iterable[ShardEntry]) -> list[ShardEntry]:
@@ -73,4 +86,4 @@ def shards_of(settings: Settings, wake: Wake, entries: Iterable[ShardEntry]) -> 
 
 def remove(settings: Settings, name: str) -> None:
     """Takes word back, when it has been heeded."""
-    files.remove(files.join(settings.output, WAKES, name))
+    files.remove(files.join(settings.output, TAKEN_UP, name))

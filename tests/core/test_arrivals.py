@@ -116,3 +116,14 @@ def test_in_the_end_the_last_version_of_each_file_has_been_let_in(
             arrivals.know(one.uri, one.content)
     last = looks[-1] if looks else {}
     assert {uri: let_in[uri].size for uri in last} == last
+
+
+def test_what_is_worked_on_is_let_in_once_more_only_when_that_is_over() -> None:
+    arrivals = Arrivals()
+    arrivals.know("a", (1, "1"))
+    arrivals.again(found("a"), 0.0)
+    assert arrivals.release(1.0, 0.0) == [found("a")]
+    arrivals.again(found("a"), 2.0)
+    assert arrivals.release(3.0, 9.0) == []
+    arrivals.know("a", (1, "1"))
+    assert arrivals.release(4.0, 9.0) == [found("a")]

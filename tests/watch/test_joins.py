@@ -71,7 +71,7 @@ class Path1:
         return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
 
     def woken(self) -> set[str]:
-        return {wake.stem or wake.path for wake in wakes.find(self.settings, ()).values()}
+        return {wake.stem or wake.path for wake in wakes.find(self.settings).values()}
 
 
 @pytest.fixture
