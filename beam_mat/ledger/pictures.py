@@ -17,6 +17,9 @@ from beam_mat.storage import files, generations
 from beam_mat.storage.images import TABLE_SCHEMA
 from beam_mat.totals import ImageTotals
 
+Row = dict[str, Any]
+NOTES_AT_ONCE = 64
+
 
 class Pictures:
     """The table, and which notes have gone into it.
@@ -27,7 +30,7 @@ class Pictures:
 
     def __init__(self, settings: Settings, table: pa.Table) -> None:
         self._folder = files.join(settings.output, layout.BATCH_NOTES, settings.generation)
-        self._adopted: list[dict[str, Any]] = []
+        self._adopted: list[Row] = []
         self._read: dict[str, tuple[int, str]] = {}
         self.table = table
 
@@ -38,29 +41,43 @@ class Pictures:
             for name, file in files.find(self._folder)
             if self._read.get(name) != (file.size, file.version)
         ]
-        rows = {row["path"]: row for row in self._adopted}
+        rows: dict[str, Row] = {}
+        self._fold(rows, self._adopted)
         self._adopted = []
-        # Of notes that tell of the same image the one that was written last is right.
-        for file in sorted(fresh, key=_age):
-            data = pa.BufferReader(files.read_bytes(file.uri))
-            for row in pq.read_table(data, schema=TABLE_SCHEMA).to_pylist():
-                if row["status"] != Reason.IMAGE_MISSING or row["path"] not in rows:
-                    rows[row["path"]] = row
-            name = file.uri[len(self._folder) + 1 :]
-            self._read[name] = (file.size, file.version)
-        for row in self._known(list(rows)):
-            new = rows[row["path"]]
-            # An image that was there once is not missing because a zip was not listed yet.
-            if new == row or new["status"] == Reason.IMAGE_MISSING:
-                del rows[row["path"]]
+        # Of notes that tell of the same image the one that was written last is right. Not all at
+        # once: a run that begins reads all that there are, and most say what the table says.
+        fresh.sort(key=_age)
+        for begin in range(0, len(fresh), NOTES_AT_ONCE):
+            block = fresh[begin : begin + NOTES_AT_ONCE]
+            told: list[Row] = []
+            for data in files.read_each(file.uri for file in block):
+                told += pq.read_table(pa.BufferReader(data), schema=TABLE_SCHEMA).to_pylist()
+            self._fold(rows, told)
+        for file in fresh:
+            self._read[file.uri[len(self._folder) + 1 :]] = (file.size, file.version)
         return pa.Table.from_pylist([rows[path] for path in sorted(rows)], TABLE_SCHEMA)
+
+    def _fold(self, rows: dict[str, Row], told: list[Row]) -> None:
+        """Adds to `rows` what is told and not in the table, and takes away what is there again."""
+        last: dict[str, Row] = {}
+        for row in told:
+            if row["path"] not in last or row["status"] != Reason.IMAGE_MISSING:
+                last[row["path"]] = row
+        known = {row["path"]: row for row in self._known(list(last))}
+        for path, row in last.items():
+            if row["status"] == Reason.IMAGE_MISSING and (path in rows or path in known):
+                continue  # what was there once is not missing because a zip was not listed yet
+            if row == known.get(path):
+                rows.pop(path, None)
+            else:
+                rows[path] = row
 
     def adopt(self, output: str) -> None:
         """Has `newer` give a conversion's rows too."""
         data = pa.BufferReader(files.read_bytes(files.join(output, layout.IMAGE_TABLE)))
         self._adopted = pq.read_table(data, schema=TABLE_SCHEMA).to_pylist()
 
-    def _known(self, paths: list[str]) -> list[dict[str, Any]]:
+    def _known(self, paths: list[str]) -> list[Row]:
         wanted = pa.array(paths, pa.string())
         return list(self.table.filter(pc.is_in(self.table["path"], value_set=wanted)).to_pylist())
 

@@ -164,7 +164,11 @@ def expand(uri: str) -> list[FileInfo]:
     if stores.is_near(fs):
         # A listing tells less than a look at the file itself, and does not say of a symbolic link
         # that it leads to a file.
-        files = [_info(fs, fs.info(name)) for name in fs.glob(path) if fs.isfile(name)]
+        files = []
+        for name in fs.glob(path):
+            with contextlib.suppress(FileNotFoundError):  # it has been removed in this moment
+                if fs.isfile(name):
+                    files.append(_info(fs, fs.info(name)))
     else:
         entries = _ask(uri, lambda: fs.glob(path, detail=True))
         files = [_info(fs, entry) for entry in entries.values() if _is_file(entry)]

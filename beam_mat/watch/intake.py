@@ -189,9 +189,11 @@ class Intake:
 
     def _wake(self, now: float) -> None:
         entries = self._contents.shards.values()
-        for name, wake in wakes.find(self._settings).items():
+        woken = wakes.find(self._settings)
+        means = wakes.shards_of(self._settings, woken, entries)
+        for name, wake in woken.items():
             again = []
-            for entry in wakes.shards_of(self._settings, wake, entries):
+            for entry in means[name]:
                 # Of a shard that lies there no more nothing can be read again.
                 found = self._shards_there.get(entry.uri)
                 if found and found.content == (entry.size, entry.version):

@@ -53,8 +53,7 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
     listed = (
         arrived.sources
         | "Share out zips" >> beam.Reshuffle()
-        | "List members"
-        >> beam.ParDo(steps.ListZip(settings)).with_outputs(steps.SOURCES, main="m")
+        | "List members" >> beam.ParDo(steps.ListZip(watch)).with_outputs(steps.SOURCES, main="m")
     )
     outcomes = (
         [requests.m, listed.m, arrived.missed]

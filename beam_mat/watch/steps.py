@@ -22,7 +22,7 @@ from beam_mat.transforms.images import ConvertImages, ListMembers, missing_batch
 from beam_mat.transforms.request import RequestImages
 from beam_mat.transforms.split import SplitShard
 from beam_mat.transforms.write import WriteChunk
-from beam_mat.watch import unreadable
+from beam_mat.watch import precedence, unreadable, wakes
 from beam_mat.watch.facts import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import stem_of
 
@@ -108,10 +108,17 @@ class Write(WriteChunk):
 class ListZip(ListMembers):
     """Lists a zip. One that cannot be read harms no other: it waits for its next version."""
 
+    def __init__(self, watch: WatchSettings) -> None:
+        super().__init__(watch.settings)
+        self._watch = watch
+
     def process(self, source: Source) -> Iterator[Any]:
         try:
+            outdated = precedence.outdated(self._watch, source)
             for path, fact in super().process(source):
                 assert fact.member
+                if path in outdated:
+                    wakes.leave(self._settings, "", path)
                 # Members of zips that come and go have to know of which version they are.
                 member = msgspec.structs.replace(fact.member, version=source.version)
                 yield path, PathFact(member=member)

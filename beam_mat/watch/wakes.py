@@ -8,7 +8,7 @@ shards worked on once more. What was put aside stays until they are committed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -61,27 +61,27 @@ def give_back(settings: Settings) -> None:
         files.move(file.uri, files.join(settings.output, WAKES, name))
 
 
-def shards_of(settings: Settings, wake: Wake, entries: Iterable[ShardEntry]) -> list[ShardEntry]:
-    """The shards of the dataset that a wake means; none, where they have been replaced since.
+def shards_of(
+    settings: Settings, found: Mapping[str, Wake], entries: Collection[ShardEntry]
+) -> dict[str, list[ShardEntry]]:
+    """The shards of the dataset that each wake means; none, where they have been replaced since.
 
-    Which shards use an image is read from the notes of all chunks: it happens only when a zip
-    brings another picture under a name that has been used already.
+    Which shards use an image is read from the notes of all chunks, once for all wakes: it happens
+    only when a zip brings another picture under a name that has been used already.
     """
-    if wake.stem:
-        return [entry for entry in entries if entry.stem == wake.stem]
-    return [
-        entry
-        for entry in entries
-        if any(
-            wake.path in note.images
-            for note in notes.read(
-                settings,
-                layout.REQUEST_NOTES,
-                (note.chunk.name for note in entry.chunks),
-                RequestNote,
-            )
-        )
-    ]
+    by_stem = {entry.stem: entry for entry in entries}
+    means = {
+        name: [by_stem[wake.stem]] if wake.stem in by_stem else [] for name, wake in found.items()
+    }
+    names = {wake.path: name for name, wake in found.items() if wake.path}
+    for entry in entries if names else ():
+        chunks = (note.chunk.name for note in entry.chunks)
+        asked: set[str] = set()
+        for note in notes.read(settings, layout.REQUEST_NOTES, chunks, RequestNote):
+            asked.update(note.images)
+        for path in asked & names.keys():
+            means[names[path]].append(entry)
+    return means
 
 
 def remove(settings: Settings, name: str) -> None:

@@ -229,6 +229,20 @@ def test_a_conversions_dataset_is_gone_on_from_and_back(
     assert len(generations(site.output)) == last
 
 
+def test_a_zip_that_counts_more_is_taken_from_though_it_came_while_no_watch_ran(
+    site: Site, started: Callable[..., Watch]
+) -> None:
+    site.land_zip("m.zip", i=picture(seed=1))
+    site.land_shard("s.json", image_record("1", "i.jpg"))
+    assert started("--stop-when-idle", "1s").process.wait(PATIENCE) == 0
+    site.land_zip("a.zip", i=picture(seed=2))
+    assert started("--stop-when-idle", "2s").process.wait(PATIENCE) == 0
+    check(site.folder)
+    batch, output = site.folder / "batch", site.output
+    assert dataset.parquet_rows(output) == dataset.parquet_rows(batch)
+    assert (output / "images/i.jpg").read_bytes() == (batch / "images/i.jpg").read_bytes()
+
+
 def test_a_second_signal_ends_at_once_and_loses_nothing(
     site: Site, started: Callable[..., Watch]
 ) -> None:
