@@ -18,6 +18,7 @@ from types import FrameType
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.runners.worker import sdk_worker
 
 from beam_mat.core.errors import WorkerLostError
 
@@ -58,7 +59,7 @@ def serving(options: PipelineOptions) -> Iterator[None]:
         portable.job_endpoint = endpoint
         # Of the streams by which Beam waits for a job: after so long it would take Prism for gone.
         portable.job_server_timeout = NO_END
-        with _noticed(process):
+        with _quiet_workers(), _noticed(process):
             yield
     finally:
         process.terminate()
@@ -84,6 +85,21 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _quiet_workers() -> Iterator[None]:
+    """Keeps workers in this process from printing their errors, which come back as exceptions."""
+
+    def say_nothing(*_: object, **__: object) -> None:
+        pass
+
+    # They print by the function of that name, to standard error.
+    sdk_worker.print = say_nothing
+    try:
+        yield
+    finally:
+        del sdk_worker.print
 
 
 @contextlib.contextmanager

@@ -110,7 +110,9 @@ def land(folder: Path, what: Landing, chance: random.Random, pace: float) -> Non
 class Watch:
     """A watch in a process of its own, that can be killed."""
 
-    def __init__(self, folder: Path, prism: Path, window: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, prism: Path, window: str, *options: str, largest: int | None = None
+    ) -> None:
         self._marked = mark()
         self.log = folder / "log.jsonl"
         # What is said again in `options` counts.
@@ -133,6 +135,9 @@ class Watch:
                 stdout=log,
                 stderr=err,
             )
+        if largest is not None:
+            # As on a disk that is full: no file may grow beyond so many bytes.
+            psutil.Process(self.process.pid).rlimit(psutil.RLIMIT_FSIZE, (largest, largest))
 
     def kill(self, *, runner: bool) -> None:
         """kill -9 of the command, or of Prism alone; nothing of it is left when this returns."""

@@ -322,6 +322,28 @@ def test_a_workers_death_loses_nothing(
     check(site.folder)
 
 
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="limits are set on Linux alone")
+def test_a_full_disk_is_one_sentence_and_what_is_left_is_gone_on_from(
+    site: Site,
+    prism: Path,  # noqa: F811
+) -> None:
+    site.land_zip("a.zip", a=picture((640, 400), seed=1))
+    site.land_shard("a.json", image_record("a", "a.jpg"))
+    for largest, code in ((8 << 10, 1), (None, 0)):
+        watch = Watch(site.folder, prism, "1s", "--stop-when-idle", "1s", largest=largest)
+        try:
+            assert watch.process.wait(PATIENCE) == code
+        finally:
+            watch.end()
+        if largest:
+            assert "Traceback" not in watch.errors()
+            last = watch.errors().splitlines()[-1]
+            assert last.startswith(f"beam-mat: {site.output}/")
+            assert "may write" in last
+            assert generations(site.output) == []
+    check(site.folder)
+
+
 def test_nothing_is_left_over(site: Site, started: Callable[..., Watch]) -> None:
     watch = started("--stop-when-idle", "1s")
     site.land_shard("a.json", record("a"))
