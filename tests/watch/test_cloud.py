@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,9 +18,12 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from beam_mat.storage import files, stores
 from tests.command import spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.stands import cloud, reach
+from tests.processes import mark
+from tests.stands import cloud, reach, staged_stream
 from tests.stands.cloud import Cloud
+from tests.test_kill import end_marked
 from tests.test_runners import prism  # noqa: F401
+from tests.test_staged import install
 from tests.watch.soak import Watch
 
 pytestmark = [pytest.mark.slow, pytest.mark.stands]
@@ -62,6 +68,58 @@ def test_a_streaming_job_is_submitted_with_its_subscription(here: Cloud) -> None
     again = spawn(*words(here, "gs://mat/watched"), environment=here.environment)
     assert again.code == 1
     assert "the Dataflow job job-1 is still at work on it" in again.err
+
+
+@pytest.mark.prism
+def test_the_staged_graph_watches_from_the_staged_package_alone(
+    here: Cloud,
+    tmp_path: Path,
+    prism: Path,  # noqa: F811
+) -> None:
+    ran = spawn(
+        *words(here, "gs://mat/staged", "--detach", "--interval", "1s", "--window", "1s"),
+        environment=here.environment,
+    )
+    assert ran.code == 0, ran.err
+    job = here.service.jobs[-1]
+    graph = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
+    for name in ("pipeline.pb", "workflow.tar.gz"):
+        place = f"{graph.rpartition('/')[0]}/{name}"
+        (tmp_path / name).write_bytes(here.bucket.get(place))
+    fresh = tmp_path / "fresh"
+    install(tmp_path / "workflow.tar.gz", fresh)
+    here.bucket.put("arriving/a.json", write_shard(tmp_path / "s", [image_record("a", "a.jpg")]))
+    here.bucket.put("arriving/a.zip", write_zip(tmp_path / "z", {"a.jpg": picture(seed=1)}))
+    marked = mark()
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        workers = subprocess.Popen(
+            [sys.executable, staged_stream.__file__, str(tmp_path / "pipeline.pb"), str(prism)],
+            cwd=tmp_path,
+            # Where the store is, the graph says; the pool starts workers by the name of python.
+            env={
+                **os.environ,
+                **marked,
+                "PYTHONPATH": str(fresh),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        give_up = time.monotonic() + 90
+        while "staged/manifest.json" not in here.bucket.names("staged/manifest"):
+            assert workers.poll() is None, said.read_text()
+            assert time.monotonic() < give_up, said.read_text()
+            time.sleep(0.5)
+    finally:
+        workers.kill()
+        workers.wait(10)
+        end_marked(marked)
+    assert Path(said.read_text().splitlines()[0]).is_relative_to(fresh)
+    (part,) = here.bucket.names("staged/jsonl/")
+    (row,) = (json.loads(line) for line in here.bucket.get(part).splitlines())
+    assert (row["id"], row["images"]) == ("a", ["images/a.jpg"])
 
 
 class Bucket:
