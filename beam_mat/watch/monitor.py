@@ -13,7 +13,8 @@ from beam_mat.watch import board
 from beam_mat.watch.board import Status
 from beam_mat.watch.facts import WatchSettings
 
-DEAD_SECONDS = 600.0
+DEAD_SECONDS = 300.0
+"""So long, and it is taken for dead."""
 SILENT_SECONDS = 60.0
 """So long without a word from the intake, and the graph is taken for stuck."""
 
