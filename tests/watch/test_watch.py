@@ -109,7 +109,7 @@ def metric(port: int, name: str) -> float:
 
 
 def shows_what_is_there(port: int, site: Site) -> bool:
-    """Whether the metrics say what the manifest and the log say, at a moment when all stand still."""
+    """Whether the metrics say what the manifest and the log say, while all stand still."""
     there = dataset.manifest(site.output)
     shown = {f"beam_mat_dataset_{name}": there["counts"][name] for name in COUNTS}
     shown["beam_mat_watch_generation"] = there["generation"]
