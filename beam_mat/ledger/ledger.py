@@ -100,6 +100,8 @@ class Ledger:
             entry = self.entry(shard)
             if self.contents.shards.get(shard.uri) == entry:
                 self.unchanged[shard.uri] = (shard.size, shard.version, time.time_ns())
+                # Its parts that are mixed into others were put aside, and have been written again.
+                self._put_aside(_chunk_parts([entry]))
             else:
                 entries.append(entry)
         return entries
@@ -189,13 +191,16 @@ class Ledger:
             generations.restore(self._output, set(back) - _written(generation))
             gone = {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
             gone |= {path for note in generation.mixes.added for path in note.replaced}
-            generations.retire(
-                self._output,
-                (path for path in gone - live if not path.startswith(layout.TEXT_ONLY)),
-            )
+            gone |= _chunk_parts(generation.shards)
+            self._put_aside(gone)
         self._publish(image_table)
         if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
             generations.write_whole(self._output, self.contents, self._pictures.table)
+
+    def _put_aside(self, paths: set[str]) -> None:
+        """Moves files, as far as they are not in the dataset, to where readers do not look."""
+        gone = (path for path in paths - self.listed() if not path.startswith(layout.TEXT_ONLY))
+        generations.retire(self._output, gone)
 
     def listed(self) -> set[str]:
         """Paths of the data files and rejects that are in the dataset."""
@@ -248,6 +253,11 @@ class Ledger:
             max_rejected=None,
             runner="",
         )
+
+
+def _chunk_parts(entries: Iterable[ShardEntry]) -> set[str]:
+    """Part files of the chunks of shards, whether they are mixed into others or not."""
+    return {part.path for entry in entries for note in entry.chunks for part in note.parts}
 
 
 def _written(generation: Generation) -> set[str]:
