@@ -208,8 +208,7 @@ class Ledger:
 
     def known(self) -> set[str]:
         """The same, and the parts that were mixed into others: they may be asked for again."""
-        notes = (note for entry in self.contents.shards.values() for note in entry.chunks)
-        return self.listed() | {part.path for note in notes for part in note.parts}
+        return self.listed() | _chunk_parts(self.contents.shards.values())
 
     def _mix(self, job: MixJob) -> MixNote:
         # A base that was mixed before has been put aside.
@@ -262,9 +261,8 @@ def _chunk_parts(entries: Iterable[ShardEntry]) -> set[str]:
 
 def _written(generation: Generation) -> set[str]:
     """Part files that were written for a generation."""
-    parts = [part for entry in generation.shards for note in entry.chunks for part in note.parts]
-    parts += [part for note in generation.mixes.added for part in note.parts]
-    return {part.path for part in parts}
+    mixed = {part.path for note in generation.mixes.added for part in note.parts}
+    return _chunk_parts(generation.shards) | mixed
 
 
 _NO_TABLE = Part("", "", "", 0, 0, 0, "")
