@@ -1,4 +1,4 @@
-"""Part files: the same rows in both formats, and every row again after mixing."""
+"""Part files on any store: the same rows in both formats, and every row again after mixing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import hashlib
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,17 +30,26 @@ from beam_mat.storage import files, mixing, parts
 TEXTS = st.text(max_size=6) | st.sampled_from(["\u2028", "a\r\nb", "\x85\x0b\x0c", "é𝄞", '"\\'])
 
 
-def settings_for(folder: Path, *formats: str) -> Settings:
+PICTURES = {name: name.encode() * 50 for name in ("a.jpg", "b/c.png")}
+
+
+def settings_for(folder: str | Path, *formats: str) -> Settings:
     """Settings, with two pictures where the image step would have left them."""
-    for name in ("a.jpg", "b/c.png"):
-        path = folder / layout.IMAGES / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode() * 50)
+    for name, data in PICTURES.items():
+        uri = files.join(str(folder), layout.IMAGES, name)
+        files.write_bytes(uri, data, files.join(str(folder), layout.SCRATCH))
     return Settings(output=str(folder), formats=formats or ("jsonl", "parquet"))
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(root: str) -> Settings:
+    """On each kind of store."""
+    return settings_for(root)
+
+
+@pytest.fixture
+def near(tmp_path: Path) -> Settings:
+    """On the local disk, where many examples cost little."""
     return settings_for(tmp_path)
 
 
@@ -51,20 +62,34 @@ def unit_of(name: str, rows: list[parts.Row], split: str = "train") -> Unit:
     return Unit(name, split, sum(1 for row in rows if row.images), len(rows))
 
 
+def stored(settings: Settings, part: Part) -> bytes:
+    """What lies under a part's name."""
+    return files.read_bytes(files.join(settings.output, part.path))
+
+
+def parquet_file(settings: Settings, part: Part) -> pq.ParquetFile:
+    return pq.ParquetFile(files.open_binary(files.join(settings.output, part.path)))
+
+
+def visible(settings: Settings) -> list[str]:
+    """The files that a reader may come across, but for the pictures."""
+    hidden = (f"{layout.SCRATCH}/", f"{layout.IMAGES}/")
+    return [name for name, _ in files.find(settings.output) if not name.startswith(hidden)]
+
+
 def written(settings: Settings, part: Part) -> list[dict[str, Any]]:
     """A part's rows, image bytes checked and left out, its facts held against the file."""
-    path = Path(settings.output) / part.path
-    data = path.read_bytes()
+    data = stored(settings, part)
     assert part.bytes == len(data)
     assert part.sha256 == hashlib.sha256(data).hexdigest()
     if part.format == "jsonl":
         assert data.endswith(b"\n")
         rows = [json.loads(line) for line in data.split(b"\n")[:-1]]
     else:
-        rows = pq.ParquetFile(path).read().to_pylist()
+        rows = parquet_file(settings, part).read().to_pylist()
         for item in rows:
             for image in item["images"]:
-                assert image["bytes"] == (Path(settings.output) / image["path"]).read_bytes()
+                assert image["bytes"] == PICTURES[image["path"].removeprefix(f"{layout.IMAGES}/")]
             item["images"] = [image["path"] for image in item["images"]]
     assert part.rows == len(rows)
     assert part.image_rows == sum(1 for item in rows if item["images"])
@@ -100,17 +125,17 @@ def test_a_row_is_as_documented(settings: Settings) -> None:
     )
 )
 def test_both_formats_hold_the_same_rows_in_the_same_order(
-    settings: Settings, rows: list[parts.Row]
+    near: Settings, rows: list[parts.Row]
 ) -> None:
-    jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
-    assert written(settings, jsonl) == written(settings, parquet)
-    assert [item["id"] for item in written(settings, jsonl)] == [item.id for item in rows]
+    jsonl, parquet = parts.write_unit(near, unit_of("n", rows), rows, aside=False)
+    assert written(near, jsonl) == written(near, parquet)
+    assert [item["id"] for item in written(near, jsonl)] == [item.id for item in rows]
 
 
-def test_the_parquet_schema_is_the_declared_one_and_groups_are_small(settings: Settings) -> None:
+def test_the_parquet_schema_is_the_declared_one_and_groups_are_small(near: Settings) -> None:
     rows = [row(str(at), ("a.jpg",) * (at % 3)) for at in range(250)]
-    _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
-    file = pq.ParquetFile(Path(settings.output) / parquet.path)
+    _, parquet = parts.write_unit(near, unit_of("n", rows), rows, aside=False)
+    file = parquet_file(near, parquet)
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
     assert file.schema_arrow.equals(
@@ -134,18 +159,97 @@ def test_large_images_make_smaller_groups(
     monkeypatch.setattr(parts, "GROUP_BYTES", 1000)
     rows = [row(str(at), ("a.jpg",)) for at in range(20)]
     _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
-    assert pq.ParquetFile(Path(settings.output) / parquet.path).num_row_groups == 5
+    assert parquet_file(settings, parquet).num_row_groups == 5
     assert len(written(settings, parquet)) == 20
 
 
-def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    rows = [row(str(at), ("a.jpg",) * (at % 2)) for at in range(120)]
+def test_writing_twice_gives_the_same_bytes_under_the_same_name(
+    settings: Settings, near: Settings
+) -> None:
+    rows = [row(str(at), ("a.jpg",) * (at % 2)) for at in range(10)]
     unit = unit_of("n", rows, "val")
-    once, again = (
-        parts.write_unit(settings_for(tmp_path / name), unit, rows, aside=False) for name in "ab"
-    )
-    assert once == again
+    once = parts.write_unit(settings, unit, rows, aside=False)
+    held = [stored(settings, part) for part in once]
+    assert parts.write_unit(settings, unit, rows, aside=False) == once
+    assert [stored(settings, part) for part in once] == held
     assert [part.path for part in once] == ["jsonl_val/val-n.jsonl", "parquet_val/val-n.parquet"]
+    assert visible(settings) == [part.path for part in once]
+    # Nor does it matter where.
+    assert parts.write_unit(near, unit, rows, aside=False) == once
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["told", "told wrongly"])
+def test_an_image_whose_content_is_told_is_read_as_it_is(settings: Settings, known: bool) -> None:
+    rows = [row("1", ("a.jpg", "b/c.png"))]
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in PICTURES.items()}
+    contents = {path: digest[:16] if known else "0" * 16 for path, digest in digests.items()}
+    _, parquet = parts.write_unit(
+        settings, unit_of("n", rows), rows, aside=False, contents=contents
+    )
+    assert len(written(settings, parquet)) == 1
+
+
+def at_half(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Calls `do` when about half of a part of `HALVES` has been written."""
+    write = files.HashingWriter.write
+    half = 20_000
+
+    def watched(file: files.HashingWriter, data: Any) -> int:
+        before = file.tell()
+        done = write(file, data)
+        if before < half <= file.tell():
+            do()
+        return done
+
+    monkeypatch.setattr(files.HashingWriter, "write", watched)
+
+
+HALVES = [
+    row(str(at), ("a.jpg",) if at % 99 == 0 else (), random.Random(at).randbytes(200).hex())
+    for at in range(200)
+]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_a_part_is_not_there_before_it_is_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    settings = msgspec.structs.replace(settings, formats=(format,))
+    seen: list[list[str]] = []
+    at_half(monkeypatch, lambda: seen.append(visible(settings)))
+    (part,) = parts.write_unit(settings, unit_of("n", HALVES), HALVES, aside=False)
+    assert seen == [[]]
+    assert visible(settings) == [part.path]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet", "rejects"])
+def test_a_part_that_fails_halfway_leaves_what_was_there(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    settings = msgspec.structs.replace(settings, formats=(format,))
+    reject = Reject(Reason.NO_ID, "so it is", "/a.json", 0, 0, 9, None, "{}")
+
+    def write(name: str) -> Part:
+        if format == "rejects":
+            return parts.write_rejects(settings, name, [reject] * 500)
+        (part,) = parts.write_unit(settings, unit_of(name, HALVES), HALVES, aside=False)
+        return part
+
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    before = write("old")
+    held = stored(settings, before)
+    with monkeypatch.context() as patched:
+        at_half(patched, fail)
+        for name in ("old", "new"):
+            with pytest.raises(OSError, match="the disk is full"):
+                write(name)
+    assert visible(settings) == [before.path]
+    assert stored(settings, before) == held
+    assert files.find(files.join(settings.output, layout.SCRATCH)) == []
+    # It can be done again.
+    assert write("new").sha256 == before.sha256
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
@@ -169,7 +273,9 @@ def test_rejects_are_lines_that_come_back(settings: Settings) -> None:
     ]
     part = parts.write_rejects(settings, "n", rejects)
     assert (part.path, part.rows) == ("rejects/n.jsonl", 3)
-    lines = (Path(settings.output) / part.path).read_bytes().split(b"\n")
+    data = stored(settings, part)
+    assert (part.bytes, part.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    lines = data.split(b"\n")
     assert [json.loads(line)["index"] for line in lines[:-1]] == [0, 1, 2]
     assert json.loads(lines[0])["reason"] == "no_id"
 
@@ -245,7 +351,7 @@ def test_mixing_twice_writes_the_same_parts(settings: Settings) -> None:
 def test_mixed_parquet_keeps_schema_and_small_groups(settings: Settings) -> None:
     (job,) = plan([a_chunk(settings, "a", 1, 130), a_chunk(settings, "b", 0, 120)])
     (part,) = [part for part in mixing.mix(settings, job).parts if part.format == "parquet"]
-    file = pq.ParquetFile(Path(settings.output) / part.path)
+    file = parquet_file(settings, part)
     assert file.schema_arrow.equals(parts.SCHEMA)
     sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
     assert (sum(sizes), max(sizes)) == (251, 100)
