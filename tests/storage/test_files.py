@@ -231,8 +231,8 @@ def test_entries_are_what_lies_in_a_folder_itself(tmp_path: Path) -> None:
     assert found == {".a": 2, "b": None, "c": None, "d": 0}
 
 
-def test_entries_of_another_file_system() -> None:
-    for name in ("a.json", "sub/b.json"):
-        files.write_bytes(f"memory://entries/{name}", b"123", "memory://entries/s")
-    found = {name: info and info.size for name, info in files.entries("memory://entries")}
-    assert found == {"a.json": 3, "sub": None}
+def test_entries_of_any_store(root: str) -> None:
+    for name in ("a.json", "sub/b.json", "sub/deep/c.json", "subway/d.json"):
+        put(root, name, b"123")
+    found = {name: info and info.size for name, info in files.entries(f"{root}/sub")}
+    assert found == {"b.json": 3, "deep": None}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from beam_mat.core import layout
+from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import SourceError
-from beam_mat.storage import catalog, files, stores
+from beam_mat.core.notes import Part, Unit
+from beam_mat.core.record import Trajectory, Turn
+from beam_mat.core.settings import Settings
+from beam_mat.storage import catalog, files, parts, stores
 from beam_mat.storage.fetch import fetch, load
-from tests.build import zip_of
+from beam_mat.storage.rows import rows
+from tests.build import zip64_end, zip_of
 from tests.stands import hub, reach, servers
 from tests.stands.proxy import Faults, Proxy, proxied
 
@@ -32,7 +41,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pro
     for name in ("a", "b", "c[1]"):
         (folder / "shards" / f"{name}.json").write_bytes(name.encode())
     (folder / "large.bin").write_bytes(DATA)
-    (folder / "files.zip").write_bytes(zip_of(ENTRIES))
+    (folder / "plain.zip").write_bytes(zip_of(ENTRIES))
+    (folder / "zip64.zip").write_bytes(zip64_end(zip_of(ENTRIES)))
     with hub.hub(folder) as url, proxied(url) as proxy:
         yield folder, proxy
 
@@ -50,7 +60,15 @@ def test_files_are_found_by_name_and_by_glob(proxy: Proxy) -> None:
     assert [file.uri for file in files.expand(f"{ROOT}/shards/*.json")] == names
     assert [file.uri for file in files.expand(names[2])] == names[2:]
     assert [name for name, _ in files.find(ROOT)] == [
-        *("files.zip", "large.bin", "shards/a.json", "shards/b.json", "shards/c[1].json"),
+        *("large.bin", "plain.zip"),
+        *("shards/a.json", "shards/b.json", "shards/c[1].json"),
+        "zip64.zip",
+    ]
+    assert [(name, file and file.size) for name, file in files.entries(ROOT)] == [
+        ("large.bin", len(DATA)),
+        ("plain.zip", files.info(f"{ROOT}/plain.zip").size),
+        ("shards", None),
+        ("zip64.zip", files.info(f"{ROOT}/zip64.zip").size),
     ]
     assert files.is_folder(f"{ROOT}/shards")
     assert not files.is_folder(names[0])
@@ -101,9 +119,42 @@ def test_a_fault_on_the_way_is_tried_again(proxy: Proxy, faults: Faults) -> None
     assert len(proxy.made) == faults.most
 
 
-def test_members_of_a_zip_come_whole(proxy: Proxy) -> None:
-    members = list(catalog.members(f"{ROOT}/files.zip", 0))
+@pytest.mark.parametrize("form", ["plain", "zip64"])
+def test_members_of_a_zip_come_whole(proxy: Proxy, form: str) -> None:
+    members = list(catalog.members(f"{ROOT}/{form}.zip", 0))
     assert {member.path: load(member, entry) for member, entry in fetch(members)} == ENTRIES
+
+
+@pytest.fixture
+def published(served: tuple[Path, Proxy]) -> Iterator[list[Part]]:
+    """Parts that were written on a disk and uploaded."""
+    folder = served[0] / "data"
+    settings = Settings(output=str(folder))
+    for path in ("a.jpg", "b.jpg"):
+        uri = files.join(settings.output, layout.IMAGES, path)
+        files.write_bytes(uri, ENTRIES["tongagent/9.jpg"], f"{folder}/scratch")
+    made = [
+        Trajectory(f"{at}", "", (Turn("user", "<image>Why?"), Turn("assistant", "So.")), (path,))
+        for at, path in enumerate(["a.jpg", "b.jpg"])
+    ]
+    unit = Unit("n", layout.TRAIN, 2, 2)
+    yield parts.write_unit(settings, unit, list(map(parts.row_of, made)), aside=False)
+    shutil.rmtree(folder)
+
+
+def test_rows_of_part_files_are_read(published: list[Part], proxy: Proxy) -> None:
+    found: dict[str, list[Any]] = {}
+    for part in published:
+        uri = f"{ROOT}/data/{part.path}"
+        data = files.read_bytes(uri)
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
+        type = "json" if part.format == "jsonl" else part.format
+        file = DatasetFile(0, 0, uri, part.bytes, "", type)
+        found[part.format] = [row.load() for row in rows(file)]
+    assert [row["images"] for row in found["jsonl"]] == [["images/a.jpg"], ["images/b.jpg"]]
+    for row, same in zip(found["jsonl"], found["parquet"], strict=True):
+        image = {"bytes": ENTRIES["tongagent/9.jpg"], "path": row["images"][0]}
+        assert same == {**row, "images": [image]}
 
 
 def test_it_is_known_to_be_read_only(proxy: Proxy) -> None:
