@@ -91,8 +91,7 @@ def verify(argv: Sequence[str]) -> None:
         console.print(f"Going on after {state.done:,} files that were verified before")
     _verify(output, listed, state)
     state.add(strangers(output, listed))
-    with contextlib.suppress(OSError, BeamMatError):
-        files.remove(files.join(output, layout.VERIFIED))
+    _forget(output)
     if state.faulty:
         more = state.faulty - len(state.faults)
         rest = [f"… and {more:,} more"] if more else []
@@ -116,13 +115,22 @@ def _begin(output: str) -> State:
 
 
 def _save(output: str, state: State) -> None:
-    # Who may only read a dataset verifies it in one go.
+    # Who may only read a dataset verifies it in one go. On the hub a write would be a commit.
+    if files.is_read_only(output):
+        return
     with contextlib.suppress(OSError, BeamMatError):
         files.write_bytes(
             files.join(output, layout.VERIFIED),
             msgspec.json.encode(state),
             files.join(output, layout.SCRATCH),
         )
+
+
+def _forget(output: str) -> None:
+    if files.is_read_only(output):
+        return
+    with contextlib.suppress(OSError, BeamMatError):
+        files.remove(files.join(output, layout.VERIFIED))
 
 
 def _verify(output: str, listed: Manifest, state: State) -> None:

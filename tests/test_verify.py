@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from beam_mat import verify
 from beam_mat.sample import write_sample
-from beam_mat.storage import files
+from beam_mat.storage import files, stores
 from tests.command import converted, run
+from tests.stands import hub, reach, servers
+from tests.stands.proxy import proxied
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,37 @@ def test_one_that_may_only_be_read_is_verified(
     monkeypatch.setattr(verify, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(files, "write_bytes", refuse)
     assert run("verify", sound).code == 0
+
+
+@pytest.mark.stands
+def test_a_dataset_on_the_hub_is_verified_there(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not find_spec("huggingface_hub"):
+        servers.missing("huggingface_hub")
+    monkeypatch.setattr(verify, "SAVE_SECONDS", 0.0)
+    with hub.hub(sound) as url, proxied(url) as proxy:
+        options = json.dumps(reach.hub(proxy.url))
+        ran = run("verify", f"hf://datasets/{hub.REPO}", "--storage-options", options)
+        stores.use({})
+    assert ran.code == 0, ran.err
+    # How far it has come is written down nowhere: that would be a commit.
+    assert {seen.method for seen in proxy.seen} <= {"GET", "HEAD"}
+
+
+def test_several_files_are_looked_at_at_once(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = verify.fault_of
+    together, met = threading.Barrier(verify.THREADS), threading.Event()
+
+    def meet(output: str, file: verify.Expected) -> str | None:
+        if file.path.startswith("images/") and not met.is_set():
+            together.wait(20)
+            met.set()
+        return look(output, file)
+
+    monkeypatch.setattr(verify, "fault_of", meet)
+    assert run("verify", sound).code == 0
+    assert met.is_set()
 
 
 def first(folder: Path) -> Path:
