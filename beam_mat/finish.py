@@ -98,7 +98,7 @@ def publish_left(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: With the exit code that it stands for.
     """
-    output = output_of(command_line(), argv)
+    output = output_of(command_line(), argv, writes=True)
     console = Console()
     if not earlier.look(output).begun:
         raise ConfigError([f"{output}: no job was begun here; make one with beam-mat convert"])

@@ -29,17 +29,21 @@ def add_output(line: CommandLine, name: str, what: str) -> CommandLine:
     return line
 
 
-def output_of(line: CommandLine, argv: Sequence[str]) -> str:
+def output_of(line: CommandLine, argv: Sequence[str], *, writes: bool) -> str:
     """Reads the words, takes the storage options into use and returns the folder's uri.
 
     Args:
         line: What `add_output` made.
         argv: What follows the command.
+        writes: Whether the command is of no use where it cannot write to the folder.
 
     Raises:
         BeamMatError: The words, the folder or the storage options cannot be.
     """
-    return folder_of(line.read(argv))
+    output = folder_of(line.read(argv))
+    if writes and files.is_read_only(output):
+        raise ConfigError([f"{output}: the hub is read only here; download it and name the copy"])
+    return output
 
 
 def folder_of(typed: argparse.Namespace) -> str:

@@ -80,7 +80,7 @@ def verify(argv: Sequence[str]) -> None:
         ConfigError: There is no dataset.
         DamagedError: A file is missing, changed, or not listed.
     """
-    output = output_of(command_line(), argv)
+    output = output_of(command_line(), argv, writes=False)
     listed = manifest.read(output)
     if listed is None:
         fault = f"{output}: there is no {layout.MANIFEST}, and so no finished dataset"

@@ -37,7 +37,7 @@ def report(argv: Sequence[str]) -> None:
     Raises:
         BeamMatError: There is no dataset, or the report cannot be written.
     """
-    output = output_of(command_line(), argv)
+    output = output_of(command_line(), argv, writes=True)
     found = manifests.read(output)
     if found and found.generation is not None:
         watched.write(output, found)

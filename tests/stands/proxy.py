@@ -22,12 +22,17 @@ from tests.stands.servers import await_port, free_port
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that was answered: bytes are those of the answer's body."""
+    """A request that was answered: bytes are those of the answer's body.
+
+    Attributes:
+        range: Its header of this name, or "".
+    """
 
     method: str
     path: str
     status: int
     bytes: int
+    range: str = ""
 
 
 @dataclass
@@ -117,7 +122,8 @@ class Proxy:
         if fault == "lost":
             return self._close(request)
         kept = data[: len(data) // 2] if fault == "short" else data
-        self.seen.append(Seen(request.method, request.path_qs, answer.status, len(kept)))
+        asked = request.headers.get("Range", "")
+        self.seen.append(Seen(request.method, request.path_qs, answer.status, len(kept), asked))
         hop = {"Content-Length", "Transfer-Encoding", "Connection", "Date", "Server"}
         response = web.StreamResponse(status=answer.status)
         for name, value in answer.headers.items():
