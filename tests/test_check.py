@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from beam_mat.core.contract import picture as pictures
 from beam_mat.sample import SampleSummary
+from beam_mat.storage import stores
 from beam_mat.transforms import check as steps
 from tests.build import picture
 from tests.command import Ran, converted, run, spawn
@@ -27,6 +29,8 @@ from tests.rows import (
     turns,
     write,
 )
+from tests.stands import hub, reach, servers
+from tests.stands.proxy import proxied
 from tests.test_runners import prism
 
 __all__ = ["prism"]
@@ -275,6 +279,21 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 LENGTHS = ("--json", "--model", "qwen2_vl", "--cutoff-len", "10")
+
+
+@pytest.mark.stands
+def test_a_dataset_on_the_hub_is_checked_there(troubled: Path) -> None:
+    if not find_spec("huggingface_hub"):
+        servers.missing("huggingface_hub")
+    expected = run("check", troubled, *LENGTHS)
+    there = f"hf://datasets/{hub.REPO}"
+    with hub.hub(troubled) as url, proxied(url) as proxy:
+        options = json.dumps(reach.hub(proxy.url))
+        ran = run("check", there, *LENGTHS, "--storage-options", options)
+        stores.use({})
+    assert ran.code == 3, ran.err
+    assert ran.out == expected.out.replace(str(troubled), there)
+    assert {seen.method for seen in proxy.seen} <= {"GET", "HEAD"}
 
 
 def test_worker_processes_find_the_same(troubled: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from beam_mat import publish
-from beam_mat.storage import files
+from beam_mat.storage import files, lease
 from tests import dataset
 from tests.command import convert_words, converted, run
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -22,6 +24,15 @@ def images(tmp_path: Path) -> Path:
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     return write_shard(tmp_path / "mat.json", [image_record("1", "1.jpg"), record("t"), 3])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset in it, and what it was made of. Not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    shard = write_shard(folder / "mat.json", [image_record("1", "1.jpg"), record("t"), record("u")])
+    converted(shard, write_zip(folder / "files.zip", {"1.jpg": picture()}), folder / "out")
+    return folder
 
 
 def test_an_empty_folder_will_do(tmp_path: Path, shard: Path, images: Path) -> None:
@@ -84,6 +95,47 @@ def test_a_manifest_of_something_else_is_left_alone(
     assert ran.code == 2
     assert f"{out}/manifest.json: is no manifest of this version of beam-mat" in ran.err
     assert (out / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-pixels", "5000"),
+        ("--min-pixels", "900"),
+        ("--exif", "apply"),
+        ("--rewrite", "a/=b/"),
+        ("--duplicates", "drop"),
+        ("--val-fraction", "0.5"),
+        ("--limit", "2"),
+        ("--formats", "jsonl"),
+    ],
+)
+def test_each_option_that_decides_bytes_is_named_when_it_differs(
+    made: Path, option: str, value: str
+) -> None:
+    words = convert_words(made / "mat.json", made / "files.zip", made / "out")
+    before = dataset.tree(made / "out")
+    ran = run(*words, option, value)
+    assert ran.code == 2
+    (fault,) = ran.err.splitlines()[1:]
+    assert fault.startswith(f"  {option} {value}: what is in {made}/out was made with ")
+    assert dataset.tree(made / "out") == before
+
+
+def test_a_second_run_beside_a_living_one_is_refused(
+    tmp_path: Path, shard: Path, images: Path
+) -> None:
+    out = tmp_path / "out"
+    with lease.held(str(out), pytest.fail):
+        ran = run(*convert_words(shard, images, out))
+        assert ran.code == 1
+        assert re.fullmatch(
+            f"beam-mat: {out}: process {os.getpid()} on .*, begun .* UTC, is writing here; wait "
+            "for its end, end it, or name another folder\n",
+            ran.err,
+        )
+        assert dataset.tree(out) == {}
+    converted(shard, images, out)
 
 
 def test_replacing_leaves_nothing_of_the_old(tmp_path: Path, shard: Path, images: Path) -> None:

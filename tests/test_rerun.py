@@ -237,6 +237,31 @@ def test_what_was_lost_is_made_again(
     check(out, expected)
 
 
+def test_of_a_job_that_broke_off_only_what_was_not_done_is_done(
+    tmp_path: Path, shard: Path, zipped: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_shard(tmp_path / "in" / "o.json", [image_record("o", "a.jpg")])
+    out = tmp_path / "out"
+    write = parts.write_unit
+
+    def second_fails(settings, unit, rows, **how):  # type: ignore[no-untyped-def]
+        if work.written:
+            raise RuntimeError("broken off")
+        return write(settings, unit, rows, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "write_unit", second_fails)
+        assert run(*convert_words([shard, other], zipped, out)).code == 1
+    (done,) = work.written
+    work.__init__()  # type: ignore[misc]
+    converted([shard, other], zipped, out)
+    assert (work.scanned, work.converted) == ([], [])
+    assert len(work.written) == 1
+    assert done not in work.written
+    fresh = converted([shard, other], zipped, tmp_path / "fresh")
+    assert dataset.tree(out) == dataset.tree(fresh)
+
+
 def break_off(*_: object) -> None:
     raise KeyboardInterrupt
 
