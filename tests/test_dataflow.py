@@ -9,23 +9,27 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apache_beam
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, WorkerOptions
 
-from beam_mat import config, dataflow
+from beam_mat import config, dataflow, dataflow_job
 from beam_mat.core.errors import ConfigError
 from tests.command import PROGRAM, ROOT, Ran, run, spawn
 from tests.making import record, write_shard, write_zip
 from tests.rows import entry, lines, text, write
 from tests.stands import cloud
 from tests.stands.cloud import Cloud
+from tests.test_staged import work
 
 GIVEN = ["--project", "my-project", "--region", "us-central1", "--temp_location", "gs://mat/tmp"]
 IN_THE_CLOUD = {"--json": ["gs://mat/a.json"], "--output": ["gs://mat/out"]}
@@ -167,6 +171,41 @@ def test_the_container_is_of_this_version_of_beam_and_holds_what_there_is() -> N
     assert set(extras.split(",")) <= set(
         metadata.metadata("beam-mat").get_all("Provides-Extra") or []
     )
+
+
+class Underway:
+    """A job that ends when its counters have been asked for twice."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._asked = 0
+        self._looked_at = threading.Event()
+        self.shown: dict[str, int] = {}
+
+    def metrics(self) -> Underway:
+        self._asked += 1
+        if self._asked == 2:
+            self.shown.update(self._counts)
+            self._looked_at.set()
+        return self
+
+    def query(self, wanted: object) -> dict[str, list[Any]]:
+        written = SimpleNamespace(metric=SimpleNamespace(name="written"))
+        return {"counters": [SimpleNamespace(key=written, result=3 * self._asked)]}
+
+    def wait_until_finish(self) -> None:
+        assert self._looked_at.wait(20)
+
+
+def test_the_display_follows_the_counters_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataflow_job, "POLL_SECONDS", 0.01)
+    counts = Counter[str]()
+    job = Underway(counts)
+    dataflow_job.wait(job, PipelineOptions([]), str(tmp_path), counts)
+    assert job.shown == {"written": 3}
+    assert counts["written"] > 3
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +388,7 @@ def account(here: Cloud, tmp_path: Path) -> dict[str, str]:
 @pytest.mark.stands
 @pytest.mark.slow
 def test_a_template_passes_the_checks_of_the_real_endpoint(
-    here: Cloud, account: dict[str, str]
+    here: Cloud, account: dict[str, str], tmp_path: Path
 ) -> None:
     ran = template(here, account, "--template_location", "gs://mat/templates/convert")
     assert ran.code == 0, ran.err
@@ -362,6 +401,11 @@ def test_a_template_passes_the_checks_of_the_real_endpoint(
     assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
     graph = here.bucket.get(option(job, "pipelineUrl"))
     assert hashlib.sha256(graph).hexdigest() == option(job, "pipelineProtoHash")
+    # Whoever runs it publishes what it has made.
+    work(here, job, "EMBEDDED_PYTHON", tmp_path)
+    ran = spawn("publish", "gs://mat/from-template", *here.bucket.options)
+    assert ran.code == 0, ran.err
+    assert "Dataset in gs://mat/from-template" in ran.out
 
 
 def template(here: Cloud, account: dict[str, str], *flags: str) -> Ran:
