@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 _SECRET = re.compile(r"key|secret|token|passw|credential|sas|signature|auth|cert", re.IGNORECASE)
 
+_ADDRESS = re.compile(r"\w+://[^\s'\"<>]+")
+
 _KNOWN_WORDS = frozenset({"", "anon", "anonymous", "cloud", "google_default", "default"})
 """Values of such names that are no secrets: ways of logging in, not what one logs in with."""
 
@@ -65,6 +67,15 @@ def without_credentials(uri: str) -> str:
     'https://…@host/file?…'
     """
     return "::".join(map(_link_without_credentials, uri.split("::")))
+
+
+def text_without_credentials(text: str) -> str:
+    """A text of others as it may be told: a driver's error may hold a signed address.
+
+    >>> text_without_credentials("503 for url 'https://host/file?Signature=hm' (see gs://b/a?c=1)")
+    "503 for url 'https://host/file?…' (see gs://b/a?c=1)"
+    """
+    return _ADDRESS.sub(lambda found: without_credentials(found[0]), text)
 
 
 def _link_without_credentials(link: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from beam_mat.core.errors import BeamMatError, StoreError
+from beam_mat.core.secrecy import text_without_credentials
 
 T = TypeVar("T")
 
@@ -92,18 +93,22 @@ def insist(uri: str, call: Callable[[], T]) -> T:
         try:
             return call()
         except Exception as error:  # drivers raise whatever their libraries do
-            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            whole = f"{type(error).__name__}: {error}".rstrip(": ")
+            # The hub, for one, sends its clients on to addresses that are signed. Then the error
+            # itself, which would be told with its cause, is not to be seen either.
+            said = text_without_credentials(whole)
+            cause = error if said == whole else None
             if not passes(error):
                 if isinstance(error, _ANSWERS) or not _is_of_driver(error):
                     raise
                 raise StoreError(
                     f"{uri}: the store refused: {said}; look at permissions and credentials"
-                ) from error
+                ) from cause
             if number == ATTEMPTS or time.monotonic() - begin > LIMIT_SECONDS:
                 raise StoreError(
                     f"{uri}: the store failed {number} time(s) in a row, last with {said}; "
                     "look at its state and at the network, then run again"
-                ) from error
+                ) from cause
             _log.info("%s: attempt %d failed with %s", uri, number, said)
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause *= 2

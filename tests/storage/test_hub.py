@@ -121,8 +121,13 @@ def test_a_fault_on_the_way_is_tried_again(proxy: Proxy, faults: Faults) -> None
 
 @pytest.mark.parametrize("form", ["plain", "zip64"])
 def test_members_of_a_zip_come_whole(proxy: Proxy, form: str) -> None:
+    before = len(proxy.seen)
     members = list(catalog.members(f"{ROOT}/{form}.zip", 0))
     assert {member.path: load(member, entry) for member, entry in fetch(members)} == ENTRIES
+    # Little more is read than they are, in few requests.
+    bodies = [seen.bytes for seen in proxy.seen[before:] if "resolve" in seen.path]
+    assert sum(bodies) <= 1.05 * sum(map(len, ENTRIES.values()))
+    assert len(bodies) <= 2 + sum(bodies) / (4 << 20)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import traceback
 import tracemalloc
 from collections.abc import Iterator
 
@@ -122,6 +123,21 @@ def test_attempts_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match=r"a\.zip: .* ConnectionResetError: by peer"):
         retry.insist("gs://b/a.zip", fail)
     assert len(made) == retry.ATTEMPTS
+
+
+@pytest.mark.parametrize("kind", [ConnectionError, PermissionError])
+def test_a_signed_address_in_a_drivers_error_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[OSError]
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
+    caplog.set_level("INFO")
+
+    def fail() -> None:
+        raise kind("for url: https://cdn.host/ab/cd?X-Amz-Signature=hush&x=1")
+
+    with pytest.raises(StoreError, match=r"for url: https://cdn\.host/ab/cd\?…") as told:
+        retry.insist("hf://datasets/a/b/files.zip", fail)
+    assert "hush" not in "".join(traceback.format_exception(told.value)) + caplog.text
 
 
 def test_a_file_that_shrank_or_went_is_told_from_a_broken_store(far: tuple[str, Proxy]) -> None:
