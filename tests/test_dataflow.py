@@ -173,6 +173,16 @@ def test_the_container_is_of_this_version_of_beam_and_holds_what_there_is() -> N
     )
 
 
+def test_image_threads_do_not_multiply() -> None:
+    def threads(*words: str) -> int:
+        return config.image_threads(PipelineOptions(list(words)))
+
+    cores = threads()
+    several = ["--direct_num_workers", str(cores), "--direct_running_mode", "multi_processing"]
+    assert threads(*several) == 1
+    assert threads("--runner", "DataflowRunner") == threads("--runner", "FlinkRunner") == 1
+
+
 class Underway:
     """A job that ends when its counters have been asked for twice."""
 
