@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import apache_beam as beam
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.notes import ChunkFact, Source
+from beam_mat.core.notes import ChunkFact, PathFact, Source, Unit, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.transforms import coders
 from beam_mat.transforms.earlier import ListNotes, ReadNotes
+from beam_mat.transforms.group import Group, GroupMany
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
 from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
 from beam_mat.transforms.split import SplitShard
@@ -45,38 +47,38 @@ def build(
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
         | "List members" >> beam.ParDo(ListMembers(settings))
     )
-    by_path = [requests, members]
+    by_path: tuple[Any, ...] = (requests, members)
     if settings.again:
-        by_path.append(
+        earlier = (
             pipeline
             | "Earlier runs" >> beam.Create([layout.BATCH_NOTES])
             | "List notes" >> beam.ParDo(ListNotes(settings))
             | "Share out notes" >> beam.Reshuffle()
             | "Read notes" >> beam.ParDo(ReadNotes(settings))
         )
+        by_path = (*by_path, earlier)
     outcomes = (
         by_path
-        | "Requests and members" >> beam.Flatten()
-        | "Join by path" >> beam.GroupByKey()
+        | "Join by path" >> GroupMany(PathFact)
         | "Match" >> beam.ParDo(Match(settings))
-        | "Batch" >> beam.GroupByKey()
+        | "Batch" >> Group(Wanted)
         | "Convert images" >> beam.ParDo(ConvertImages(settings, sources))
     )
 
-    by_chunk = [chunks | "Key by name" >> beam.Map(_keyed), outcomes]
+    by_chunk: tuple[Any, ...] = (chunks | "Key by name" >> beam.Map(_keyed), outcomes)
     if settings.drop_duplicates:
-        by_chunk.append(
+        repeated = (
             chunks
             | "List ids" >> beam.ParDo(ListIds(settings))
-            | "Group by id" >> beam.GroupByKey()
+            | "Group by id" >> GroupMany(tuple[int, int, str])
             | "Find repeated" >> beam.ParDo(FindRepeated())
         )
+        by_chunk = (*by_chunk, repeated)
     _ = (
         by_chunk
-        | "Chunks and outcomes" >> beam.Flatten()
-        | "Join by chunk" >> beam.GroupByKey()
+        | "Join by chunk" >> Group(ChunkFact)
         | "Write" >> beam.ParDo(WriteChunk(settings))
-        | "Gather units" >> beam.GroupByKey()
+        | "Gather units" >> Group(Unit)
         | "Plan mix" >> beam.ParDo(PlanMix())
         | "Share out mixes" >> beam.Reshuffle()
         | "Mix" >> beam.ParDo(MixUnits(settings))
