@@ -17,7 +17,7 @@ from beam_mat.transforms.group import Group, GroupMany
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
 from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
 from beam_mat.transforms.split import SplitShard
-from beam_mat.transforms.write import MixUnits, PlanMix, WriteChunk
+from beam_mat.transforms.write import WRITTEN, AddUpShard, MixUnits, PlanMix, WriteChunk
 
 
 def build(
@@ -74,10 +74,14 @@ def build(
             | "Find repeated" >> beam.ParDo(FindRepeated())
         )
         by_chunk = (*by_chunk, repeated)
-    _ = (
+    units, written = (
         by_chunk
         | "Join by chunk" >> Group(ChunkFact)
-        | "Write" >> beam.ParDo(WriteChunk(settings))
+        | "Write" >> beam.ParDo(WriteChunk(settings)).with_outputs(WRITTEN, main="units")
+    )
+    _ = written | "Gather chunks" >> Group(str) | "Add up" >> beam.ParDo(AddUpShard(settings))
+    _ = (
+        units
         | "Gather units" >> Group(Unit)
         | "Plan mix" >> beam.ParDo(PlanMix())
         | "Share out mixes" >> beam.Reshuffle()

@@ -30,6 +30,7 @@ _NOTES = (
     layout.SHARD_NOTES,
     layout.REQUEST_NOTES,
     layout.CHUNK_NOTES,
+    layout.SHARD_TOTALS,
     layout.BATCH_NOTES,
     layout.TEXT_ONLY,
     layout.MIXED_NOTES,
@@ -107,7 +108,8 @@ def _forget(settings: Settings, place: Shard | Source) -> None:
         _remove(settings, (f"{layout.BATCH_NOTES}/{settings.generation}",))
         return
     stem = place.stem(settings.digest())
-    for folder in (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES):
+    told = (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES, layout.SHARD_TOTALS)
+    for folder in told:
         for name, file in files.find(files.join(settings.output, folder)):
             if name.startswith(stem):
                 files.remove_file(file.uri)

@@ -1,9 +1,10 @@
-"""What a finished graph adds up to: every unit's note read, and held against the others."""
+"""What a finished graph adds up to: the totals of its shards, held against what went in."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -11,16 +12,19 @@ import pyarrow.parquet as pq
 
 from beam_mat.config import Job
 from beam_mat.core import layout
-from beam_mat.core.chunk import Chunk
+from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image_statistics import ImageStatistics
-from beam_mat.core.notes import ChunkNote, MixNote, Part, RejectCount, ShardNote
+from beam_mat.core.notes import MixNote, Part, RejectCount, ShardNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import PARQUET, Settings
+from beam_mat.core.shard_totals import ShardTotals, add_rejected
 from beam_mat.core.statistics import Statistics
 from beam_mat.storage import files, notes
-from beam_mat.storage.images import TABLE_SCHEMA, images_of
+from beam_mat.storage.images import TABLE_SCHEMA, statistics_of
 from beam_mat.storage.parts import parquet_writer
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class ImageTotals(msgspec.Struct):
@@ -79,21 +83,31 @@ class Totals(msgspec.Struct):
 
 
 def add_up(job: Job) -> Totals:
-    """Reads the notes of all units and holds them against each other.
+    """Reads what the graph has added up, shard by shard, and holds it against what went in.
 
     Raises:
         LostRecordError: A record is neither accepted nor rejected, or is both.
     """
     settings = job.settings
     totals = Totals(0, 0, {}, 0, 0, {}, [], [], set(), set(), _image_table(settings))
-    chunks: list[Chunk] = []
-    for shard, split in zip(job.shards, _shard_notes(job), strict=True):
-        chunks += (msgspec.structs.replace(chunk, shard=shard) for chunk in split.chunks)
+    stems = [shard.stem(settings.digest()) for shard in job.shards]
+    splits = _each(settings, layout.SHARD_NOTES, stems, ShardNote, "been split")
+    chunks = {}
+    for stem, shard, split in zip(stems, job.shards, splits, strict=True):
         totals.records += split.records
         totals.shard_records[shard.uri] = split.records
-    chunks.sort(key=lambda chunk: chunk.name)
-    for chunk, note in zip(chunks, _chunk_notes(settings, chunks), strict=True):
-        _add_chunk(totals, settings, chunk, note)
+        totals.work.add(f"{layout.SHARD_NOTES}/{stem}.json")
+        for chunk in split.chunks:
+            totals.work.add(f"{layout.REQUEST_NOTES}/{chunk.name}.json")
+            totals.work.add(f"{layout.CHUNK_NOTES}/{chunk.name}.json")
+        if split.chunks:
+            chunks[stem] = shard, split.records
+    # Parts and first rejects come in the order of their names, which is that of the stems.
+    stems = sorted(chunks)
+    added = _each(settings, layout.SHARD_TOTALS, stems, ShardTotals, "been added up")
+    for stem, found in zip(stems, added, strict=True):
+        totals.work.add(f"{layout.SHARD_TOTALS}/{stem}.json")
+        _add_shard(totals, settings, *chunks[stem], found)
     if totals.accepted + totals.rejected_records != totals.records:
         raise LostRecordError(
             f"{totals.records} records in, {totals.accepted} accepted, "
@@ -107,46 +121,32 @@ def add_up(job: Job) -> Totals:
     return totals
 
 
-def _shard_notes(job: Job) -> list[ShardNote]:
-    stems = [shard.stem(job.settings.digest()) for shard in job.shards]
+def _each(
+    settings: Settings, folder: str, stems: Sequence[str], kind: type[T], done: str
+) -> Iterator[T]:
     try:
-        return list(notes.read(job.settings, layout.SHARD_NOTES, stems, ShardNote))
+        yield from notes.read(settings, folder, stems, kind)
     except FileNotFoundError as error:
-        raise LostRecordError(f"a shard has not been split: there is no {error}") from error
+        raise LostRecordError(f"a shard has not {done}: there is no {error}") from error
 
 
-def _chunk_notes(settings: Settings, chunks: Sequence[Chunk]) -> Iterator[ChunkNote]:
-    names = (chunk.name for chunk in chunks)
-    try:
-        yield from notes.read(settings, layout.CHUNK_NOTES, names, ChunkNote)
-    except FileNotFoundError as error:
-        raise LostRecordError(f"a chunk has not been written: there is no {error}") from error
-
-
-def _add_chunk(totals: Totals, settings: Settings, chunk: Chunk, note: ChunkNote) -> None:
-    where = f"{chunk.shard.uri}, bytes {chunk.start} to {chunk.end}"
-    if (note.generation, note.chunk) != (settings.generation, chunk):
-        raise LostRecordError(f"{where}: an earlier run wrote this chunk, this one did not")
-    rejected = sum(found.count for found in note.rejected)
-    if note.accepted + rejected != chunk.count:
+def _add_shard(
+    totals: Totals, settings: Settings, shard: Shard, records: int, found: ShardTotals
+) -> None:
+    if (found.generation, found.shard) != (settings.generation, shard):
+        raise LostRecordError(f"{shard.uri}: an earlier run added this shard up, this one did not")
+    if found.accepted + found.rejected_records != records:
         raise LostRecordError(
-            f"{where}: {chunk.count} records in, {note.accepted} accepted, {rejected} rejected"
+            f"{shard.uri}: {records} records in, {found.accepted} accepted, "
+            f"{found.rejected_records} rejected"
         )
-    totals.accepted += note.accepted
-    totals.respelled += note.respelled
-    totals.image_uses += note.image_uses
-    totals.statistics.merge(note.statistics)
-    totals.parts += note.parts
-    totals.rejects += [note.rejects] if note.rejects else []
-    for found in note.rejected:
-        known = totals.rejected.get(found.reason)
-        totals.rejected[found.reason] = (
-            msgspec.structs.replace(known, count=known.count + found.count) if known else found
-        )
-    stem = chunk.shard.stem(settings.digest())
-    totals.work.add(f"{layout.SHARD_NOTES}/{stem}.json")
-    for folder in (layout.REQUEST_NOTES, layout.CHUNK_NOTES):
-        totals.work.add(f"{folder}/{chunk.name}.json")
+    totals.accepted += found.accepted
+    totals.respelled += found.respelled
+    totals.image_uses += found.image_uses
+    totals.statistics.merge(found.statistics)
+    totals.parts += found.parts
+    totals.rejects += found.rejects
+    add_rejected(totals.rejected, found.rejected.values())
 
 
 def _apply_mixes(settings: Settings, totals: Totals) -> None:
@@ -167,7 +167,7 @@ def _apply_mixes(settings: Settings, totals: Totals) -> None:
 
 def _image_table(settings: Settings) -> ImageTotals:
     status: Counter[str] = Counter()
-    before = after = rows = 0
+    rows = 0
     statistics = ImageStatistics()
     scratch = files.join(settings.output, layout.SCRATCH)
     # Of this job alone: those of earlier ones may tell of images that no record asks for any more.
@@ -175,17 +175,22 @@ def _image_table(settings: Settings) -> ImageTotals:
     with files.write(files.join(settings.output, layout.IMAGE_TABLE), scratch) as file:
         with parquet_writer(file, TABLE_SCHEMA) as writer:
             for data in files.read_each(note.uri for _, note in found):
-                table = pq.read_table(pa.BufferReader(data), schema=TABLE_SCHEMA)
+                note = pq.ParquetFile(pa.BufferReader(data))
+                table = note.read(TABLE_SCHEMA.names)
                 writer.write_table(table)
                 rows += table.num_rows
-                status.update(table["status"].to_pylist())
-                for image in images_of(table):
-                    before += image.before.bytes
-                    after += image.after.bytes
-                    statistics.add(image)
+                for one in table["status"].value_counts().to_pylist():
+                    status[one["values"]] += one["counts"]
+                statistics.merge(statistics_of(note.schema_arrow))
         written = file.result()
     table_part = Part(
         layout.IMAGE_TABLE, PARQUET, layout.IMAGES, rows, 0, written.bytes, written.sha256
     )
-    by_status = dict(sorted(status.items()))
-    return ImageTotals(by_status, before, after, table_part, statistics.ordered())
+    before, after = statistics.formats_before.values(), statistics.formats_after.values()
+    return ImageTotals(
+        dict(sorted(status.items())),
+        sum(amount.bytes for amount in before),
+        sum(amount.bytes for amount in after),
+        table_part,
+        statistics.ordered(),
+    )

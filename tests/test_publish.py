@@ -83,35 +83,50 @@ def spoiled(words: list[str], spoil: Any, monkeypatch: pytest.MonkeyPatch) -> Ra
     return run(*words)
 
 
-def lose_a_chunk(output: Path) -> None:
-    notes_in(output, "chunks")[0].unlink()
-
-
 def lose_a_shard(output: Path) -> None:
     notes_in(output, "shards")[0].unlink()
 
 
-def accept_one_less(output: Path) -> None:
-    note = notes_in(output, "chunks")[0]
+def lose_a_shards_totals(output: Path) -> None:
+    notes_in(output, "totals")[0].unlink()
+
+
+def change_totals(output: Path, **change: Any) -> None:
+    note = notes_in(output, "totals")[0]
     value = json.loads(note.read_bytes())
-    note.write_text(json.dumps({**value, "accepted": value["accepted"] - 1}))
+    changed = {name: how(value[name]) for name, how in change.items()}
+    note.write_text(json.dumps({**value, **changed}))
+
+
+def accept_one_less(output: Path) -> None:
+    change_totals(output, accepted=lambda count: count - 1)
 
 
 def count_a_reject_twice(output: Path) -> None:
-    note = notes_in(output, "chunks")[0]
-    value = json.loads(note.read_bytes())
-    value["rejected"] *= 2
-    note.write_text(json.dumps(value))
+    def twice(rejected: Any) -> Any:
+        return {reason: {**found, "count": 2} for reason, found in rejected.items()}
+
+    change_totals(output, rejected=twice)
 
 
 def lose_a_part(output: Path) -> None:
-    note = notes_in(output, "chunks")[0]
-    value = json.loads(note.read_bytes())
-    note.write_text(json.dumps({**value, "parts": value["parts"][:1]}))
+    change_totals(output, parts=lambda parts: parts[:1])
+
+
+def take_another_jobs(output: Path) -> None:
+    change_totals(output, generation=lambda generation: "0" * 12)
 
 
 @pytest.mark.parametrize(
-    "spoil", [lose_a_chunk, lose_a_shard, accept_one_less, count_a_reject_twice, lose_a_part]
+    "spoil",
+    [
+        lose_a_shard,
+        lose_a_shards_totals,
+        accept_one_less,
+        count_a_reject_twice,
+        lose_a_part,
+        take_another_jobs,
+    ],
 )
 def test_a_lost_record_fails_the_job(
     words: list[str], tmp_path: Path, spoil: Any, monkeypatch: pytest.MonkeyPatch

@@ -30,6 +30,12 @@ def count(histogram: Histogram, value: int) -> None:
     histogram[least] = histogram.get(least, 0) + 1
 
 
+def merge(histogram: Histogram, more: Histogram) -> None:
+    """Adds the values of another."""
+    for least, values in more.items():
+        histogram[least] = histogram.get(least, 0) + values
+
+
 def ordered(by_key: dict[K, V]) -> dict[K, V]:
     """A mapping in the order in which it is written down."""
     return dict(sorted(by_key.items()))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from beam_mat.core.histogram import Histogram, count, ordered
+from beam_mat.core.histogram import Histogram, count, merge, ordered
 
 
 class ImageFile(NamedTuple):
@@ -54,6 +54,18 @@ class ImageStatistics(msgspec.Struct):
             known = formats.get(file.format, Amount())
             formats[file.format] = Amount(known.files + 1, known.bytes + file.bytes)
             count(pixels, file.width * file.height)
+
+    def merge(self, other: ImageStatistics) -> None:
+        """Adds those of other images."""
+        for formats, more in (
+            (self.formats_before, other.formats_before),
+            (self.formats_after, other.formats_after),
+        ):
+            for name, amount in more.items():
+                known = formats.get(name, Amount())
+                formats[name] = Amount(known.files + amount.files, known.bytes + amount.bytes)
+        merge(self.pixels_before, other.pixels_before)
+        merge(self.pixels_after, other.pixels_after)
 
     def ordered(self) -> ImageStatistics:
         """The same, in the order in which it is written down."""

@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgspec
 
-from beam_mat.core.histogram import Histogram, count, ordered
+from beam_mat.core.histogram import Histogram, count, merge, ordered
 from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Trajectory
 from beam_mat.core.reject import Reject
@@ -58,8 +58,7 @@ class Statistics(msgspec.Struct):
     def merge(self, other: Statistics) -> None:
         """Adds those of other records."""
         for mine, theirs in zip(self.histograms(), other.histograms(), strict=True):
-            for least, records in theirs.items():
-                mine[least] = mine.get(least, 0) + records
+            merge(mine, theirs)
         for name, use in other.tools.items():
             known = self.tools.get(name, ToolUse(0, 0))
             self.tools[name] = ToolUse(known.records + use.records, known.calls + use.calls)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from beam_mat.core.generation import ShardEntry
-from beam_mat.core.notes import Part, RejectCount
-from beam_mat.core.reject import Reason
+from beam_mat.core.notes import Part
+from beam_mat.core.shard_totals import add_rejected
 from beam_mat.totals import ImageTotals, Totals
 
 
@@ -31,13 +29,5 @@ def totals_of(
         for note in entry.chunks:
             totals.respelled += note.respelled
             totals.image_uses += note.image_uses
-            for found in note.rejected:
-                _add_rejected(totals.rejected, found)
+            add_rejected(totals.rejected, note.rejected)
     return totals
-
-
-def _add_rejected(rejected: dict[Reason, RejectCount], found: RejectCount) -> None:
-    known = rejected.get(found.reason)
-    rejected[found.reason] = (
-        msgspec.structs.replace(known, count=known.count + found.count) if known else found
-    )

@@ -17,6 +17,7 @@ _FOLDERS = (
     layout.SHARD_NOTES,
     layout.REQUEST_NOTES,
     layout.CHUNK_NOTES,
+    layout.SHARD_TOTALS,
     *(f"{layout.TEXT_ONLY}/{folder}" for folder in layout.PART_FOLDERS),
 )
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
 from beam_mat.core.image import ImageFault, Picture, prepare
-from beam_mat.core.image_statistics import ConvertedImage, ImageFile
+from beam_mat.core.image_statistics import ConvertedImage, ImageFile, ImageStatistics
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.reject import Reason
@@ -44,6 +44,9 @@ TABLE_SCHEMA = pa.schema(
 
 NOTE_SCHEMA = TABLE_SCHEMA.append(pa.field("origin", pa.string()))
 """Of a batch's note: a later run needs to know what each row was made of."""
+
+_STATISTICS = b"statistics"
+"""Key in the metadata of a batch's note: the driver has no time to look at each image."""
 
 
 class ImageRow(msgspec.Struct, frozen=True):
@@ -138,14 +141,23 @@ def leave_rows(settings: Settings, batch: str, rows: Sequence[ImageRow]) -> None
     key = "\n".join(f"{row.source or ''}\t{row.path}" for row in rows)
     name = hashlib.sha256(f"{settings.image_digest()}\n{key}".encode()).hexdigest()[:24]
     table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), NOTE_SCHEMA)
+    statistics = ImageStatistics()
+    for image in images_of(table):
+        statistics.add(image)
+    schema = NOTE_SCHEMA.with_metadata({_STATISTICS: msgspec.json.encode(statistics)})
     with (
         files.write(
             batch_note(settings, f"{_folder(settings, batch)}{name}.parquet"),
             files.join(settings.output, layout.SCRATCH),
         ) as file,
-        parquet_writer(file, NOTE_SCHEMA) as writer,
+        parquet_writer(file, schema) as writer,
     ):
-        writer.write_table(table)
+        writer.write_table(table.cast(schema))
+
+
+def statistics_of(note: pa.Schema) -> ImageStatistics:
+    """What the images of a batch are like, from its note's schema."""
+    return msgspec.json.decode(note.metadata[_STATISTICS], type=ImageStatistics)
 
 
 def _folder(settings: Settings, batch: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
+from beam_mat.core.errors import LostRecordError
 from beam_mat.core.judge import ChunkResult, judge
 from beam_mat.core.mix import deal, plan, surplus
 from beam_mat.core.notes import (
@@ -18,25 +21,30 @@ from beam_mat.core.notes import (
     MixJob,
     MixNote,
     Part,
+    ShardNote,
     Unit,
     outcomes_digest,
 )
 from beam_mat.core.reject import Reason
+from beam_mat.core.shard_totals import ShardTotals, add_up_shard
 from beam_mat.storage import mixing, notes, parts, present, shards
 from beam_mat.transforms.measure import count, tell, timed
 from beam_mat.transforms.step import FileStep
 
+WRITTEN = "written"
+"""The output of `WriteChunk` that tells which chunks are written."""
+
 
 @beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
-@beam.typehints.with_output_types(tuple[str, Unit])
+@beam.typehints.with_output_types(tuple[str, Unit], written=tuple[str, str])
 class WriteChunk(FileStep):
     """Reads a chunk again and writes its parts, its rejects and a note.
 
     A chunk is left alone when an earlier run decided on the same outcomes and its files are there.
     """
 
-    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[tuple[str, Unit]]:
-        """Yields the units written, by split."""
+    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[Any]:
+        """Yields the units written, by split, and the chunk's name, by its shard's stem."""
         facts = list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
         outcomes = [outcome for fact in facts for outcome in fact.outcomes]
@@ -54,6 +62,7 @@ class WriteChunk(FileStep):
         tell(self._settings.progress, written=chunk.count, rejected=rejected)
         for unit in note.units:
             yield unit.split, unit
+        yield TaggedOutput(WRITTEN, (chunk.shard.stem(self._settings.digest()), chunk.name))
 
     def _earlier(self, chunk: Chunk, digest: str) -> ChunkNote | None:
         note = notes.earlier(self._settings, layout.CHUNK_NOTES, chunk.name, ChunkNote)
@@ -112,6 +121,24 @@ class WriteChunk(FileStep):
 def _missing(outcomes: Iterable[ImageOutcome]) -> tuple[str, ...]:
     missing = Reason.IMAGE_MISSING
     return tuple(sorted(one.path for one in outcomes if one.fault and one.fault.reason is missing))
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[str]])
+class AddUpShard(FileStep):
+    """Adds up a shard whose chunks are written; the driver would read their notes one by one."""
+
+    def process(self, element: tuple[str, Iterable[str]]) -> None:
+        """Leaves the totals; see `beam_mat.core.shard_totals`."""
+        stem, written = element[0], sorted(element[1])
+        settings = self._settings
+        with timed("add up"):
+            (split,) = notes.read(settings, layout.SHARD_NOTES, [stem], ShardNote)
+            names = [chunk.name for chunk in split.chunks]
+            if written != sorted(names):
+                raise LostRecordError(f"{split.shard.uri}: has other chunks than were written")
+            chunks = list(notes.read(settings, layout.CHUNK_NOTES, names, ChunkNote))
+            none = ShardTotals(settings.generation, chunks[0].chunk.shard)
+            notes.leave(settings, layout.SHARD_TOTALS, stem, add_up_shard(split, chunks, none))
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Unit]])

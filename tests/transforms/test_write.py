@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import msgspec
 import pytest
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
+from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
 from beam_mat.core.notes import ChunkFact, ChunkNote, ImageOutcome, MixNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
+from beam_mat.core.shard_totals import ShardTotals
 from beam_mat.storage import notes
-from beam_mat.transforms.write import MixUnits, PlanMix, WriteChunk
+from beam_mat.transforms.split import SplitShard
+from beam_mat.transforms.write import WRITTEN, AddUpShard, MixUnits, PlanMix, WriteChunk
 from tests import dataset
 from tests.making import image_record, picture, record, write_files
 from tests.transforms.collect import collect
@@ -22,6 +27,18 @@ from tests.transforms.conftest import ShardOf, chunk_of
 
 GOOD = ImageOutcome("a.jpg")
 GONE = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+
+
+class Written(beam.PTransform):  # type: ignore[misc]
+    """The names of the chunks that are written."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._step = WriteChunk(settings)
+
+    def expand(self, inputs: Any) -> Any:
+        return (inputs | beam.ParDo(self._step).with_outputs(WRITTEN, main="units"))[WRITTEN]
+
 
 Facts = tuple[str, list[ChunkFact]]
 
@@ -80,6 +97,23 @@ def test_doing_a_chunk_again_writes_the_same_bytes(
     once = dataset.tree(output)
     collect([facts(chunk, GOOD)], WriteChunk(settings))
     assert dataset.tree(output) == once
+
+
+def test_a_shard_is_added_up_when_its_chunks_are_written(
+    settings: Settings, shard_of: ShardOf, output: Path
+) -> None:
+    shard = shard_of([image_record("i", "a.jpg"), record("t"), 5])
+    split = collect([shard], SplitShard(settings))
+    stem = shard.stem(settings.digest())
+    with pytest.raises(LostRecordError, match="other chunks than were written"):
+        collect([(stem, ["another"])], AddUpShard(settings))
+    written = collect([facts(split[0], GOOD)], Written(settings))
+    assert written == [(stem, split[0].name)]
+    collect([(stem, [split[0].name])], AddUpShard(settings))
+    (totals,) = notes.collect(settings, layout.SHARD_TOTALS, ShardTotals)
+    (note,) = notes.collect(settings, layout.CHUNK_NOTES, ChunkNote)
+    assert (totals.shard, totals.accepted, totals.rejected_records) == (shard, 2, 1)
+    assert totals.parts == list(note.parts)
 
 
 def test_text_only_chunks_are_dealt_in_with_images(
