@@ -230,10 +230,10 @@ def test_a_preempted_training_goes_on_where_it_was(
         assert "JobState=FAILED" not in job(number), said()
         return len(_steps(output)) >= 3
 
-    until(trains, "the third step", limit=300)
+    until(trains, "the third step", limit=600)
     # What Slurm does for --signal=B:USR1@…
     slurm("scancel", "--signal=USR1", "--batch", number)
-    assert ended(number, limit=400) == ("COMPLETED", "0:0"), said()
+    assert ended(number, limit=600) == ("COMPLETED", "0:0"), said()
     assert "Restarts=1 " in job(number), said()
     # Saved where it was asked to, and taken from there: no step is missing, none done twice.
     saved = [path for path in output.glob("checkpoint-*") if path.name != f"checkpoint-{STEPS}"]
