@@ -7,11 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+from tests.once import once
 
 if TYPE_CHECKING:
     from tests.dataset.watched import Watched
@@ -20,14 +23,22 @@ ROOT = Path(__file__).resolve().parents[2]
 MAT_SAMPLE = ROOT.parent / "shared" / "mat-sample"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with many slow ones begin: of two processes, neither is left with one at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No model hub is asked, no cache of the user touched, no core fought for."""
     folder = tmp_path_factory.mktemp("home")
+    # One for all test processes, as for all that a user starts on a machine.
+    cache = once(tmp_path_factory, "cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("HF_HOME", str(folder / "huggingface"))
-        patch.setenv("MAT_TRAINER_CACHE", str(folder / "mat-trainer"))
+        patch.setenv("MAT_TRAINER_CACHE", str(cache))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("TOKENIZERS_PARALLELISM", "false")
         yield
@@ -38,23 +49,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny random Qwen2-VL with its tokenizer. Not to be changed."""
     if importlib.util.find_spec("llamafactory") is None:
         _absent("LLaMA-Factory is not installed here; scripts/setup-trainer installs it")
-    folder = tmp_path_factory.mktemp("model") / "tiny-qwen2-vl"
-    run_to_end(sys.executable, "-m", "mat_trainer.worker.tiny_model", str(folder))
-    return folder
+
+    def make(folder: Path) -> Path:
+        made = folder / "tiny-qwen2-vl"
+        run_to_end(sys.executable, "-m", "mat_trainer.worker.tiny_model", str(made))
+        return made
+
+    return once(tmp_path_factory, "model", make)
 
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What beam-mat made of forty trajectories, in both formats. Not to be changed."""
-    folder = tmp_path_factory.mktemp("dataset")
-    source = sample_source(folder)
-    shards = [str(shard) for shard in sorted(source.glob("*.json"))]
-    images = [str(archive) for archive in sorted(source.glob("*.zip"))]
-    made = folder / "mat"
-    run_to_end(
-        beam_mat_command(), "convert", "--json", *shards, "--images", *images, "--output", str(made)
-    )
-    return made
+
+    def make(folder: Path) -> Path:
+        source = sample_source(folder)
+        return converted(sorted(source.glob("*.json")), source, folder / "mat")
+
+    return once(tmp_path_factory, "dataset", make)
 
 
 @pytest.fixture
@@ -87,6 +99,13 @@ def sample_source(folder: Path) -> Path:
     source = folder / "source"
     run_to_end(beam_mat_command(), "sample", str(source))
     return source
+
+
+def converted(shards: list[Path], source: Path, output: Path) -> Path:
+    """What beam-mat makes of the shards, with the images of `source`."""
+    words = ["--json", *shards, "--images", *sorted(source.glob("*.zip")), "--output", output]
+    run_to_end(beam_mat_command(), "convert", *map(str, words))
+    return output
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "MAT_TRAINER_TEST_MARK"
-PATIENCE = 300.0
+PATIENCE = 600.0  # another process may train meanwhile
 LAUNCHER = """
 import json, signal, sys
 from pathlib import Path

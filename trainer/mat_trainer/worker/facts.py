@@ -9,12 +9,15 @@ import importlib.metadata
 import json
 import sys
 
+from mat_trainer.worker.uncollected import uncollected
+
 DISTRIBUTIONS = ("mat-trainer", "llamafactory", "torch", "transformers")
 
 
 def main() -> int:
     """Prints one line; returns the exit code."""
-    import torch  # slow; but what the driver lists is not what PyTorch can use
+    with uncollected():
+        import torch  # slow; but what the driver lists is not what PyTorch can use
 
     versions = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
     found = {"versions": versions, "gpus": torch.cuda.device_count()}

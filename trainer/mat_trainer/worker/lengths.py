@@ -18,12 +18,16 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
-import torch
 
 from mat_trainer.core.lengths import UNKNOWN, Lengths, PartLengths, Spec
-from mat_trainer.worker import part_rows
-from mat_trainer.worker.encoder import Encoder
-from mat_trainer.worker.part_rows import Piece
+from mat_trainer.worker.uncollected import uncollected
+
+with uncollected():
+    import torch
+
+    from mat_trainer.worker import part_rows
+    from mat_trainer.worker.encoder import Encoder
+    from mat_trainer.worker.part_rows import Piece
 
 TOLD_FAULTS = 20
 _FAULT_CHARACTERS = 300

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mat_trainer.core import document
+from mat_trainer.worker.uncollected import uncollected
 
 
 def main() -> int:
@@ -33,7 +34,8 @@ def main() -> int:
 def _fault(settings: dict[str, Any]) -> str | None:
     if settings.get("deepspeed"):
         _be_one_of_one()
-    from llamafactory.hparams import get_train_args
+    with uncollected():
+        from llamafactory.hparams import get_train_args
 
     try:
         get_train_args(settings)

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mat_trainer.worker.uncollected import uncollected
+
 # As Qwen2-VL has them, in its order: ids follow from places.
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -78,7 +80,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the weights; default: %(default)s")
     typed = parser.parse_args()
     try:
-        make(typed.folder, typed.seed)
+        with uncollected():
+            make(typed.folder, typed.seed)
     except FileExistsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

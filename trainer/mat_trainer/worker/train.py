@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from mat_trainer.core.control import LOG_DIR, rank_log
+from mat_trainer.worker.uncollected import uncollected
 
 MODULE = "mat_trainer.worker.train"
 
@@ -43,7 +44,8 @@ def main() -> int:
 
 
 def _wants_torchrun() -> bool:
-    from llamafactory.extras.misc import get_device_count, is_env_enabled
+    with uncollected():
+        from llamafactory.extras.misc import get_device_count, is_env_enabled
 
     return bool(is_env_enabled("FORCE_TORCHRUN") or get_device_count() > 1)
 
@@ -85,12 +87,13 @@ def _log_to_file(rank: int, ranks: int) -> None:
 
 
 def _train() -> None:
-    from llamafactory.train.tuner import run_exp
-    from torch.distributed.elastic.multiprocessing.errors import record
+    with uncollected():
+        from llamafactory.train.tuner import run_exp
+        from torch.distributed.elastic.multiprocessing.errors import record
 
-    from mat_trainer.worker import part_order
-    from mat_trainer.worker.resuming import RestoreNames, mend
-    from mat_trainer.worker.save_on_request import SaveOnRequest, Stopped
+        from mat_trainer.worker import part_order
+        from mat_trainer.worker.resuming import RestoreNames, mend
+        from mat_trainer.worker.save_on_request import SaveOnRequest, Stopped
 
     def train() -> None:
         try:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import beam_mat_command, run_to_end, sample_source
+from tests.conftest import converted, sample_source
+from tests.once import once
 
 PROMPT = 400
 ANSWER = 120
@@ -16,7 +17,11 @@ ANSWER = 120
 @pytest.fixture(scope="session")
 def short_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made by beam-mat of the same records, cut to one question and one answer each."""
-    folder = tmp_path_factory.mktemp("short")
+    return once(tmp_path_factory, "short", make)
+
+
+def make(folder: Path) -> Path:
+    """Makes it below `folder`."""
     source = sample_source(folder)
     records = []
     for shard in sorted(source.glob("*.json")):
@@ -28,10 +33,4 @@ def short_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 records.append({**record, "conversations": [system, question, answer]})
     shard = folder / "short.json"
     shard.write_text(json.dumps(records))
-    images = [str(archive) for archive in sorted(source.glob("*.zip"))]
-    made = folder / "mat"
-    run_to_end(
-        beam_mat_command(), "convert", "--json", str(shard), "--images", *images,
-        "--output", str(made),
-    )  # fmt: skip
-    return made
+    return converted([shard], source, folder / "mat")
