@@ -68,7 +68,7 @@ class Earlier(msgspec.Struct, frozen=True):
             else:
                 ground = Ground.DATASET if self.manifest else Ground.RUINS
         elif self.manifest:
-            ground = Ground.DATASET
+            ground = Ground.RUINS  # no notes tell of its images
         settings = msgspec.structs.replace(
             job.settings, generation=generation, again=self.begun is not None, ground=ground
         )

@@ -183,12 +183,18 @@ def counts_of(totals: Totals) -> dict[str, Any]:
 def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> None:
     """Removes what an earlier job left that this one has no use for.
 
-    It lists the images, and holds their paths in memory: that is the price of growing.
+    Images of an earlier dataset have gone in the graph, which knows them by its notes. Of what a
+    job wrote that broke off there may be no note: then all images are listed, and their paths are
+    held in memory.
     """
     listed = {part.path for part in (*totals.parts, *totals.rejects)}
-    listed |= {path for path, _, _ in images.written(settings.output)}
-    for folder in _FLAT_FOLDERS:
+    for folder in (layout.REJECTS, *layout.PART_FOLDERS):
         _keep_only(settings, folder, listed, logged)
+    if settings.ground is Ground.RUINS:
+        _keep_only(
+            settings, layout.IMAGES, {path for path, _, _ in images.written(settings.output)}
+        )
+    files.prune(files.join(settings.output, layout.IMAGES))
     for folder in _NOTES:
         if folder != layout.BATCH_NOTES:
             _keep_only(settings, folder, totals.work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,6 +222,63 @@ def test_a_changed_shard_replaces_what_it_gave(
     converted(shard, zipped, out, *OPTIONS)
     check(out, fresh(tmp_path, [shard], [zipped]))
     assert not (out / "images" / "a.jpg").exists()
+
+
+def test_a_shard_without_notes_takes_its_images_with_it_too(
+    tmp_path: Path, shard: Path, zipped: Path
+) -> None:
+    other = write_shard(tmp_path / "in" / "o.json", [image_record("o", "a.jpg")])
+    out = converted([shard, other], zipped, tmp_path / "out", *OPTIONS)
+    shutil.rmtree(out / "_beam_mat")
+    converted(other, zipped, out, *OPTIONS)
+    assert not (out / "images" / "b.jpg").exists()
+    check(out, fresh(tmp_path, [other], [zipped]))
+
+
+def test_growing_does_not_list_the_images(
+    tmp_path: Path, shard: Path, zipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_shard(tmp_path / "in" / "o.json", [image_record("o", "a.jpg")])
+    out = converted([shard, other], zipped, tmp_path / "out", *OPTIONS)
+    find = files.find
+
+    def held(folder: str, *more: Any) -> Any:
+        assert not folder.rstrip("/").endswith("/images")
+        return find(folder, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "find", held)
+        converted(other, zipped, out, *OPTIONS)
+    assert not (out / "images" / "b.jpg").exists()
+    check(out, fresh(tmp_path, [other], [zipped]))
+
+
+def test_an_image_that_is_spoiled_or_gone_now_leaves_no_file(
+    tmp_path: Path, shard: Path, zipped: Path
+) -> None:
+    out = converted(shard, zipped, tmp_path / "out", *OPTIONS)
+    assert (out / "images" / "b.jpg").exists()
+    write_zip(zipped, {"a.jpg": b"no picture"})
+    converted(shard, zipped, out, *OPTIONS)
+    assert not (out / "images").exists()
+    check(out, fresh(tmp_path, [shard], [zipped]))
+
+
+def test_an_image_can_become_a_folder_of_images(tmp_path: Path) -> None:
+    shards = [
+        write_shard(tmp_path / "in" / f"{n}.json", [image_record(name, name)])
+        for n, name in enumerate(("x.jpg", "x.jpg/y.jpg"))
+    ]
+    zips = [
+        write_zip(tmp_path / "in" / f"{n}.zip", {name: picture()})
+        for n, name in enumerate(("x.jpg", "x.jpg/y.jpg"))
+    ]
+    out = converted(shards[0], zips[0], tmp_path / "out", *OPTIONS)
+    converted(shards[1], zips[1], out, *OPTIONS)
+    check(out, fresh(tmp_path, shards[1:], zips[1:]))
+    assert (out / "images" / "x.jpg" / "y.jpg").exists()
+    converted(shards[0], zips[0], out, *OPTIONS)
+    check(out, fresh(tmp_path, shards[:1], zips[:1]))
 
 
 def test_what_was_lost_is_made_again(

@@ -535,11 +535,22 @@ def prune(folder: str) -> None:
         local.prune(path)
 
 
-def remove_file(uri: str) -> None:
-    """Removes a file; what is not there is fine. One request, where `remove` takes five to look."""
+def prune_above(uri: str, folder: str) -> None:
+    """Removes the folders that a file lay in, up to below `folder`, as far as they are empty."""
     fs, path = locate(uri)
-    if stores.is_near(fs):
-        remove(uri)
+    if isinstance(fs, LocalFileSystem):
+        local.remove_empty_above(path, locate(folder)[1])
+
+
+def remove_file(uri: str) -> None:
+    """Removes a file, and no folder; what is not there is fine.
+
+    In a store it is one request, where `remove` takes five to look.
+    """
+    fs, path = locate(uri)
+    if isinstance(fs, LocalFileSystem):
+        with local.explained(path):
+            local.remove_file(path)
         return
     with contextlib.suppress(FileNotFoundError):
         _ask(uri, lambda: fs.rm_file(path))

@@ -207,6 +207,21 @@ def unchanged(
     return rows
 
 
+def let_go(settings: Settings, path: str) -> None:
+    """Removes the file of an image that an earlier run has written and this one does not use.
+
+    And folders that are empty then: an image of this run can have the name of one. So none may be
+    written yet.
+    """
+    remove(settings, path)
+    files.prune_above(_place(settings, path), files.join(settings.output, layout.IMAGES))
+
+
+def remove(settings: Settings, path: str) -> None:
+    """Removes an image."""
+    files.remove_file(_place(settings, path))
+
+
 def written(output: str) -> Iterator[tuple[str, int, str]]:
     """Path below the output folder, size and SHA-256 of every image that images.parquet lists."""
     with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:

@@ -107,10 +107,28 @@ def prune(folder: str) -> None:
             os.rmdir(path)
 
 
+def remove_file(path: str) -> None:
+    """Removes a file; what is not there, or is a folder, stays as it is."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(path)
+
+
+def remove_empty_above(path: str, top: str) -> None:
+    """Removes the folders that `path` lay in, up to below `top`, as far as they are empty."""
+    folder = os.path.dirname(path)
+    while folder.startswith(f"{top}{os.sep}"):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
+        folder = os.path.dirname(folder)
+
+
 def remove(path: str) -> None:
     """Removes a file or a whole folder; what is not there is fine."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    else:
+        remove_file(path)

@@ -25,7 +25,8 @@ from beam_mat.transforms.step import FileStep
 TINY_BYTES = 4 << 10
 """Packed size below which an image is not worth another thread."""
 
-MISSING_BATCHES = 16
+MISSING_BATCHES = 256
+"""Of images that no source has: all of one lie in memory together, and each is a small file."""
 
 
 class _Telling(FileStep):
@@ -62,16 +63,18 @@ class Match(_Telling):
     """Takes the first source's member for each requested path, and keys it by its batch."""
 
     def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
-        """Yields nothing for a path that no record asks for."""
+        """Yields nothing for a path that no record asks for; what earlier runs made of it goes."""
         path, facts = element[0], list(element[1])
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
-        if not chunks:
-            return
         held = (fact.member for fact in facts if fact.member)
         member = min(held, key=lambda member: member.order, default=None)
-        notes = tuple(sorted(fact.note for fact in facts if fact.note)) if member else ()
-        self._told.add(wanted=1)
-        yield _batch(path, member), Wanted(path, member, chunks, notes)
+        notes = tuple(sorted(fact.note for fact in facts if fact.note))
+        if notes and not (chunks and member):
+            images.let_go(self._settings, path)
+            notes = ()
+        if chunks:
+            self._told.add(wanted=1)
+            yield _batch(path, member), Wanted(path, member, chunks, notes)
 
 
 def _batch(path: str, member: Member | None) -> str:
@@ -106,6 +109,9 @@ class ConvertImages(_Telling):
             with files.Outbox() as outbox:
                 rows += [*known.values(), *self._convert(members, outbox)]
             rows.sort(key=lambda row: row.path)
+            for row, item in zip(rows, wanted, strict=True):
+                if item.notes and row.sha256 is None and not self._settings.watched:
+                    images.remove(self._settings, row.path)
             if len(known) < len(rows) or not self._settings.watched:
                 images.leave_rows(self._settings, element[0], rows)
         self._told.flush()  # a service's bundle can be long
