@@ -16,6 +16,7 @@ from beam_mat.transforms.check import (
     CheckUnit,
     SplitFile,
 )
+from beam_mat.transforms.group import Group
 
 
 def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: CheckSettings) -> None:
@@ -36,22 +37,13 @@ def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: Check
     )
     tokens = (
         checked.uses
-        | "Type uses" >> beam.Map(_same).with_output_types(tuple[str, ImageUse])
-        | "Bucket" >> beam.GroupByKey()
+        | "Bucket" >> Group(ImageUse)
         | "Check images" >> beam.ParDo(CheckImages(settings))
     )
     if settings.rules.cutoff is None:
         return
-    rows = checked[WAITING] | "Type rows" >> beam.Map(_same).with_output_types(
-        tuple[str, LengthFact]
-    )
     _ = (
-        (rows, tokens)
-        | "Rows and tokens" >> beam.Flatten()
-        | "Join by unit" >> beam.GroupByKey()
+        (checked[WAITING], tokens)
+        | "Join by unit" >> Group(LengthFact)
         | "Check lengths" >> beam.ParDo(CheckLengths(settings))
     )
-
-
-def _same(element: object) -> object:
-    return element
