@@ -66,7 +66,9 @@ class Earlier(msgspec.Struct, frozen=True):
             if last.generation == generation:
                 ground = last.ground
             else:
-                ground = Ground.DATASET if self.manifest else Ground.RUINS
+                # A watch writes over images in place, and may end before it notes what it wrote.
+                whole = self.manifest and not last.watched
+                ground = Ground.DATASET if whole else Ground.RUINS
         elif self.manifest:
             ground = Ground.RUINS  # no notes tell of its images
         settings = msgspec.structs.replace(

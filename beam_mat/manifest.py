@@ -16,7 +16,7 @@ from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.notes import Part
-from beam_mat.core.settings import FORMAT
+from beam_mat.core.settings import FORMAT, NOTES
 from beam_mat.storage import files
 from beam_mat.storage.notes import is_json
 
@@ -99,7 +99,7 @@ def inputs_of(job: Job, records: dict[str, int]) -> Inputs:
 
 def generation(job: Job) -> str:
     """A hash of inputs and configuration: two jobs that share it write the same bytes."""
-    key = [FORMAT, job.shards, job.sources, configuration(job), job.settings.resizer]
+    key = [FORMAT, NOTES, job.shards, job.sources, configuration(job), job.settings.resizer]
     return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:12]
 
 

@@ -14,7 +14,7 @@ from beam_mat.core.settings import Settings
 from beam_mat.transforms import coders
 from beam_mat.transforms.earlier import ListNotes, ReadNotes
 from beam_mat.transforms.group import Group, GroupMany
-from beam_mat.transforms.images import ConvertImages, ListMembers, Match
+from beam_mat.transforms.images import UNUSED, ConvertImages, ListMembers, Match, NoteUnused
 from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
 from beam_mat.transforms.split import SplitShard
 from beam_mat.transforms.write import WRITTEN, AddUpShard, MixUnits, PlanMix, WriteChunk
@@ -57,15 +57,25 @@ def build(
             | "Read notes" >> beam.ParDo(ReadNotes(settings))
         )
         by_path = (*by_path, earlier)
-    outcomes = (
+    matched = (
         by_path
         | "Join by path" >> GroupMany(PathFact)
-        | "Match" >> beam.ParDo(Match(settings))
-        | "Batch" >> Group(Wanted)
-        | "Convert images" >> beam.ParDo(ConvertImages(settings, sources))
+        | "Match" >> beam.ParDo(Match(settings)).with_outputs(UNUSED, main="wanted")
     )
+    converted = (
+        matched.wanted
+        | "Batch" >> Group(Wanted)
+        | "Convert images"
+        >> beam.ParDo(ConvertImages(settings, sources)).with_outputs(UNUSED, main="outcomes")
+    )
+    if settings.again:
+        _ = (
+            (matched[UNUSED], converted[UNUSED])
+            | "Gather unused" >> Group(str)
+            | "Note unused" >> beam.ParDo(NoteUnused(settings))
+        )
 
-    by_chunk: tuple[Any, ...] = (chunks | "Key by name" >> beam.Map(_keyed), outcomes)
+    by_chunk: tuple[Any, ...] = (chunks | "Key by name" >> beam.Map(_keyed), converted.outcomes)
     if settings.drop_duplicates:
         repeated = (
             chunks

@@ -7,6 +7,8 @@ command goes on from the notes that there are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,12 +18,12 @@ from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.notes import Part, Source
+from beam_mat.core.notes import Part, Source, UnusedNote
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import FORMAT, JSONL, Ground, Settings
 from beam_mat.earlier import Plan
 from beam_mat.manifest import Manifest, configuration, inputs_of, made_by
-from beam_mat.storage import files, generations, images, inputs
+from beam_mat.storage import files, generations, images, inputs, notes
 from beam_mat.totals import Totals
 
 _DRIVERS_FILES = (layout.DATASET_INFO, layout.REPORT, layout.STATISTICS, layout.IMAGE_TABLE)
@@ -31,10 +33,13 @@ _NOTES = (
     layout.REQUEST_NOTES,
     layout.CHUNK_NOTES,
     layout.SHARD_TOTALS,
+    layout.UNUSED_NOTES,
     layout.BATCH_NOTES,
     layout.TEXT_ONLY,
     layout.MIXED_NOTES,
 )
+
+_REMOVED_AT_ONCE = 16
 
 _TAGS = {
     "role_tag": "role",
@@ -74,6 +79,9 @@ def prepare(plan: Plan) -> None:
     _remove_scratch(settings)
     if plan.clear:
         _clear(settings)
+    elif settings.again or settings.ground is not Ground.EMPTY:
+        # Of an earlier job with the same generation: what has been done since is not in them.
+        _remove(settings, (layout.SHARD_TOTALS,))
     _write(settings, layout.JOB, _pretty(earlier.describe(plan.job)))
     _remove_files(settings, (layout.MANIFEST, *_DRIVERS_FILES))
 
@@ -105,7 +113,7 @@ def hold_inputs(job: Job) -> None:
 
 def _forget(settings: Settings, place: Shard | Source) -> None:
     if isinstance(place, Source):
-        _remove(settings, (f"{layout.BATCH_NOTES}/{settings.generation}",))
+        _remove(settings, (f"{layout.BATCH_NOTES}/{settings.generation}", layout.SHARD_TOTALS))
         return
     stem = place.stem(settings.digest())
     told = (layout.SHARD_NOTES, layout.REQUEST_NOTES, layout.CHUNK_NOTES, layout.SHARD_TOTALS)
@@ -183,9 +191,8 @@ def counts_of(totals: Totals) -> dict[str, Any]:
 def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> None:
     """Removes what an earlier job left that this one has no use for.
 
-    Images of an earlier dataset have gone in the graph, which knows them by its notes. Of what a
-    job wrote that broke off there may be no note: then all images are listed, and their paths are
-    held in memory.
+    The graph has noted which images of an earlier dataset these are. Of what a job wrote that broke
+    off no note may tell: then all images are listed, and their paths are held in memory.
     """
     listed = {part.path for part in (*totals.parts, *totals.rejects)}
     for folder in (layout.REJECTS, *layout.PART_FOLDERS):
@@ -194,14 +201,23 @@ def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> 
         _keep_only(
             settings, layout.IMAGES, {path for path, _, _ in images.written(settings.output)}
         )
-    files.prune(files.join(settings.output, layout.IMAGES))
+    else:
+        _remove_unused(settings)
+    _remove(settings, (layout.UNUSED_NOTES,))
     for folder in _NOTES:
-        if folder != layout.BATCH_NOTES:
+        if folder not in (layout.BATCH_NOTES, layout.UNUSED_NOTES):
             _keep_only(settings, folder, totals.work)
     for name, file in files.find(files.join(settings.output, layout.BATCH_NOTES)):
         if not name.startswith(f"{settings.generation}/"):
             files.remove_file(file.uri)
     files.prune(files.join(settings.output, layout.BATCH_NOTES))
+
+
+def _remove_unused(settings: Settings) -> None:
+    folder = f"{layout.UNUSED_NOTES}/{settings.generation}"
+    with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
+        for note in notes.collect(settings, folder, UnusedNote):
+            list(pool.map(partial(images.remove, settings), note.paths))
 
 
 def _logged(settings: Settings) -> Set[str]:

@@ -18,7 +18,7 @@ from beam_mat.manifest import Manifest
 from beam_mat.publish import dataset_info
 from beam_mat.totals import Totals
 
-_STEPS = ("split", "request", "catalog", "images", "write", "mix")
+_STEPS = ("split", "request", "catalog", "images", "write", "add up", "mix")
 MAX_EXAMPLE = 160
 
 

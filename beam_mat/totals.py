@@ -92,7 +92,7 @@ def add_up(job: Job) -> Totals:
     totals = Totals(0, 0, {}, 0, 0, {}, [], [], set(), set(), _image_table(settings))
     stems = [shard.stem(settings.digest()) for shard in job.shards]
     splits = _each(settings, layout.SHARD_NOTES, stems, ShardNote, "been split")
-    chunks = {}
+    split_up: dict[str, tuple[Shard, int]] = {}
     for stem, shard, split in zip(stems, job.shards, splits, strict=True):
         totals.records += split.records
         totals.shard_records[shard.uri] = split.records
@@ -101,13 +101,13 @@ def add_up(job: Job) -> Totals:
             totals.work.add(f"{layout.REQUEST_NOTES}/{chunk.name}.json")
             totals.work.add(f"{layout.CHUNK_NOTES}/{chunk.name}.json")
         if split.chunks:
-            chunks[stem] = shard, split.records
+            split_up[stem] = shard, split.records
     # Parts and first rejects come in the order of their names, which is that of the stems.
-    stems = sorted(chunks)
-    added = _each(settings, layout.SHARD_TOTALS, stems, ShardTotals, "been added up")
-    for stem, found in zip(stems, added, strict=True):
+    by_name = sorted(split_up)
+    added = _each(settings, layout.SHARD_TOTALS, by_name, ShardTotals, "been added up")
+    for stem, found in zip(by_name, added, strict=True):
         totals.work.add(f"{layout.SHARD_TOTALS}/{stem}.json")
-        _add_shard(totals, settings, *chunks[stem], found)
+        _add_shard(totals, settings, *split_up[stem], found)
     if totals.accepted + totals.rejected_records != totals.records:
         raise LostRecordError(
             f"{totals.records} records in, {totals.accepted} accepted, "

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import beam_mat.convert
-from beam_mat import publish
+import beam_mat.finish
+from beam_mat import earlier, publish, totals
+from beam_mat.core.settings import Ground
 from beam_mat.storage import files, images, parts, shards
 from tests import dataset
 from tests.command import convert_words, converted, run
@@ -264,21 +268,78 @@ def test_an_image_that_is_spoiled_or_gone_now_leaves_no_file(
     check(out, fresh(tmp_path, [shard], [zipped]))
 
 
-def test_an_image_can_become_a_folder_of_images(tmp_path: Path) -> None:
-    shards = [
-        write_shard(tmp_path / "in" / f"{n}.json", [image_record(name, name)])
-        for n, name in enumerate(("x.jpg", "x.jpg/y.jpg"))
-    ]
-    zips = [
-        write_zip(tmp_path / "in" / f"{n}.zip", {name: picture()})
-        for n, name in enumerate(("x.jpg", "x.jpg/y.jpg"))
-    ]
-    out = converted(shards[0], zips[0], tmp_path / "out", *OPTIONS)
-    converted(shards[1], zips[1], out, *OPTIONS)
-    check(out, fresh(tmp_path, shards[1:], zips[1:]))
-    assert (out / "images" / "x.jpg" / "y.jpg").exists()
-    converted(shards[0], zips[0], out, *OPTIONS)
-    check(out, fresh(tmp_path, shards[:1], zips[:1]))
+def test_until_there_is_a_dataset_every_image_stays(
+    tmp_path: Path, shard: Path, zipped: Path
+) -> None:
+    bad = write_shard(tmp_path / "in" / "o.json", [image_record("o", "a.jpg"), 3])
+    out = converted([shard, bad], zipped, tmp_path / "out", *OPTIONS)
+    ran = run(*convert_words(bad, zipped, out), *OPTIONS, "--max-rejected", "0")
+    assert ran.code == 3
+    assert (out / "images" / "b.jpg").exists()
+    converted(bad, zipped, out, *OPTIONS)
+    assert not (out / "images" / "b.jpg").exists()
+    check(out, fresh(tmp_path, [bad], [zipped]))
+
+
+def test_what_an_earlier_run_added_up_is_not_taken_for_a_finished_graph(
+    tmp_path: Path, shard: Path, zipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_shard(tmp_path / "in" / "o.json", [image_record("o", "a.jpg")])
+    out = converted([shard, other], zipped, tmp_path / "out", *OPTIONS)
+    converted(other, zipped, out, *OPTIONS)
+
+    def die(*_: object) -> None:
+        raise RuntimeError("the driver died")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(beam_mat.convert, "run", die)
+        assert run(*convert_words([shard, other], zipped, out), *OPTIONS).code == 1
+    ran = run("publish", out)
+    assert ran.code == 1
+    assert "the job is not done" in ran.err
+    assert not (out / "manifest.json").exists()
+    converted([shard, other], zipped, out, *OPTIONS)
+    check(out, fresh(tmp_path, [shard, other], [zipped]))
+
+
+def test_a_zip_that_changed_under_the_job_leaves_nothing_to_publish(
+    tmp_path: Path, shard: Path, zipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, times = zipped.read_bytes(), zipped.stat()
+    out = tmp_path / "out"
+    add_up = totals.add_up
+
+    def change(job: Any) -> Any:
+        picture_zip(zipped, "a")
+        return add_up(job)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(beam_mat.finish, "add_up", change)
+        ran = run(*convert_words(shard, zipped, out), *OPTIONS)
+    assert ran.code == 1
+    assert "nothing was published" in ran.err
+    zipped.write_bytes(before)
+    os.utime(zipped, ns=(times.st_atime_ns, times.st_mtime_ns))
+    ran = run("publish", out)
+    assert ran.code == 1
+    assert "the job is not done" in ran.err
+    converted(shard, zipped, out, *OPTIONS)
+    check(out, fresh(tmp_path, [shard], [zipped]))
+
+
+def test_over_what_a_watch_wrote_no_image_is_taken_on_trust(tmp_path: Path, shard: Path) -> None:
+    zipped = picture_zip(tmp_path / "in" / "m.zip", "a", "b")
+    out = converted(shard, zipped, tmp_path / "out")
+    found = earlier.look(str(out))
+    assert found.begun
+    job = earlier.read_job(found.begun)
+    shards = [msgspec.structs.replace(one, version="another") for one in job.shards]
+    changed = msgspec.structs.replace(job, shards=tuple(shards))
+    assert found.resumed(changed).settings.ground is Ground.DATASET
+    watched = msgspec.structs.replace(job.settings, watched=True)
+    begun = earlier.describe(msgspec.structs.replace(job, settings=watched))
+    again = earlier.Earlier(found.manifest, begun).resumed(changed)
+    assert again.settings.ground is Ground.RUINS
 
 
 def test_what_was_lost_is_made_again(

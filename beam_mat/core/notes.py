@@ -141,6 +141,12 @@ class RequestNote(msgspec.Struct, frozen=True):
     ids: tuple[tuple[int, str], ...] = ()
 
 
+class UnusedNote(msgspec.Struct, frozen=True):
+    """Paths of images that an earlier run has written and this one does not use."""
+
+    paths: tuple[str, ...]
+
+
 class RejectCount(msgspec.Struct, frozen=True):
     """How many records of a unit were rejected for a reason, and the first of them."""
 

@@ -14,6 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 _SECRET = re.compile(r"key|secret|token|passw|credential|sas|signature|auth|cert", re.IGNORECASE)
 
 _ADDRESS = re.compile(r"\w+://[^\s'\"<>]+")
+_QUERY = re.compile(r"\?([^\s'\"<>?]+)")
+_CHAIN = re.compile(r"::(?=[\w+.-]+://)")
+"""Between the links of an address, and not in that of a host like [::1]."""
 
 _KNOWN_WORDS = frozenset({"", "anon", "anonymous", "cloud", "google_default", "default"})
 """Values of such names that are no secrets: ways of logging in, not what one logs in with."""
@@ -49,15 +52,19 @@ def credential_in(uri: str) -> str | None:
     >>> credential_in("https://host/a.zip?X-Amz-Signature=hm")
     'X-Amz-Signature'
     """
-    for link in uri.split("::"):
+    for link in _CHAIN.split(uri):
         if _has_password(link):
             return "a password"
         scheme, sign, rest = link.partition("://")
-        if sign and scheme.startswith("http"):
-            for name, _ in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
-                if _SECRET.search(name) or name.lower() == "sig":
-                    return name
+        name = _secret_of(rest.partition("?")[2])
+        if sign and scheme.startswith("http") and name:
+            return name
     return None
+
+
+def _secret_of(query: str) -> str | None:
+    names = (name for name, _ in parse_qsl(query, keep_blank_values=True))
+    return next((name for name in names if _SECRET.search(name) or name.lower() == "sig"), None)
 
 
 def without_credentials(uri: str) -> str:
@@ -66,7 +73,7 @@ def without_credentials(uri: str) -> str:
     >>> without_credentials("https://me:hm@host/file?sig=hm")
     'https://…@host/file?…'
     """
-    return "::".join(map(_link_without_credentials, uri.split("::")))
+    return "::".join(map(_link_without_credentials, _CHAIN.split(uri)))
 
 
 def text_without_credentials(text: str) -> str:
@@ -74,8 +81,11 @@ def text_without_credentials(text: str) -> str:
 
     >>> text_without_credentials("503 for url 'https://host/file?Signature=hm' (see gs://b/a?c=1)")
     "503 for url 'https://host/file?…' (see gs://b/a?c=1)"
+    >>> text_without_credentials("host='h': retries exceeded with url: /f?Expires=1&Signature=hm")
+    "host='h': retries exceeded with url: /f?…"
     """
-    return _ADDRESS.sub(lambda found: without_credentials(found[0]), text)
+    text = _ADDRESS.sub(lambda found: without_credentials(found[0]), text)
+    return _QUERY.sub(lambda found: "?…" if _secret_of(found[1]) else found[0], text)
 
 
 def _link_without_credentials(link: str) -> str:

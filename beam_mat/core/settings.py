@@ -12,6 +12,9 @@ from beam_mat.core.geometry import Budget
 FORMAT = 1
 """Version of the output's layout. Part of every name, so that layouts never mix."""
 
+NOTES = 2
+"""Version of what jobs note for those after them: notes of another are not gone on from."""
+
 JSONL = "jsonl"
 PARQUET = "parquet"
 
@@ -23,7 +26,8 @@ class Ground(str, Enum):
     DATASET = "dataset"
     """A finished dataset: its notes and its files agree."""
     RUINS = "ruins"
-    """A job that was broken off: an image may have been written over, and no note tells of it."""
+    """No note may tell of an image, or of what it was written over with: a job was broken off, a
+    watch was ended, or there is a dataset without notes."""
 
 
 class Settings(msgspec.Struct, frozen=True):

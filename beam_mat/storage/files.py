@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from beam_mat.core.errors import SourceError
 from beam_mat.storage import ahead, local, stores
-from beam_mat.storage.retry import ShortBodyError, insist
+from beam_mat.storage.retry import ShortBodyError, cause_of, insist
 from beam_mat.storage.stores import locate, range_options
 from beam_mat.storage.uploads import Upload
 
@@ -268,13 +268,13 @@ def _answer(uri: str, start: int, end: int) -> bytes:
             return data
         failure = ShortBodyError(f"{len(data)} bytes for {end - start} from byte {start}")
     except FileNotFoundError as error:
-        raise _gone(uri) from error
+        raise _gone(uri) from cause_of(error)
     except Exception as error:  # noqa: BLE001  # judged by `insist`
         failure = error
     # Each store has its own way to say that a range lies beyond the end.
     size = info(uri).size
     if size < end:
-        raise _shrunk(uri, start, end, max(0, size - start)) from failure
+        raise _shrunk(uri, start, end, max(0, size - start)) from cause_of(failure)
     raise failure
 
 

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
+from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Size, tokens
 from beam_mat.core.image import ImageFault, Picture, prepare
 from beam_mat.core.image_statistics import ConvertedImage, ImageFile, ImageStatistics
 from beam_mat.core.member import Member
 from beam_mat.core.notes import ImageOutcome
+from beam_mat.core.path import unsafe
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Ground, Settings
 from beam_mat.storage import files, present
@@ -156,8 +158,15 @@ def leave_rows(settings: Settings, batch: str, rows: Sequence[ImageRow]) -> None
 
 
 def statistics_of(note: pa.Schema) -> ImageStatistics:
-    """What the images of a batch are like, from its note's schema."""
-    return msgspec.json.decode(note.metadata[_STATISTICS], type=ImageStatistics)
+    """What the images of a batch are like, from its note's schema.
+
+    Raises:
+        LostRecordError: Another version of this package left the note.
+    """
+    found = (note.metadata or {}).get(_STATISTICS)
+    if found is None:
+        raise LostRecordError("a batch of images was noted by another version of beam-mat")
+    return msgspec.json.decode(found, type=ImageStatistics)
 
 
 def _folder(settings: Settings, batch: str) -> str:
@@ -207,19 +216,11 @@ def unchanged(
     return rows
 
 
-def let_go(settings: Settings, path: str) -> None:
-    """Removes the file of an image that an earlier run has written and this one does not use.
-
-    And folders that are empty then: an image of this run can have the name of one. So none may be
-    written yet.
-    """
-    remove(settings, path)
-    files.prune_above(_place(settings, path), files.join(settings.output, layout.IMAGES))
-
-
 def remove(settings: Settings, path: str) -> None:
-    """Removes an image."""
-    files.remove_file(_place(settings, path))
+    """Removes an image, and the folders that are empty then. A path that is not safe is none."""
+    if not unsafe(path):
+        files.remove_file(_place(settings, path))
+        files.prune_above(_place(settings, path), settings.output)
 
 
 def written(output: str) -> Iterator[tuple[str, int, str]]:

@@ -97,7 +97,7 @@ def insist(uri: str, call: Callable[[], T]) -> T:
             # The hub, for one, sends its clients on to addresses that are signed. Then the error
             # itself, which would be told with its cause, is not to be seen either.
             said = text_without_credentials(whole)
-            cause = error if said == whole else None
+            cause = cause_of(error)
             if not passes(error):
                 if isinstance(error, _ANSWERS) or not _is_of_driver(error):
                     raise
@@ -112,6 +112,11 @@ def insist(uri: str, call: Callable[[], T]) -> T:
             _log.info("%s: attempt %d failed with %s", uri, number, said)
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause *= 2
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """The error, to be told as a cause, unless its text has a credential in it."""
+    return error if text_without_credentials(str(error)) == str(error) else None
 
 
 def _is_of_driver(error: Exception) -> bool:

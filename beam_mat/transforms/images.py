@@ -12,12 +12,14 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.pvalue import TaggedOutput
 
+from beam_mat.core import layout
 from beam_mat.core.member import Member
-from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Source, Wanted
+from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Source, UnusedNote, Wanted
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
-from beam_mat.storage import ahead, catalog, files, images, inputs
+from beam_mat.storage import ahead, catalog, files, images, inputs, notes
 from beam_mat.storage.fetch import fetch
 from beam_mat.transforms.measure import Progress, count, timed
 from beam_mat.transforms.step import FileStep
@@ -25,6 +27,10 @@ from beam_mat.transforms.step import FileStep
 TINY_BYTES = 4 << 10
 """Packed size below which an image is not worth another thread."""
 
+UNUSED = "unused"
+"""The output with the images of earlier runs that this one does not use."""
+
+UNUSED_KEYS = 64
 MISSING_BATCHES = 256
 """Of images that no source has: all of one lie in memory together, and each is a small file."""
 
@@ -58,23 +64,23 @@ class ListMembers(FileStep):
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[PathFact]])
-@beam.typehints.with_output_types(tuple[str, Wanted])
+@beam.typehints.with_output_types(tuple[str, Wanted], unused=tuple[str, str])
 class Match(_Telling):
     """Takes the first source's member for each requested path, and keys it by its batch."""
 
-    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
-        """Yields nothing for a path that no record asks for; what earlier runs made of it goes."""
+    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[Any]:
+        """Yields nothing for a path that no record asks for, unless an earlier run wrote it."""
         path, facts = element[0], list(element[1])
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         held = (fact.member for fact in facts if fact.member)
         member = min(held, key=lambda member: member.order, default=None)
-        notes = tuple(sorted(fact.note for fact in facts if fact.note))
-        if notes and not (chunks and member):
-            images.let_go(self._settings, path)
-            notes = ()
+        told = tuple(sorted(fact.note for fact in facts if fact.note))
+        if told and not (chunks and member):
+            yield TaggedOutput(UNUSED, (_unused(path), path))
+            told = ()
         if chunks:
             self._told.add(wanted=1)
-            yield _batch(path, member), Wanted(path, member, chunks, notes)
+            yield _batch(path, member), Wanted(path, member, chunks, told)
 
 
 def _batch(path: str, member: Member | None) -> str:
@@ -83,11 +89,30 @@ def _batch(path: str, member: Member | None) -> str:
 
 def missing_batch(path: str) -> str:
     """The batch of an image that no source has."""
-    return f"missing {hashlib.sha256(path.encode()).digest()[0] % MISSING_BATCHES}"
+    return f"missing {_one_of(MISSING_BATCHES, path)}"
+
+
+def _unused(path: str) -> str:
+    return f"{_one_of(UNUSED_KEYS, path):03}"
+
+
+def _one_of(number: int, path: str) -> int:
+    return hashlib.sha256(path.encode()).digest()[0] % number
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[str]])
+class NoteUnused(FileStep):
+    """Notes which images of earlier runs are not used. They stay until there is a dataset."""
+
+    def process(self, element: tuple[str, Iterable[str]]) -> None:
+        """Leaves a note of the job's generation."""
+        name = f"{self._settings.generation}/{element[0]}"
+        note = UnusedNote(tuple(sorted(set(element[1]))))
+        notes.leave(self._settings, layout.UNUSED_NOTES, name, note)
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
-@beam.typehints.with_output_types(tuple[str, ChunkFact])
+@beam.typehints.with_output_types(tuple[str, ChunkFact], unused=tuple[str, str])
 class ConvertImages(_Telling):
     """Reads a batch in a few ranges, and checks, resizes and writes its images side by side.
 
@@ -98,7 +123,7 @@ class ConvertImages(_Telling):
         super().__init__(settings)
         self._versions = {source.uri: source.version for source in sources}
 
-    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
+    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[Any]:
         """Yields for each waiting chunk the outcomes of its images in this batch."""
         wanted = sorted(element[1], key=lambda item: item.path)
         with timed("images"):
@@ -109,12 +134,13 @@ class ConvertImages(_Telling):
             with files.Outbox() as outbox:
                 rows += [*known.values(), *self._convert(members, outbox)]
             rows.sort(key=lambda row: row.path)
-            for row, item in zip(rows, wanted, strict=True):
-                if item.notes and row.sha256 is None and not self._settings.watched:
-                    images.remove(self._settings, row.path)
             if len(known) < len(rows) or not self._settings.watched:
                 images.leave_rows(self._settings, element[0], rows)
         self._told.flush()  # a service's bundle can be long
+        if not self._settings.watched:
+            for row, item in zip(rows, wanted, strict=True):
+                if item.notes and row.sha256 is None:
+                    yield TaggedOutput(UNUSED, (_unused(row.path), row.path))
         by_chunk = defaultdict[str, list[ImageOutcome]](list)
         for row, item in zip(rows, wanted, strict=True):
             outcome = row.outcome()
@@ -125,9 +151,9 @@ class ConvertImages(_Telling):
             yield name, ChunkFact(outcomes=tuple(outcomes))
 
     def _known(self, wanted: list[Wanted]) -> dict[str, images.ImageRow]:
-        notes = {note for item in wanted for note in item.notes}
+        names = {note for item in wanted for note in item.notes}
         origins = {item.path: self._origin(item.member) for item in wanted if item.member}
-        return images.unchanged(self._settings, origins, sorted(notes)) if notes else {}
+        return images.unchanged(self._settings, origins, sorted(names)) if names else {}
 
     def _origin(self, member: Member) -> str:
         version = self._versions.get(member.source, member.version)

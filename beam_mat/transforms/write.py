@@ -137,8 +137,8 @@ class AddUpShard(FileStep):
             if written != sorted(names):
                 raise LostRecordError(f"{split.shard.uri}: has other chunks than were written")
             chunks = list(notes.read(settings, layout.CHUNK_NOTES, names, ChunkNote))
-            none = ShardTotals(settings.generation, chunks[0].chunk.shard)
-            notes.leave(settings, layout.SHARD_TOTALS, stem, add_up_shard(split, chunks, none))
+            totals = ShardTotals(settings.generation, chunks[0].chunk.shard)
+            notes.leave(settings, layout.SHARD_TOTALS, stem, add_up_shard(split, chunks, totals))
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Unit]])

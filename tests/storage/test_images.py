@@ -18,6 +18,7 @@ from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, images
 from beam_mat.storage.fetch import fetch
 from tests.build import opened, picture, with_entry, zip_of
+from tests.making import write_files
 
 LARGE, SMALL = picture((800, 600), format="JPEG"), picture()
 MEMBERS = {
@@ -130,3 +131,15 @@ def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
     ((_, found),) = fetch([member])
     row = images.convert(settings, member, found, files.Outbox())
     assert row.status == "member_unsupported"
+
+
+def test_only_images_are_removed(tmp_path: Path) -> None:
+    settings = Settings(str(tmp_path / "out"))
+    made = ("victim.txt", "out/images/a/b.jpg", "out/images/c.jpg")
+    write_files(tmp_path, dict.fromkeys(made, b"1"))
+    for path in ("../../victim.txt", "/victim.txt", "a", "nowhere.jpg", ""):
+        images.remove(settings, path)
+    left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["b.jpg", "c.jpg", "victim.txt"]
+    images.remove(settings, "a/b.jpg")
+    assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["c.jpg"]
