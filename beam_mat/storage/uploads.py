@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from types import TracebackType
 from typing import IO, Any
@@ -12,6 +13,8 @@ from beam_mat.storage.retry import insist
 
 PIECE_BYTES = 16 << 20
 """What a file may take in memory; a longer one waits on disk and is sent in pieces of this size."""
+
+_OPEN_FILES = "/proc/self/fd"
 
 
 class Upload:
@@ -31,7 +34,7 @@ class Upload:
         if self._disk is None:
             if self._memory.tell() + data.nbytes <= PIECE_BYTES:
                 return self._memory.write(data)
-            self._disk = tempfile.NamedTemporaryFile(prefix="beam-mat-")  # noqa: SIM115
+            self._disk = _on_disk()
             self._disk.write(self._memory.getbuffer())
             self._memory = io.BytesIO()
         return self._disk.write(data)
@@ -47,7 +50,7 @@ class Upload:
             insist(uri, lambda: fs.pipe_file(path, data))
             return
         self._disk.flush()
-        name = self._disk.name
+        name = _name_of(self._disk)
         pieces = stores.piece_options(fs, PIECE_BYTES)
         insist(uri, lambda: fs.put_file(name, path, **pieces))
 
@@ -63,3 +66,15 @@ class Upload:
         self._memory.close()
         if self._disk is not None:
             self._disk.close()
+
+
+def _on_disk() -> IO[bytes]:
+    """A file without a name, where the system has such: nothing of it outlives the process."""
+    if os.path.isdir(_OPEN_FILES):
+        return tempfile.TemporaryFile()
+    return tempfile.NamedTemporaryFile(prefix="beam-mat-")
+
+
+def _name_of(file: IO[bytes]) -> str:
+    """By what a driver can open it."""
+    return f"{_OPEN_FILES}/{file.fileno()}" if os.path.isdir(_OPEN_FILES) else file.name

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import tempfile
 import traceback
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
+import fsspec
 import pytest
 
 from beam_mat.core.errors import SourceError, StoreError
@@ -214,3 +218,16 @@ def test_a_file_is_removed_by_one_request(far: tuple[str, Proxy]) -> None:
     assert len(far[1].seen) == before + 1
     assert (files.exists(uri), files.exists(other)) == (False, True)
     files.remove_file(uri)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="files without a name are Linux's")
+def test_what_waits_to_be_sent_has_no_name_that_could_outlive_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    data = os.urandom(uploads.PIECE_BYTES + 1)
+    with uploads.Upload() as upload:
+        upload.write(memoryview(data))
+        assert list(tmp_path.iterdir()) == []
+        upload.send("local", fsspec.filesystem("file"), str(tmp_path / "sent"))
+    assert (tmp_path / "sent").read_bytes() == data
