@@ -134,6 +134,8 @@ def publish(job: Job, totals: Totals) -> None:
         _take_away(settings, path, logged)
     if settings.ground is not Ground.EMPTY:
         tidy(settings, totals, logged)
+    if settings.again:
+        _remove(settings, (layout.UNUSED_NOTES,))
     _write(settings, layout.DATASET_INFO, _pretty(dataset_info(totals.parts)))
     made = manifest(job, totals)
     found = report.find(totals.statistics, totals.images.statistics, settings.prefixes)
@@ -203,7 +205,6 @@ def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> 
         )
     else:
         _remove_unused(settings)
-    _remove(settings, (layout.UNUSED_NOTES,))
     for folder in _NOTES:
         if folder not in (layout.BATCH_NOTES, layout.UNUSED_NOTES):
             _keep_only(settings, folder, totals.work)

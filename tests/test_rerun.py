@@ -107,6 +107,7 @@ def check(output: Path, expected: dict[str, bytes]) -> None:
     empty = [path for path in output.rglob("*") if path.is_dir() and not any(path.iterdir())]
     assert [path for path in empty if "_beam_mat" not in path.parts] == []
     assert not (output / "_beam_mat" / "scratch").exists()
+    assert not (output / "_beam_mat" / "unused").exists()
 
 
 def test_nothing_to_do_is_nothing_done(

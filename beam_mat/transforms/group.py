@@ -1,6 +1,6 @@
 """Grouping by key in which few packed elements travel, in place of many small ones.
 
-The references of a conversion resemble each other: packed together they are a fifth as long. A
+The references of a conversion resemble each other: packed together they are a fraction as long. A
 local runner holds a shuffle in memory, at some moments several times over, and adds some hundred
 bytes to each element; a service charges for the bytes.
 """
