@@ -20,6 +20,8 @@ from tests import dataset
 from tests.command import convert_words, converted, run
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("--val-fraction", "0.3", "--duplicates", "drop")
 
 
