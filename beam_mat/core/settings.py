@@ -13,7 +13,8 @@ FORMAT = 1
 """Version of the output's layout. Part of every name, so that layouts never mix."""
 
 NOTES = 2
-"""Version of what jobs note for those after them: notes of another are not gone on from."""
+"""Version of what a job notes for its driver. Part of a job's generation: one that was begun with
+other notes is another job, and what of its work still holds is gone on from."""
 
 JSONL = "jsonl"
 PARQUET = "parquet"

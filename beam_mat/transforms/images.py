@@ -31,6 +31,8 @@ UNUSED = "unused"
 """The output with the images of earlier runs that this one does not use."""
 
 UNUSED_KEYS = 64
+"""Notes of such images, at most."""
+
 MISSING_BATCHES = 256
 """Of images that no source has: all of one lie in memory together, and each is a small file."""
 
