@@ -6,6 +6,7 @@ are done, of a dataset as of a job that broke off: either is gone on from.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,10 +44,12 @@ class Earlier(msgspec.Struct, frozen=True):
     Attributes:
         manifest: The dataset's, or None when there is no dataset.
         begun: The job that was begun last, or None when the work folder tells of none.
+        remains: Whether there are files though neither of the two is.
     """
 
     manifest: Manifest | None
     begun: Begun | None
+    remains: bool = False
 
     def is_of(self, job: Job) -> bool:
         """Whether there is the very dataset that `job` would make."""
@@ -69,8 +72,8 @@ class Earlier(msgspec.Struct, frozen=True):
                 # A watch writes over images in place, and may end before it notes what it wrote.
                 whole = self.manifest and not last.watched
                 ground = Ground.DATASET if whole else Ground.RUINS
-        elif self.manifest:
-            ground = Ground.RUINS  # no notes tell of its images
+        elif self.manifest or self.remains:
+            ground = Ground.RUINS  # no notes can be believed
         settings = msgspec.structs.replace(
             job.settings, generation=generation, again=self.begun is not None, ground=ground
         )
@@ -129,7 +132,19 @@ def look(output: str) -> Earlier:
         raise ConfigError(
             [f"{uri}: cannot be understood ({error}); name another folder or say --overwrite"]
         ) from error
-    return Earlier(manifest.read(output), begun)
+    found = manifest.read(output)
+    return Earlier(found, begun, not found and not begun and _holds_files(output))
+
+
+def _holds_files(output: str) -> bool:
+    """Whether there is more than the right to write there."""
+    held = (layout.LEASE, layout.SCRATCH)
+    with contextlib.suppress(FileNotFoundError):
+        if any(name != layout.WORK for name, _ in files.entries(output)):
+            return True
+        work = files.entries(files.join(output, layout.WORK))
+        return any(f"{layout.WORK}/{name}" not in held for name, _ in work)
+    return False
 
 
 def read_job(begun: Begun) -> Job:

@@ -79,9 +79,11 @@ def prepare(plan: Plan) -> None:
     _remove_scratch(settings)
     if plan.clear:
         _clear(settings)
-    elif settings.again or settings.ground is not Ground.EMPTY:
+    elif settings.again:
         # Of an earlier job with the same generation: what has been done since is not in them.
         _remove(settings, (layout.SHARD_TOTALS,))
+    elif settings.ground is not Ground.EMPTY:
+        _remove(settings, _NOTES)  # nothing says which job left them
     _write(settings, layout.JOB, _pretty(earlier.describe(plan.job)))
     _remove_files(settings, (layout.MANIFEST, *_DRIVERS_FILES))
 

@@ -345,6 +345,17 @@ def test_over_what_a_watch_wrote_no_image_is_taken_on_trust(tmp_path: Path, shar
     assert again.settings.ground is Ground.RUINS
 
 
+def test_what_lies_there_when_its_job_is_lost_does_not_stay(
+    tmp_path: Path, shard: Path, texts: Path, zipped: Path
+) -> None:
+    out = converted([shard, texts], zipped, tmp_path / "out", *OPTIONS)
+    (out / "manifest.json").unlink()
+    (out / "_beam_mat" / "job.json").unlink()
+    write_shard(shard, [image_record("n", "b.jpg"), record("m")])
+    converted(shard, zipped, out, *OPTIONS)
+    check(out, fresh(tmp_path, [shard], [zipped]))
+
+
 def test_what_was_lost_is_made_again(
     tmp_path: Path, shard: Path, texts: Path, zipped: Path, work: Work
 ) -> None:
