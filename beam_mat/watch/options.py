@@ -22,6 +22,8 @@ WANTED = (
     "--images GLOB ...   where zips arrive, such as 'in/*.zip'",
     "--output URI        the dataset's folder",
 )
+REFUSED = ("duplicates", "limit", "max_rejected", "overwrite")
+"""Options of a conversion that mean nothing here: `configuration` says of each why."""
 MORE = """\
 A first Ctrl-C (or SIGTERM) commits what was begun and ends, a second one ends at once; nothing is
 lost by either: the same command goes on where it was. docs/streaming.md tells more.
@@ -90,4 +92,9 @@ def command_line() -> CommandLine:
     )
     WatchOptions._add_argparse_args(line)
     ConvertOptions._add_argparse_args(line)
+    for action in line._actions:
+        if action.dest in REFUSED:
+            action.help = argparse.SUPPRESS
+        elif action.dest == "images":
+            action.help = "zips of images; the first that has an image wins"
     return line

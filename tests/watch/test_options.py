@@ -1,0 +1,27 @@
+"""The options of a watch: those of a conversion, less what means nothing here."""
+
+from __future__ import annotations
+
+import re
+
+from beam_mat.watch.options import REFUSED
+from tests.command import run
+
+PLACES = ("--json", "in/*.json", "--images", "in/*.zip", "--output", "out")
+
+
+def test_what_is_for_a_conversion_is_refused_all_at_once() -> None:
+    refused = ("--limit", "5", "--max-rejected", "0.1", "--overwrite", "--duplicates", "drop")
+    ran = run("watch", *PLACES, *refused, "--runner", "PrismRunner")
+    assert ran.code == 2
+    for option in ("--limit", "--max-rejected", "--overwrite"):
+        assert f"{option}: is for beam-mat convert; leave it out" in ran.err
+    assert "--duplicates drop: which record of an id comes first" in ran.err
+
+
+def test_the_help_names_nothing_that_is_refused() -> None:
+    help = run("watch", "--help").out
+    named = set(re.findall(r"^  --([a-z-]+)", help, re.MULTILINE))
+    assert named >= {"json", "images", "output", "window", "max-pixels", "exif"}
+    assert named.isdisjoint(name.replace("_", "-") for name in REFUSED)
+    assert "folders of unzipped" not in help
