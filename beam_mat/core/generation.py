@@ -161,11 +161,6 @@ class Contents:
         self.mixes.update((note.job.name, note) for note in generation.mixes.added)
         self.counts = generation.counts
 
-    def is_in(self, shard: Shard) -> bool:
-        """Whether this version of a shard is in the dataset."""
-        entry = self.shards.get(shard.uri)
-        return entry is not None and (entry.size, entry.version) == (shard.size, shard.version)
-
     def ordered_shards(self) -> list[ShardEntry]:
         """As `convert` would take them: pattern by pattern, by uri."""
         return sorted(self.shards.values(), key=lambda entry: (entry.order, entry.uri))
@@ -224,7 +219,8 @@ class Contents:
         self, entries: Iterable[ShardEntry], dropped: Sequence[str] = ()
     ) -> dict[str, ShardEntry]:
         """The shards with some of them new, by uri."""
-        kept = {uri: entry for uri, entry in self.shards.items() if uri not in set(dropped)}
+        left_out = set(dropped)
+        kept = {uri: entry for uri, entry in self.shards.items() if uri not in left_out}
         return {**kept, **{entry.uri: entry for entry in entries}}
 
     def whole(self, images: Part | None) -> Generation:
@@ -243,9 +239,10 @@ class Contents:
 
 
 def _changes(before: list[Part], after: list[Part]) -> Changes:
+    was, will_be = set(before), set(after)
     return Changes(
-        tuple(part for part in after if part not in set(before)),
-        tuple(part for part in before if part not in set(after)),
+        tuple(part for part in after if part not in was),
+        tuple(part for part in before if part not in will_be),
     )
 
 

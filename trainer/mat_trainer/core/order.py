@@ -51,7 +51,8 @@ def remaining(
     if moved and any(_has(rows[path], images) for path in rows):
         home = max(rows, key=lambda path: len(_has(rows[path], images)))
         with_images = _has(rows[home], images)
-        text_only = [row for row in rows[home] if row not in set(with_images)] + moved
+        apart = set(with_images)
+        text_only = [row for row in rows[home] if row not in apart] + moved
         if len(text_only) > _LOADABLE_RUN * len(with_images):
             raise PreflightError(
                 [
