@@ -11,8 +11,10 @@ _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 def seconds(text: str) -> float:
     """Seconds of a duration: a number and ms, s, m, h or d; without a unit it is seconds.
 
-    >>> seconds("10s"), seconds("1.5m"), seconds("250ms"), seconds("3")
-    (10.0, 90.0, 0.25, 3.0)
+    Whole milliseconds, as engines keep time.
+
+    >>> seconds("10s"), seconds("1.5m"), seconds("250ms"), seconds("3"), seconds("0.12345s")
+    (10.0, 90.0, 0.25, 3.0, 0.123)
 
     Raises:
         ValueError: It is none.
@@ -20,7 +22,7 @@ def seconds(text: str) -> float:
     found = _TYPED.fullmatch(text.strip())
     if not found:
         raise ValueError("give a number and a unit: 500ms, 10s, 5m, 2h or 1d")
-    return float(found[1]) * _SECONDS[found[2]]
+    return round(float(found[1]) * _SECONDS[found[2]], 3)
 
 
 def spoken(value: float) -> str:

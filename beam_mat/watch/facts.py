@@ -82,10 +82,16 @@ class ShardFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
-    """A chunk that waits for an image, and until when."""
+    """A chunk that waits for an image.
+
+    Attributes:
+        chunk: Its name.
+        until: The end of its wait in milliseconds since the epoch, as exact as engines keep time: a
+            timer goes off in the millisecond that it was set for.
+    """
 
     chunk: str
-    until: float
+    until: int
 
 
 class KnownPath(msgspec.Struct, frozen=True, array_like=True):

@@ -72,9 +72,9 @@ class JoinByPath(FileStep):
                 yield _wanted(path, before.member, (fact.chunk,))
                 after = msgspec.structs.replace(before, asked=before.member is not None)
             else:
-                until = float(at) + self._watch.image_wait
+                until = _milliseconds(at) + round(self._watch.image_wait * 1000)
                 if not before.waiting:
-                    expiry.set(Timestamp(until))
+                    expiry.set(_instant(until))
                 waiting = (*before.waiting, Waiting(fact.chunk, until))
                 after = msgspec.structs.replace(before, waiting=waiting)
         elif fact.missed_by and before.member:
@@ -104,16 +104,25 @@ class JoinByPath(FileStep):
     ) -> Iterator[tuple[str, Wanted]]:
         """Yields a request that has waited long enough, with no member."""
         before: KnownPath = known.read() or KnownPath()
-        over = [waiting for waiting in before.waiting if waiting.until <= float(at)]
-        left = [waiting for waiting in before.waiting if waiting.until > float(at)]
+        now = _milliseconds(at)
+        over = [waiting for waiting in before.waiting if waiting.until <= now]
+        left = [waiting for waiting in before.waiting if waiting.until > now]
         if left:
-            expiry.set(Timestamp(min(waiting.until for waiting in left)))
+            expiry.set(_instant(min(waiting.until for waiting in left)))
         if not over:
             return
         chunks = tuple(waiting.chunk for waiting in over)
         missed = dict.fromkeys((*before.missed_by, *map(stem_of, chunks)))
         known.write(msgspec.structs.replace(before, waiting=tuple(left), missed_by=tuple(missed)))
         yield _wanted(path, None, chunks)
+
+
+def _milliseconds(at: Timestamp) -> int:
+    return int(at.micros // 1000)
+
+
+def _instant(milliseconds: int) -> Timestamp:
+    return Timestamp(micros=milliseconds * 1000)
 
 
 def _place(member: Member) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,31 +42,31 @@ class State:
 
 
 class Timer:
-    """A timer, as an engine gives it."""
+    """A timer, as an engine gives it: it keeps whole milliseconds."""
 
     def __init__(self) -> None:
-        self.at: float | None = None
+        self.at: Timestamp | None = None
 
-    def set(self, at: Any) -> None:
-        self.at = float(at)
+    def set(self, at: Timestamp) -> None:
+        self.at = Timestamp(micros=at.micros // 1000 * 1000)
 
 
 class Path1:
     """The join of one path, and the graph's clock."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, wait: float = WAIT) -> None:
         self.settings = Settings(str(output), watched=True)
-        self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, WAIT))
+        self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, wait))
         self.known, self.expiry = State(), Timer()
-        self.now = 0.0
+        self.now = Timestamp(0)
 
     def tell(self, fact: PathFact) -> list[Wanted]:
         made = self.join.process(("p", fact), self.now, self.known, self.expiry)
         return [wanted for _, wanted in made]
 
     def wait(self, until: float) -> list[Wanted]:
-        self.now = until
-        if self.expiry.at is None or self.expiry.at > until:
+        self.now = Timestamp(until)
+        if self.expiry.at is None or self.expiry.at > self.now:
             return []
         at, self.expiry.at = self.expiry.at, None
         return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
@@ -110,6 +111,15 @@ def test_each_record_waits_as_long_as_it_may(path: Path1) -> None:
     assert path.wait(WAIT) == [Wanted("p", None, ("s-1",))]
     assert path.wait(WAIT + 4.0) == [Wanted("p", None, ("t-1",))]
     assert not path.known.value.waiting
+
+
+@given(st.integers(0, 4_000_000_000_000), st.sampled_from((0.0, 0.1, 0.25, 0.3, 1.1, 7.0)))
+def test_no_fraction_of_a_second_makes_it_wait_for_ever(began: int, wait: float) -> None:
+    path = Path1(Path("unused"), wait)
+    path.now = Timestamp(micros=began * 1000)
+    path.tell(asked("s-1"))
+    assert path.wait(began / 1000 + wait + 0.001) == [Wanted("p", None, ("s-1",))]
+    assert path.expiry.at is None
 
 
 def test_an_image_that_comes_too_late_wakes_the_shards_that_missed_it(path: Path1) -> None:
