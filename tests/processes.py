@@ -1,7 +1,8 @@
-"""Finding processes that outlive the program that started them."""
+"""Finding and ending processes that outlive the program that started them."""
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 
 import psutil
@@ -19,6 +20,15 @@ def survivors(marked: dict[str, str]) -> list[str]:
     found = [process for process in psutil.process_iter() if _carries(process, marked[MARK])]
     _, alive = psutil.wait_procs(found, timeout=10)
     return [" ".join(process.cmdline()) for process in alive]
+
+
+def end(marked: dict[str, str]) -> None:
+    """Ends what is left of the processes that carry the mark, such as those of a killed one."""
+    for process in psutil.process_iter():
+        if _carries(process, marked[MARK]):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(10)
 
 
 def _carries(process: psutil.Process, value: str) -> bool:

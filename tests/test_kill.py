@@ -20,7 +20,7 @@ from beam_mat.storage import files, stores
 from tests import dataset
 from tests.command import PROGRAM, ROOT, convert_words, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.processes import MARK, mark
+from tests.processes import end, mark
 from tests.stands import reach, servers
 from tests.test_runners import TWO_PROCESSES, prism  # noqa: F401
 
@@ -124,17 +124,6 @@ def undisturbed(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> P
     return output
 
 
-def end_marked(marked: dict[str, str]) -> None:
-    """What a killed driver leaves behind; a worker ends by itself, but not at once."""
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == marked[MARK]:
-                process.kill()
-                process.wait(10)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-
-
 def killed(
     words: list[str], reached: Callable[[], bool], look_seconds: float, *, worker: bool
 ) -> bool:
@@ -169,7 +158,7 @@ def killed(
         process.wait(60)
         return True
     finally:
-        end_marked(marked)
+        end(marked)
 
 
 def check_nothing_is_half_written(found: dict[str, bytes], expected: dict[str, bytes]) -> None:

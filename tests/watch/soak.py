@@ -25,7 +25,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from tests.command import PROGRAM, ROOT, convert_words
-from tests.processes import MARK, mark, survivors
+from tests.processes import end, mark, survivors
 
 WINDOWS = ("1s", "2s", "3s")
 
@@ -150,13 +150,7 @@ class Watch:
 
     def end(self) -> None:
         """Ends what a killed command has left."""
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self._marked[MARK]:
-                    process.kill()
-                    process.wait(10)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+        end(self._marked)
 
     def errors(self) -> str:
         """What this watch and those before it have written to standard error."""
