@@ -52,6 +52,18 @@ find_python() {
   printf '%s\n' "$newest"
 }
 
+# pip_install ENV ARGUMENT...: as `pip install` in ENV, by uv where that is here: it takes a fraction of the time.
+# What uv cannot install (it does not read pip's settings) pip may.
+pip_install() {
+  local env=$1
+  shift
+  if command -v uv >/dev/null; then
+    uv pip install --quiet --python "$env/bin/python" "$@" >&2 && return
+    say "uv could not; pip tries."
+  fi
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$env/bin/python" -m pip install --quiet "$@" >&2
+}
+
 # install_once ENV PYTHON NAME FILE... -- ARGUMENT...: runs `pip install ARGUMENT...` in the virtual
 # environment ENV, unless that was done before under this NAME with the FILEs as they are now.
 # Makes ENV where it is missing; an empty PYTHON stands for find_python.
@@ -73,7 +85,7 @@ install_once() {
   fi
   say "Installing into $env, which takes a minute or more: $*"
   rm -f "$stamp"
-  PIP_DISABLE_PIP_VERSION_CHECK=1 "$env/bin/python" -m pip install --quiet "$@" >&2 || return 1
+  pip_install "$env" "$@" || return 1
   printf '%s\n' "$wanted" >"$stamp"
 }
 
