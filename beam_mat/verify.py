@@ -58,6 +58,9 @@ class State(msgspec.Struct):
         self.faults += faults[: NAMED_FAULTS - len(self.faults)]
 
 
+_WATCHED = "A watch that was killed may leave such, and sets them right when it is started again. "
+
+
 def command_line() -> CommandLine:
     """The command's words."""
     line = CommandLine(
@@ -95,10 +98,11 @@ def verify(argv: Sequence[str]) -> None:
     if state.faulty:
         more = state.faulty - len(state.faults)
         rest = [f"… and {more:,} more"] if more else []
+        watched = "" if listed.generation is None else _WATCHED
         raise DamagedError(
             "\n  ".join([f"{state.faulty:,} file(s) are wrong in {output}:", *state.faults, *rest])
-            + f"\nTo mend them, remove them and {layout.MANIFEST}, and run the same beam-mat "
-            "convert again: it makes what is missing"
+            + f"\n{watched}To mend them, remove them and {layout.MANIFEST}, and run the same "
+            "beam-mat convert again: it makes what is missing"
         )
     console.print(f"{state.done:,} files are as {layout.MANIFEST} says")
 

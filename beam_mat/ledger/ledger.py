@@ -16,7 +16,7 @@ from beam_mat import publish
 from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
-from beam_mat.core.errors import LostRecordError
+from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.generation import (
     WHOLE_EVERY,
     Generation,
@@ -33,7 +33,7 @@ from beam_mat.core.settings import Settings
 from beam_mat.ledger import cleaning
 from beam_mat.ledger.adding import totals_of
 from beam_mat.ledger.pictures import Pictures, image_totals
-from beam_mat.storage import generations, inputs, mixing, notes, parts
+from beam_mat.storage import files, generations, inputs, mixing, notes, parts
 
 _LOG = logging.getLogger(__name__)
 
@@ -184,18 +184,54 @@ class Ledger:
             made: The generations that they may not have followed yet.
             image_table: `images.parquet`, where it is right as it is.
         """
+        made = list(made)
         live = self.listed()
         for generation in made:
             # A part that was mixed with others, and now stands alone again.
             back = [part.path for part in generation.parts.added if part.path in live]
             generations.restore(self._output, set(back) - _written(generation))
-            gone = {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
-            gone |= {path for note in generation.mixes.added for path in note.replaced}
-            gone |= _chunk_parts(generation.shards)
-            self._put_aside(gone)
         self._publish(image_table)
+        self._clear_away(made)
         if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
             generations.write_whole(self._output, self.contents, self._pictures.table)
+
+    def settle(self, told: int) -> None:
+        """Does what a run that was killed after a generation has left undone.
+
+        Args:
+            told: The generation that the manifest tells of, 0 where there is none.
+
+        Raises:
+            ConfigError: It is not in the log.
+        """
+        number = self.contents.number
+        if told > number:
+            raise ConfigError(
+                [
+                    f"{files.join(self._output, layout.GENERATIONS)}: ends with generation "
+                    f"{number}, and {layout.MANIFEST} tells of {told}; bring the files that are "
+                    "missing back, or name another folder"
+                ]
+            )
+        if told < number:
+            self.follow(self._since(told + 1))
+        else:
+            # What a generation replaces goes last, when the manifest is written.
+            self._clear_away(self._since(number))
+
+    def _since(self, first: int) -> list[Generation]:
+        numbers = range(max(1, first), self.contents.number + 1)
+        found = (generations.read(self._output, file_name(number)) for number in numbers)
+        return [generation for generation in found if generation]
+
+    def _clear_away(self, made: Iterable[Generation]) -> None:
+        """Moves what generations have replaced to where readers of the folders do not look."""
+        gone: set[str] = set()
+        for generation in made:
+            gone |= {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
+            gone |= {path for note in generation.mixes.added for path in note.replaced}
+            gone |= _chunk_parts(generation.shards)
+        self._put_aside(gone)
 
     def _put_aside(self, paths: set[str]) -> None:
         """Moves files, as far as they are not in the dataset, to where readers do not look."""

@@ -7,9 +7,8 @@ from functools import partial
 from beam_mat import earlier, publish
 from beam_mat.config import Job
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.generation import Generation, file_name
 from beam_mat.ledger import Ledger, adopt, cleaning
-from beam_mat.storage import files, generations
+from beam_mat.storage import files
 from beam_mat.watch import board
 from beam_mat.watch.facts import WatchSettings
 from beam_mat.watch.places import order_of
@@ -33,9 +32,7 @@ def begin(watch: WatchSettings) -> Ledger:
     if found.manifest and found.manifest.generation is None:
         adopt(ledger, found.manifest, partial(_order, watch.json), partial(_order, watch.images))
     else:
-        behind = (found.manifest.generation or 0) if found.manifest else 0
-        if behind < ledger.contents.number:
-            ledger.follow(_since(settings.output, behind, ledger.contents.number))
+        ledger.settle((found.manifest.generation or 0) if found.manifest else 0)
     publish.begin_watch(ledger.job())
     files.remove(files.join(settings.output, board.UNREADABLE))
     cleaning.tidy(settings, ledger.listed(), ledger.known())
@@ -44,11 +41,6 @@ def begin(watch: WatchSettings) -> Ledger:
 
 def _job(watch: WatchSettings) -> Job:
     return Job((), (), watch.settings, None, None, "")
-
-
-def _since(output: str, behind: int, number: int) -> list[Generation]:
-    found = (generations.read(output, file_name(at)) for at in range(behind + 1, number + 1))
-    return [generation for generation in found if generation]
 
 
 def _order(patterns: tuple[str, ...], uri: str) -> int:

@@ -2,12 +2,137 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from beam_mat import earlier, manifest
+import msgspec
+import pytest
+
+from beam_mat import earlier, manifest, publish
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.settings import Settings
 from beam_mat.ledger import Ledger, adopt
-from tests.command import converted
+from beam_mat.storage import generations
+from tests import dataset
+from tests.command import convert_words, converted, run
 from tests.making import image_record, picture, record, write_shard, write_zip
+
+
+class Killed(Exception):
+    """In the place of a kill."""
+
+
+def die(*_: object) -> None:
+    raise Killed
+
+
+class Watched:
+    """A dataset of two shards that a watch has taken over, which is killed as it drops the first.
+
+    Attributes:
+        words: The conversion that made it.
+        settings: The watch's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        shards = [
+            write_shard(folder / f"{name}.json", [image_record(name, f"{name}.jpg")])
+            for name in "ab"
+        ]
+        images = write_zip(folder / "i.zip", {f"{name}.jpg": picture() for name in "ab"})
+        self.output = folder / "out"
+        self.words = convert_words(shards, images, self.output)
+        converted(shards, images, self.output)
+        self.fresh = dataset.tree(self.output)
+        found = earlier.look(str(self.output))
+        assert found.begun
+        assert found.manifest
+        before = earlier.read_job(found.begun).settings
+        self.settings: Settings = msgspec.structs.replace(before, watched=True)
+        ledger = Ledger(self.settings)
+        publish.begin_watch(ledger.job())
+        adopt(ledger, found.manifest, lambda _: 0, lambda _: 0)
+
+    def drop(self) -> None:
+        """Commits that the first shard is no more."""
+        ledger = Ledger(self.settings)
+        first = min(ledger.contents.shards)
+        ledger.write([], [], {}, [first])
+
+    def missing(self) -> list[str]:
+        """What the manifest lists and is not there."""
+        parts = dataset.manifest(self.output)["parts"]
+        return [part["path"] for part in parts if not (self.output / part["path"]).exists()]
+
+    def parts(self) -> list[str]:
+        """Data files in the folders that readers read."""
+        return sorted(file.name for file in self.output.glob("jsonl/*"))
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "told"),
+    [
+        pytest.param(publish, "follow", 1, id="before the manifest"),
+        pytest.param(generations, "retire", 2, id="after the manifest"),
+    ],
+)
+def test_what_a_kill_left_undone_is_done_by_the_next(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, told: int
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, die)
+        with pytest.raises(Killed):
+            watched.drop()
+    assert dataset.manifest(watched.output)["generation"] == told
+    assert watched.missing() == []
+    assert len(watched.parts()) == 2
+    Ledger(watched.settings).settle(told)
+    assert dataset.manifest(watched.output)["generation"] == 2
+    assert watched.missing() == []
+    assert len(watched.parts()) == 1
+    (aside,) = (watched.output / "replaced" / "jsonl").iterdir()
+    assert aside.name not in watched.parts(), "a training on the first generation reads it there"
+
+
+@pytest.mark.parametrize(("owner", "name"), [(publish, "follow"), (generations, "retire")])
+def test_a_conversion_is_not_done_where_a_killed_watch_is_behind_its_log(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, die)
+        with pytest.raises(Killed):
+            watched.drop()
+    ran = run(*watched.words)
+    assert ran.code == 0, ran.err
+    assert not ran.out.startswith("Nothing to do")
+    found = dataset.tree(watched.output)
+    for path in watched.fresh.keys() - {"manifest.json", "report.html"}:
+        assert found[path] == watched.fresh[path], path
+    assert len(watched.parts()) == 2
+    assert run(*watched.words).out.startswith("Nothing to do")
+
+
+def test_what_a_killed_watch_was_about_to_commit_does_not_stay(watched: Watched) -> None:
+    stray = watched.output / "jsonl" / "train-c-0123456789-00000000000003-01234567.jsonl"
+    stray.write_text(json.dumps({"id": "c"}) + "\n")
+    ran = run(*watched.words)
+    assert ran.out.startswith("Nothing to do"), ran.err
+    assert not stray.exists()
+
+
+def test_a_log_that_ends_too_early_is_no_reason_to_clear_the_folders(watched: Watched) -> None:
+    watched.drop()
+    before = dataset.tree(watched.output)
+    (watched.output / "generations" / "000002.json").unlink()
+    with pytest.raises(ConfigError, match="ends with generation 1, and"):
+        Ledger(watched.settings).settle(2)
+    del before["generations/000002.json"]
+    assert dataset.tree(watched.output) == before
 
 
 def test_a_part_that_was_mixed_and_is_written_again_is_put_aside(tmp_path: Path) -> None:
