@@ -396,8 +396,9 @@ class World:
         if self._published():
             code, said = self._place.run("verify", self._output)
             faults = [line for line in said.splitlines() if line.startswith("  ")]
-            if code and self._strays and all("is not listed" in fault for fault in faults):
-                return
+            if self._strays:
+                faults = [fault for fault in faults if not _is_left_by_a_kill(fault)]
+                code = code if faults else 0
             assert code == 0, said
 
     def _anew(self) -> Tree:
@@ -429,6 +430,11 @@ class World:
         faults += [f"{name}: is missing" for name in expected.keys() - found.keys()]
         faults += [f"{name}: differs" for name in found if found[name] != expected.get(name)]
         assert not faults, "\n".join(faults)
+
+
+def _is_left_by_a_kill(fault: str) -> bool:
+    """Whether a watch that was killed as it committed may leave this fault until the next start."""
+    return "is not listed" in fault or fault.startswith("  images.parquet: ")
 
 
 STEPS = (
