@@ -196,17 +196,14 @@ def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> 
     """Removes what an earlier job left that this one has no use for.
 
     The graph has noted which images of an earlier dataset these are. Of what a job wrote that broke
-    off no note may tell: then all images are listed, and their paths are held in memory.
+    off no note may tell: then all images are listed, and their paths are held in memory. Where the
+    dataset has been watched no image goes: older generations have rows with them.
     """
     listed = {part.path for part in (*totals.parts, *totals.rejects)}
     for folder in (layout.REJECTS, *layout.PART_FOLDERS):
         _keep_only(settings, folder, listed, logged)
-    if settings.ground is Ground.RUINS:
-        _keep_only(
-            settings, layout.IMAGES, {path for path, _, _ in images.written(settings.output)}
-        )
-    else:
-        _remove_unused(settings)
+    if not generations.numbers(settings.output):
+        _tidy_images(settings)
     for folder in _NOTES:
         if folder not in (layout.BATCH_NOTES, layout.UNUSED_NOTES):
             _keep_only(settings, folder, totals.work)
@@ -214,6 +211,14 @@ def tidy(settings: Settings, totals: Totals, logged: Set[str] = frozenset()) -> 
         if not name.startswith(f"{settings.generation}/"):
             files.remove_file(file.uri)
     files.prune(files.join(settings.output, layout.BATCH_NOTES))
+
+
+def _tidy_images(settings: Settings) -> None:
+    if settings.ground is Ground.RUINS:
+        used = {path for path, _, _ in images.written(settings.output)}
+        _keep_only(settings, layout.IMAGES, used)
+    else:
+        _remove_unused(settings)
 
 
 def _remove_unused(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from beam_mat.core import layout
+from beam_mat.core.errors import ConfigError
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, generations
 
@@ -20,6 +21,34 @@ _FOLDERS = (
     layout.SHARD_TOTALS,
     *(f"{layout.TEXT_ONLY}/{folder}" for folder in layout.PART_FOLDERS),
 )
+
+
+def bring_back(settings: Settings, listed: Set[str]) -> None:
+    """Brings files of the dataset back that a conversion had put aside when it was killed.
+
+    Args:
+        settings: The settings.
+        listed: Paths that are in the dataset.
+
+    Raises:
+        ConfigError: One is nowhere.
+    """
+    there: set[str] = set()
+    for folder in (*layout.PART_FOLDERS, layout.REJECTS):
+        found = files.find(files.join(settings.output, folder))
+        there.update(f"{folder}/{name}" for name, _ in found)
+    lost = []
+    for path in sorted(listed - there):
+        try:
+            generations.restore(settings.output, (path,))
+        except FileNotFoundError:
+            lost.append(
+                f"{files.join(settings.output, path)}: is in the dataset's log and not there; "
+                f"bring it back, or remove {layout.MANIFEST} and run beam-mat convert, which makes "
+                "it again"
+            )
+    if lost:
+        raise ConfigError(lost)
 
 
 def clean(settings: Settings, gone: Mapping[str, int], listed: Set[str]) -> dict[str, int]:

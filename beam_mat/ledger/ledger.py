@@ -202,7 +202,7 @@ class Ledger:
             told: The generation that the manifest tells of, 0 where there is none.
 
         Raises:
-            ConfigError: It is not in the log.
+            ConfigError: It is not in the log, or a file of the dataset is lost.
         """
         number = self.contents.number
         if told > number:
@@ -213,6 +213,7 @@ class Ledger:
                     "missing back, or name another folder"
                 ]
             )
+        cleaning.bring_back(self.settings, self.listed())
         if told < number:
             self.follow(self._since(told + 1))
         else:

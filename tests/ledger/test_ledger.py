@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from beam_mat import earlier, manifest, publish
+from beam_mat import earlier, manifest, publish, report
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.settings import Settings
 from beam_mat.ledger import Ledger, adopt
@@ -123,6 +124,38 @@ def test_what_a_killed_watch_was_about_to_commit_does_not_stay(watched: Watched)
     ran = run(*watched.words)
     assert ran.out.startswith("Nothing to do"), ran.err
     assert not stray.exists()
+
+
+def test_a_conversion_keeps_what_older_generations_use(watched: Watched) -> None:
+    before = dataset.tree(watched.output)
+    ran = run(*[word for word in watched.words if not word.endswith("a.json")])
+    assert ran.code == 0, ran.err
+    (part,) = (path for path in before if path.startswith("jsonl/train-a-"))
+    assert dataset.tree(watched.output)[f"replaced/{part}"] == before[part]
+    assert (watched.output / "images" / "a.jpg").exists()
+
+
+def test_a_conversion_that_is_killed_as_it_publishes_takes_nothing_from_the_log(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dataset.tree(watched.output)
+    with monkeypatch.context() as patched:
+        patched.setattr(report, "write", die)
+        ran = run(*[word for word in watched.words if not word.endswith("a.json")])
+    assert ran.code == 1
+    assert len(watched.parts()) == 1
+    Ledger(watched.settings).settle(0)
+    found = dataset.tree(watched.output)
+    for path in before:
+        if path.startswith(("jsonl/", "parquet/", "images/", "images.parquet", "manifest")):
+            assert found[path] == before[path], path
+
+
+def test_a_file_of_the_dataset_that_is_nowhere_is_named(watched: Watched) -> None:
+    name = watched.parts()[0]
+    (watched.output / "jsonl" / name).unlink()
+    with pytest.raises(ConfigError, match=re.escape(name)):
+        Ledger(watched.settings).settle(1)
 
 
 def test_a_log_that_ends_too_early_is_no_reason_to_clear_the_folders(watched: Watched) -> None:
