@@ -317,8 +317,8 @@ class World:
             self._place.ask(files.remove_file, files.join(self._output, name))
 
     def forget(self) -> None:
-        """The notes of all jobs get lost, of a dataset that is there."""
-        if self._published():
+        """The notes of all jobs get lost, of a dataset that is there. A watch cannot do without."""
+        if not self._prism and self._published():
             self._place.ask(files.remove, files.join(self._output, "_beam_mat"))
 
     def killed(self) -> None:

@@ -43,7 +43,7 @@ def adopt(
         raise ConfigError(
             [
                 f"{settings.output}: the notes of its conversion are not all there ({error}); "
-                "run beam-mat convert there once more, or name another folder"
+                "make it anew with beam-mat convert --overwrite, or name another folder"
             ]
         ) from error
     sources = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -156,6 +157,26 @@ def test_a_file_of_the_dataset_that_is_nowhere_is_named(watched: Watched) -> Non
     (watched.output / "jsonl" / name).unlink()
     with pytest.raises(ConfigError, match=re.escape(name)):
         Ledger(watched.settings).settle(1)
+
+
+def test_a_dataset_without_notes_is_taken_over_after_what_the_error_says(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "a.json", [image_record("a", "a.jpg")])
+    images = write_zip(tmp_path / "a.zip", {"a.jpg": picture()})
+    output = converted(shard, images, tmp_path / "out")
+    begun = earlier.look(str(output)).begun
+    assert begun
+    shutil.rmtree(output / "_beam_mat")
+
+    def take_over() -> None:
+        found = manifest.read(str(output))
+        assert found
+        adopt(Ledger(earlier.read_job(begun).settings), found, lambda _: 0, lambda _: 0)
+
+    with pytest.raises(ConfigError, match="anew with beam-mat convert --overwrite"):
+        take_over()
+    converted(shard, images, output, "--overwrite")
+    take_over()
+    assert dataset.manifest(output)["generation"] == 1
 
 
 def test_a_log_that_ends_too_early_is_no_reason_to_clear_the_folders(watched: Watched) -> None:
