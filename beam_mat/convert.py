@@ -15,10 +15,7 @@ from beam_mat import earlier, progress, publish, summary
 from beam_mat.command_line import CommandLine
 from beam_mat.config import DATAFLOW, IN_PROCESS, PRISM, Job, is_local, parser, resolve
 from beam_mat.core.errors import SourceError
-from beam_mat.core.settings import Settings
 from beam_mat.finish import finish
-from beam_mat.ledger import Ledger, cleaning
-from beam_mat.manifest import Manifest
 from beam_mat.options import ConvertOptions
 from beam_mat.run import hold_off, run
 from beam_mat.storage import lease
@@ -77,21 +74,11 @@ def convert(argv: Sequence[str]) -> None:
     with lease.held(job.settings.output, console.print) as held:
         hold_off(job.settings.output)
         plan = earlier.plan(job)
-        if plan.done and plan.watch:
-            _settle(plan.done, plan.watch)
-            plan = earlier.plan(job)
         if plan.done:
             console.print(summary.nothing_to_do(job.settings.output, plan.done), soft_wrap=True)
             return
         publish.prepare(plan)
         _carry_out(plan.job, options, console, held)
-
-
-def _settle(manifest: Manifest, watch: Settings) -> None:
-    """Does what a killed watch has left undone: only then it is a dataset that is done."""
-    ledger = Ledger(watch)
-    ledger.settle(manifest.generation or 0)
-    cleaning.tidy(watch, ledger.listed(), ledger.known())
 
 
 def _carry_out(job: Job, options: PipelineOptions, console: Console, held: Lease) -> None:

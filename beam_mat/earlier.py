@@ -16,7 +16,7 @@ from beam_mat import manifest
 from beam_mat.config import Job
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.settings import Ground, Settings
+from beam_mat.core.settings import Ground
 from beam_mat.manifest import Manifest
 from beam_mat.storage import files
 from beam_mat.storage.notes import is_json
@@ -52,20 +52,19 @@ class Earlier(msgspec.Struct, frozen=True):
     remains: bool = False
 
     def is_of(self, job: Job) -> bool:
-        """Whether there is the very dataset that `job` would make."""
+        """Whether there is the very dataset that `job` would make.
+
+        What a watch left is not: it may have been killed before it took in what its manifest tells
+        of, and keeps records with an image that has been taken out of its zip since.
+        """
         if self.manifest is None or self.manifest.configuration != manifest.configuration(job):
+            return False
+        if self.begun and read_job(self.begun).settings.watched:
             return False
         records = {shard.uri: shard.records for shard in self.manifest.inputs.json}
         if records.keys() != {shard.uri for shard in job.shards}:
             return False
         return self.manifest.inputs == manifest.inputs_of(job, records)
-
-    def watch(self) -> Settings | None:
-        """The settings of the watch whose dataset this is, if it is one's."""
-        if not self.begun or not self.manifest or self.manifest.generation is None:
-            return None
-        settings = read_job(self.begun).settings
-        return settings if settings.watched else None
 
     def resumed(self, job: Job) -> Job:
         """`job` with what its steps need to know of earlier runs."""
@@ -93,13 +92,11 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         job: The job, with what its steps need to know of earlier runs.
         done: The manifest of the dataset that the job would make, when it is there already.
-        watch: Settings of the watch that has made it, and may have been killed since.
         clear: Whether everything that is there is to go first.
     """
 
     job: Job
     done: Manifest | None = None
-    watch: Settings | None = None
     clear: bool = False
 
 
@@ -115,7 +112,7 @@ def plan(job: Job) -> Plan:
         if job.overwrite and (found.manifest or faults):
             return Plan(Earlier(None, None).resumed(job), clear=True)
         if found.is_of(job):
-            return Plan(job, done=found.manifest, watch=found.watch())
+            return Plan(job, done=found.manifest)
         if faults:
             raise ConfigError(faults)
         return Plan(found.resumed(job))

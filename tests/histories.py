@@ -419,9 +419,6 @@ class World:
         """All is what a run into an empty folder leaves."""
         self._hold_to_manifest()
         found = self._place.ask(tree, self._output)
-        if json.loads(found["manifest.json"]).get("generation") is not None:
-            self._hold_to_rows()  # there was nothing to do after a watch
-            return
         expected = self._anew()
         self._changes = 2 * len(expected)
         if any(name.startswith(LOG) for name in self._place.ask(names, self._output)):

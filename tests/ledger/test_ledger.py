@@ -12,9 +12,10 @@ import pytest
 
 from beam_mat import earlier, manifest, publish, report
 from beam_mat.core.errors import ConfigError
+from beam_mat.core.notes import Source
 from beam_mat.core.settings import Settings
 from beam_mat.ledger import Ledger, adopt
-from beam_mat.storage import generations
+from beam_mat.storage import generations, inputs
 from tests import dataset
 from tests.command import convert_words, converted, run
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -50,7 +51,7 @@ class Watched:
         assert found.begun
         assert found.manifest
         before = earlier.read_job(found.begun).settings
-        self.settings: Settings = msgspec.structs.replace(before, watched=True)
+        self.settings: Settings = msgspec.structs.replace(before, generation="watch", watched=True)
         ledger = Ledger(self.settings)
         publish.begin_watch(ledger.job())
         adopt(ledger, found.manifest, lambda _: 0, lambda _: 0)
@@ -102,7 +103,7 @@ def test_what_a_kill_left_undone_is_done_by_the_next(
 
 
 @pytest.mark.parametrize(("owner", "name"), [(publish, "follow"), (generations, "retire")])
-def test_a_conversion_is_not_done_where_a_killed_watch_is_behind_its_log(
+def test_a_conversion_makes_good_what_a_killed_watch_left_undone(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
     with monkeypatch.context() as patched:
@@ -119,11 +120,30 @@ def test_a_conversion_is_not_done_where_a_killed_watch_is_behind_its_log(
     assert run(*watched.words).out.startswith("Nothing to do")
 
 
+def test_a_conversion_takes_in_what_a_killed_watch_had_only_listed(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "a.json", [image_record("a", "a.jpg")])
+    zips = [write_zip(tmp_path / "1.zip", {})]
+    output = converted(shard, zips, tmp_path / "out")
+    found = earlier.look(str(output))
+    assert found.begun
+    assert found.manifest
+    before = earlier.read_job(found.begun).settings
+    ledger = Ledger(msgspec.structs.replace(before, generation="watch", watched=True))
+    publish.begin_watch(ledger.job())
+    adopt(ledger, found.manifest, lambda _: 0, lambda _: 0)
+    zips.append(write_zip(tmp_path / "2.zip", {"a.jpg": picture()}))
+    came = inputs.look(str(zips[1]))
+    ledger.commit([], [Source(came.uri, 1, came.size, came.version)])
+    assert len(dataset.manifest(output)["inputs"]["images"]) == 2
+    assert dataset.rows(output) == []
+    converted(shard, zips, output)
+    assert [row["id"] for row in dataset.rows(output)] == ["a"]
+
+
 def test_what_a_killed_watch_was_about_to_commit_does_not_stay(watched: Watched) -> None:
     stray = watched.output / "jsonl" / "train-c-0123456789-00000000000003-01234567.jsonl"
     stray.write_text(json.dumps({"id": "c"}) + "\n")
-    ran = run(*watched.words)
-    assert ran.out.startswith("Nothing to do"), ran.err
+    assert run(*watched.words).code == 0
     assert not stray.exists()
 
 
