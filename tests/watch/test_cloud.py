@@ -18,10 +18,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from beam_mat.storage import files, stores
 from tests.command import spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.processes import mark
+from tests.processes import end, mark
 from tests.stands import cloud, reach, staged_stream
 from tests.stands.cloud import Cloud
-from tests.test_kill import end_marked
 from tests.test_runners import prism  # noqa: F401
 from tests.test_staged import install
 from tests.watch.soak import Watch
@@ -115,7 +114,7 @@ def test_the_staged_graph_watches_from_the_staged_package_alone(
     finally:
         workers.kill()
         workers.wait(10)
-        end_marked(marked)
+        end(marked)
     assert Path(said.read_text().splitlines()[0]).is_relative_to(fresh)
     (part,) = here.bucket.names("staged/jsonl/")
     (row,) = (json.loads(line) for line in here.bucket.get(part).splitlines())

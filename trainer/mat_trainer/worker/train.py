@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mat_trainer.core.control import LOG_DIR, rank_log
+from mat_trainer.core.control import CONTROL_DIR, LOG_DIR, rank_log
 from mat_trainer.worker.uncollected import uncollected
 
 MODULE = "mat_trainer.worker.train"
@@ -58,6 +58,9 @@ def _through_torchrun() -> int:
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{path}"
     # What torchrun is to start: its launch() puts its own __file__ into a line and splits that.
     launcher.__file__ = f"-m {MODULE}"
+    if folder := os.environ.get(CONTROL_DIR):
+        # Where ranks tell it why they failed; torchrun would leave a folder of its own behind.
+        os.environ.setdefault("PET_LOG_DIR", folder)
     sys.argv.insert(1, "train")
     try:
         launcher.launch()

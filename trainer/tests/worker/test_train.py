@@ -44,7 +44,9 @@ def two_ranks(write: Write, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """The output folder of an undisturbed run, and what its launcher showed. Not to be changed."""
     output = tmp_path_factory.mktemp("two") / "out"
     yaml = write(output, max_steps=STEPS)
-    variables = training.torchrun(output, free())
+    scratch = output.parent / "scratch"
+    scratch.mkdir()
+    variables = {**training.torchrun(output, free()), "TMPDIR": str(scratch)}
     with launched(training.command(yaml), variables, show=rank_log(output / "logs", 0)) as launcher:
         code, out, err = launcher.ended()
         assert code == 0, out + err
@@ -85,6 +87,10 @@ def test_each_rank_has_its_log_and_the_first_is_shown(two_ranks: tuple[Path, str
     assert "***** train metrics *****" not in logs[1]
     assert logs[0] in shown
     assert "Process rank: 1" not in shown
+
+
+def test_no_temporary_file_is_left(two_ranks: tuple[Path, str]) -> None:
+    assert list((two_ranks[0].parent / "scratch").iterdir()) == []
 
 
 def test_both_ranks_train_together(two_ranks: tuple[Path, str]) -> None:
