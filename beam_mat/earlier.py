@@ -6,7 +6,6 @@ are done, of a dataset as of a job that broke off: either is gone on from.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -143,14 +142,9 @@ def look(output: str) -> Earlier:
 
 
 def _holds_files(output: str) -> bool:
-    """Whether there is more than the right to write there."""
-    held = (layout.LEASE, layout.SCRATCH)
-    with contextlib.suppress(FileNotFoundError):
-        if any(name != layout.WORK for name, _ in files.entries(output)):
-            return True
-        work = files.entries(files.join(output, layout.WORK))
-        return any(f"{layout.WORK}/{name}" not in held for name, _ in work)
-    return False
+    """Whether there is more than the right to write there, and what is not whole yet."""
+    held = (f"{layout.LEASE}/", f"{layout.SCRATCH}/")
+    return any(not name.startswith(held) for name, _ in files.find(output))
 
 
 def read_job(begun: Begun) -> Job:
