@@ -23,12 +23,15 @@ _FOLDERS = (
 )
 
 
-def bring_back(settings: Settings, listed: Set[str]) -> None:
+def bring_back(settings: Settings, listed: Set[str]) -> set[str]:
     """Brings files of the dataset back that a conversion had put aside when it was killed.
 
     Args:
         settings: The settings.
         listed: Paths that are in the dataset.
+
+    Returns:
+        All that lies in the folders that readers read, as it was found.
 
     Raises:
         ConfigError: One is nowhere.
@@ -49,6 +52,7 @@ def bring_back(settings: Settings, listed: Set[str]) -> None:
             )
     if lost:
         raise ConfigError(lost)
+    return there
 
 
 def clean(settings: Settings, gone: Mapping[str, int], listed: Set[str]) -> dict[str, int]:

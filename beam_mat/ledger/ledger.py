@@ -191,7 +191,7 @@ class Ledger:
             back = [part.path for part in generation.parts.added if part.path in live]
             generations.restore(self._output, set(back) - _written(generation))
         self._publish(image_table)
-        self._clear_away(made)
+        self._put_aside(_replaced_by(made))
         if self.contents.number % WHOLE_EVERY == 0 and self.contents.number:
             generations.write_whole(self._output, self.contents, self._pictures.table)
 
@@ -213,26 +213,17 @@ class Ledger:
                     "missing back, or name another folder"
                 ]
             )
-        cleaning.bring_back(self.settings, self.listed())
+        there = cleaning.bring_back(self.settings, self.listed())
         if told < number:
             self.follow(self._since(told + 1))
         else:
             # What a generation replaces goes last, when the manifest is written.
-            self._clear_away(self._since(number))
+            self._put_aside(_replaced_by(self._since(number)) & there)
 
     def _since(self, first: int) -> list[Generation]:
         numbers = range(max(1, first), self.contents.number + 1)
         found = (generations.read(self._output, file_name(number)) for number in numbers)
         return [generation for generation in found if generation]
-
-    def _clear_away(self, made: Iterable[Generation]) -> None:
-        """Moves what generations have replaced to where readers of the folders do not look."""
-        gone: set[str] = set()
-        for generation in made:
-            gone |= {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
-            gone |= {path for note in generation.mixes.added for path in note.replaced}
-            gone |= _chunk_parts(generation.shards)
-        self._put_aside(gone)
 
     def _put_aside(self, paths: set[str]) -> None:
         """Moves files, as far as they are not in the dataset, to where readers do not look."""
@@ -294,6 +285,16 @@ class Ledger:
 def _chunk_parts(entries: Iterable[ShardEntry]) -> set[str]:
     """Part files of the chunks of shards, whether they are mixed into others or not."""
     return {part.path for entry in entries for note in entry.chunks for part in note.parts}
+
+
+def _replaced_by(made: Iterable[Generation]) -> set[str]:
+    """Files that generations have replaced, and parts of their chunks, which may be mixed ones."""
+    gone: set[str] = set()
+    for generation in made:
+        gone |= {part.path for part in (*generation.parts.removed, *generation.rejects.removed)}
+        gone |= {path for note in generation.mixes.added for path in note.replaced}
+        gone |= _chunk_parts(generation.shards)
+    return gone
 
 
 def _written(generation: Generation) -> set[str]:
