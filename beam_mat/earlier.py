@@ -58,7 +58,7 @@ class Earlier(msgspec.Struct, frozen=True):
         """
         if self.manifest is None or self.manifest.configuration != manifest.configuration(job):
             return False
-        if self.begun and read_job(self.begun).settings.watched:
+        if read_job(self.begun).settings.watched if self.begun else self.manifest.generation:
             return False
         records = {shard.uri: shard.records for shard in self.manifest.inputs.json}
         if records.keys() != {shard.uri for shard in job.shards}:

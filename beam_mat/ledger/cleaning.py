@@ -45,13 +45,16 @@ def bring_back(settings: Settings, listed: Set[str]) -> set[str]:
         try:
             generations.restore(settings.output, (path,))
         except FileNotFoundError:
-            lost.append(
-                f"{files.join(settings.output, path)}: is in the dataset's log and not there; "
-                f"bring it back, or remove {layout.MANIFEST} and run beam-mat convert, which makes "
-                "it again"
-            )
+            lost.append(path)
     if lost:
-        raise ConfigError(lost)
+        more = f", and so are {len(lost) - 1:,} more" if len(lost) > 1 else ""
+        raise ConfigError(
+            [
+                f"{files.join(settings.output, lost[0])}: is in the dataset's log and not there"
+                f"{more}; bring that back, or remove {layout.MANIFEST} and run beam-mat convert, "
+                "which makes it again"
+            ]
+        )
     return there
 
 

@@ -140,9 +140,14 @@ def test_a_conversion_takes_in_what_a_killed_watch_had_only_listed(tmp_path: Pat
     assert [row["id"] for row in dataset.rows(output)] == ["a"]
 
 
-def test_what_a_killed_watch_was_about_to_commit_does_not_stay(watched: Watched) -> None:
+@pytest.mark.parametrize("notes_lost", [False, True])
+def test_what_a_killed_watch_was_about_to_commit_does_not_stay(
+    watched: Watched, notes_lost: bool
+) -> None:
     stray = watched.output / "jsonl" / "train-c-0123456789-00000000000003-01234567.jsonl"
     stray.write_text(json.dumps({"id": "c"}) + "\n")
+    if notes_lost:
+        shutil.rmtree(watched.output / "_beam_mat")
     assert run(*watched.words).code == 0
     assert not stray.exists()
 
