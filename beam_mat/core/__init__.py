@@ -1,1 +1,1 @@
-"""What the data means: pure Python on bytes and values, without Beam, fsspec or Arrow."""
+"""The meaning of the data: pure Python on bytes and values, without Beam, fsspec or Arrow."""

@@ -1,7 +1,7 @@
-"""Cuts a shard into chunks: the units of work, and the names that everything made of one carries.
+"""Cuts a shard into chunks, which are the units of work, and names the files made from them.
 
-A chunk is a byte range that holds whole records. What travels between the steps of the pipeline is
-the reference, not the bytes.
+A chunk is a byte range of whole records. The steps of the pipeline pass references to chunks, not
+their bytes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     """One JSON input file.
 
     Attributes:
-        uri: Where it is.
-        order: Its place among the job's shards, from 0.
-        size: Bytes.
-        version: What changes when its content does (modification time, generation, etag).
-        limit: How many of its records to convert, or None for all.
+        uri: Address of the file.
+        order: Position among the job's shards, from 0.
+        size: Size in bytes.
+        version: Modification time, generation or ETag. It changes when the content changes.
+        limit: Number of records to convert, or None for all.
     """
 
     uri: str
@@ -39,14 +39,14 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     limit: int | None = None
 
     def chunk_bytes(self) -> int:
-        """The size from which a chunk is closed: a function of this shard's size alone."""
+        """The size in bytes at which a chunk is closed. It depends only on this shard's size."""
         return max(MIN_CHUNK_BYTES, -(-self.size // MAX_CHUNKS))
 
     def stem(self, digest: str) -> str:
-        """The name that all output of this shard begins with.
+        """The prefix of the names of all files that are made from this shard.
 
-        A function of uri, size, version, limit and the configuration's `digest`, so that a changed
-        shard or another configuration never writes over, or is taken for, what is there.
+        It depends on the uri, size, version, limit and the configuration's `digest`. A changed
+        shard or configuration therefore never overwrites existing files or gets mistaken for them.
         """
         key = msgspec.json.encode([self.uri, self.size, self.version, self.limit, digest])
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
@@ -54,17 +54,17 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A reference to a run of whole records, or to a part of a shard that holds none.
+    """A reference to consecutive whole records, or to bytes that cannot be split into records.
 
     Attributes:
         name: Unique in the job; the part files are named after it.
-        shard: Where the bytes are.
-        layout: How the records are strung together.
+        shard: The shard that holds the bytes.
+        layout: How the shard separates its records.
         start, end: Byte range in the shard, end exclusive.
-        first: Index in the shard of the first record.
+        first: Index of the first record in the shard, from 0.
         count: Number of records.
-        fault: Why the whole range is one reject (then `count` is 1), or None.
-        detail: What was found, when `fault` is set.
+        fault: Why the whole range is rejected as one record (`count` is then 1), or None.
+        detail: A description of the problem if `fault` is set.
     """
 
     name: str
@@ -83,13 +83,13 @@ def cut(
 ) -> Iterator[Chunk]:
     """Groups a shard's records into chunks of about `Shard.chunk_bytes`.
 
-    The records of all chunks together are the records of the shard, in order. A break, and a record
-    beyond MAX_RECORD_BYTES, become chunks of their own with a fault.
+    Together, the chunks hold all records of the shard, in order. A break, or a record of more than
+    MAX_RECORD_BYTES, becomes a chunk of its own with a fault.
 
     Args:
         shard: The shard that was scanned.
-        layout: Its layout.
-        found: What `beam_mat.core.scan.scan` yields for it.
+        layout: The shard's layout.
+        found: The output of `beam_mat.core.scan.scan` for this shard.
         digest: The configuration's digest, see `Shard.stem`.
     """
     stem = shard.stem(digest)
@@ -111,7 +111,8 @@ def cut(
         if isinstance(item, Break):
             yield chunk(item.start, shard.size, index, 1, Reason.MALFORMED_JSON, item.detail)
         elif large:
-            detail = f"{item.end - item.start} bytes, {MAX_RECORD_BYTES} are allowed"
+            size = item.end - item.start
+            detail = f"the record has {size} bytes; the limit is {MAX_RECORD_BYTES}"
             yield chunk(item.start, item.end, index, 1, Reason.RECORD_TOO_LARGE, detail)
         else:
             start, end = (item.start if count == 0 else start), item.end

@@ -1,30 +1,31 @@
-"""Text out of records, made fit for a terminal: it says what is there and does nothing."""
+"""Makes text from records safe to print: a terminal shows it and does not act on it."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_LAYOUT = "\n\t"
-_JOINERS = "\u200c\u200d"
-"""Of scripts and emoji; they move nothing."""
+_PLAIN = "\n\t\u200c\u200d"
+"""Line ends, tabs, and the joiners of some scripts and emoji, which do not move the cursor."""
 
 
 def visible(text: str) -> str:
-    r"""The text with everything that a terminal would act upon spelled out.
+    r"""Escapes every character in a text that a terminal would act on.
 
-    Escape sequences, other control characters, marks that turn the direction of writing, and
-    unpaired surrogates are written as Python spells them. Line ends and tabs stay.
+    Escape sequences, other control characters, characters that change the writing direction, and
+    unpaired surrogates become Python escapes. Line ends and tabs stay.
 
     >>> visible("a\x1b[31mb\r\n\u202ec\ud800 Tür")
     'a\\x1b[31mb\\r\n\\u202ec\\ud800 Tür'
     """
     if text.isprintable():
         return text
-    return "".join(letter if _is_plain(letter) else _spelled(letter) for letter in text)
+    return "".join(
+        letter if _is_plain(letter) else letter.encode("unicode_escape").decode() for letter in text
+    )
 
 
 def one_line(text: str) -> str:
-    r"""As `visible`, with line ends and tabs spelled out too.
+    r"""Like `visible`, but escapes line ends and tabs too.
 
     >>> one_line("a\nb")
     'a\\nb'
@@ -33,13 +34,4 @@ def one_line(text: str) -> str:
 
 
 def _is_plain(letter: str) -> bool:
-    return (
-        letter.isprintable()
-        or letter in _LAYOUT
-        or letter in _JOINERS
-        or unicodedata.category(letter) == "Zs"
-    )
-
-
-def _spelled(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
+    return letter.isprintable() or letter in _PLAIN or unicodedata.category(letter) == "Zs"

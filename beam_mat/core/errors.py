@@ -1,16 +1,16 @@
-"""What can go wrong with a whole job. What is wrong with one record is a `Reject`, not an error."""
+"""Errors of a whole job. A problem with a single record is a `Reject`, not an error."""
 
 from __future__ import annotations
 
 
 class BeamMatError(Exception):
-    """Anything that this package raises on purpose. `exit_code` is what the command returns."""
+    """The base class of all errors of this package. The command exits with `exit_code`."""
 
     exit_code = 1
 
 
 class ConfigError(BeamMatError):
-    """What was asked for cannot be done; `faults` lists every reason found, a sentence each."""
+    """The configuration is invalid. `faults` lists every problem, one sentence each."""
 
     exit_code = 2
 
@@ -23,21 +23,21 @@ class ConfigError(BeamMatError):
 
 
 class NothingAskedError(BeamMatError):
-    """A command was typed without a word; the text says what to type."""
+    """A command was run without arguments. The message says how to use it."""
 
     exit_code = 2
 
 
 class SourceError(BeamMatError):
-    """An input as a whole cannot be used: a zip without a directory, a file that changed."""
+    """An input cannot be used at all, such as a zip without a directory or a changed file."""
 
 
 class StoreError(BeamMatError):
-    """A store does not do as it should, after retries; the text names the object."""
+    """A storage operation failed after all retries. The message names the object."""
 
 
 class OutputError(BeamMatError):
-    """The output cannot be written: no space, no permission; the text names the path."""
+    """The output cannot be written (no space, no permission). The message names the path."""
 
 
 class OutputInUseError(BeamMatError):
@@ -45,7 +45,7 @@ class OutputInUseError(BeamMatError):
 
 
 class UnfinishedError(BeamMatError):
-    """A job that is to be published is not done yet."""
+    """A job cannot be published because it has not finished."""
 
 
 class WorkerLostError(BeamMatError):
@@ -53,7 +53,7 @@ class WorkerLostError(BeamMatError):
 
 
 class LostRecordError(BeamMatError):
-    """The counts do not add up: a bug, and a reason not to publish."""
+    """The counts do not add up. This is a bug, so nothing is published."""
 
 
 class TooManyRejectedError(BeamMatError):
@@ -63,6 +63,6 @@ class TooManyRejectedError(BeamMatError):
 
 
 class DamagedError(BeamMatError):
-    """``beam-mat verify`` found files that are not as the manifest says."""
+    """``beam-mat verify`` found files that do not match the manifest."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""Histograms that can be added up: bounded in size, exact where one wants to count."""
+"""Histograms that can be merged. Their size is bounded, and small values are counted exactly."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ K = TypeVar("K", int, str)
 V = TypeVar("V")
 
 Histogram = dict[int, int]
-"""How many values fall into each bucket, by the least value of the bucket."""
+"""Maps the lowest value of each bucket to the number of values in the bucket."""
 
 
 def bucket(value: int, bits: int = 6) -> int:
-    """The least value of a value's bucket: the value with all but its first `bits` bits cleared.
+    """The lowest value of a value's bucket: the value with all but its first `bits` bits cleared.
 
-    So buckets are exact below 64 and about three percent wide above, and their bounds hold every
-    number like 2048 or 10240 against which one wants to count.
+    Buckets below 64 hold one value each, and larger buckets are about three percent wide. Common
+    limits such as 2048 and 10240 are bucket boundaries, so values can be counted against them.
 
     >>> bucket(40), bucket(1000), bucket(10240)
     (40, 992, 10240)
@@ -25,17 +25,17 @@ def bucket(value: int, bits: int = 6) -> int:
 
 
 def count(histogram: Histogram, value: int) -> None:
-    """Adds a value."""
+    """Adds a value to a histogram."""
     least = bucket(value)
     histogram[least] = histogram.get(least, 0) + 1
 
 
 def merge(histogram: Histogram, more: Histogram) -> None:
-    """Adds the values of another."""
+    """Adds the values of another histogram."""
     for least, values in more.items():
         histogram[least] = histogram.get(least, 0) + values
 
 
 def ordered(by_key: dict[K, V]) -> dict[K, V]:
-    """A mapping in the order in which it is written down."""
+    """The mapping sorted by key, which is the order in files."""
     return dict(sorted(by_key.items()))

@@ -1,4 +1,4 @@
-"""One image file: bytes in, a picture fit for training or the reason against it out."""
+"""Converts one image file: takes its bytes, returns a usable image or a reason to reject it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SI
 from beam_mat.core.reject import Reason
 from beam_mat.core.resizer import resize
 
-# Pillow's own guard warns at a size and fails at twice that; `prepare` holds one limit, checked
-# when only the header has been read.
+# Pillow's own check warns at one size and fails at twice that size. `prepare` has a single limit
+# and checks it after reading only the header.
 Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -25,7 +25,7 @@ JPEG_QUALITY = 95
 
 
 class Action(str, Enum):
-    """What was done to an image."""
+    """The result of converting an image."""
 
     KEPT = "kept"
     RESIZED = "resized"
@@ -33,15 +33,15 @@ class Action(str, Enum):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """An image that is fit for training.
+    """An image that can be used for training.
 
     Attributes:
-        data: The file to write; the very bytes that came in when `action` is kept.
-        action: What was done.
+        data: The bytes of the file to write. If `action` is KEPT, these are the source's bytes.
+        action: How the image was converted.
         format: JPEG or PNG.
-        size: Width and height of `data` in pixels.
-        source_format: Pillow's name for what came in.
-        source_size: Width and height of what came in.
+        size: Width and height of the written image in pixels.
+        source_format: Pillow's name of the source's format.
+        source_size: Width and height of the source in pixels.
     """
 
     data: bytes
@@ -60,41 +60,42 @@ class ImageFault(msgspec.Struct, frozen=True, array_like=True):
 
 
 def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture | ImageFault:
-    """Checks an image by decoding it whole, and resizes it to the budget.
+    """Checks an image by decoding all of it, and resizes it to the budget.
 
-    A JPEG or PNG within the budget keeps its bytes. Others are resized as LLaMA-Factory would do
-    (before the conversion to RGB) and written without metadata: JPEG stays JPEG, PNG stays PNG,
-    opaque WebP becomes JPEG, everything else PNG; of an animation, the first frame.
+    A JPEG or PNG within the budget keeps its bytes. Every other image is resized as LLaMA-Factory
+    would do it (before the conversion to RGB) and written without metadata. JPEG stays JPEG, PNG
+    stays PNG, opaque WebP becomes JPEG, and everything else becomes PNG. Only the first frame of
+    an animation is kept.
 
     Args:
         data: The file's bytes.
-        budget: Pixels allowed.
-        apply_exif: Whether to turn the picture as its EXIF orientation says. LLaMA-Factory does
-            not, and boxes in trajectories refer to the stored pixels.
+        budget: The allowed area in pixels.
+        apply_exif: Whether to rotate the image according to its EXIF orientation. LLaMA-Factory
+            does not, and boxes in trajectories refer to the stored pixels.
 
     Returns:
-        The picture, or a fault. Bytes of any kind give one of the two.
+        The image, or a fault if it cannot be used. This function never raises on bad bytes.
     """
     if len(data) > MAX_IMAGE_BYTES:
-        return _too_large(f"{len(data)} bytes, {MAX_IMAGE_BYTES} are allowed")
+        return _too_large(f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}")
     try:
         return _prepare(data, budget, apply_exif)
     except MemoryError:
         raise
-    # Decoders raise whatever hostile bytes lead them to (OSError, SyntaxError, struct.error, ...).
+    # On hostile bytes, decoders raise almost anything (OSError, SyntaxError, struct.error, ...).
     except Exception as error:  # noqa: BLE001
         return decode_fault(error)
 
 
 def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFault:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        # A JPEG with further pictures behind the first (MPO) is read as its first.
+        # MPO is a JPEG followed by more images. Only the first one is read.
         source_format = "JPEG" if image.format == "MPO" else str(image.format)
         source_size = image.size
         if image.width * image.height > MAX_IMAGE_PIXELS or max(image.size) > MAX_IMAGE_SIDE:
-            found = f"{image.width}x{image.height} pixels"
-            allowed = f"{MAX_IMAGE_PIXELS} in all and {MAX_IMAGE_SIDE} a side are allowed"
-            return _too_large(f"{found}, {allowed}")
+            found = f"the image has {image.width}x{image.height} pixels"
+            allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
+            return _too_large(f"{found}; the limits are {allowed}")
         image.load()
         picture: Image.Image = image
         if apply_exif:
@@ -119,21 +120,21 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
 
 
 def _encode(image: Image.Image, format: str) -> bytes:
-    # What Pillow would carry over from the source: profiles, comments, transparency, text.
+    # Otherwise Pillow would copy profiles, comments, transparency and text from the source.
     image.info = {}
     with _memory_file() as file:
         if format == "JPEG":
             image.save(file, "JPEG", quality=JPEG_QUALITY)
         else:
-            # Run lengths of filtered rows: as small as zlib's default on photographs and charts,
-            # and up to four times as fast.
+            # Run-length compression of the filtered rows. On photographs and charts, the files are
+            # as small as with zlib's default, and writing is up to four times as fast.
             image.save(file, "PNG", compress_type=zlib.Z_RLE)
         file.seek(0)
         return file.read()
 
 
 def _memory_file() -> BinaryIO:
-    # Pillow lets go of the interpreter lock only while it writes to a file descriptor.
+    # Pillow releases the interpreter lock only when it writes to a file descriptor.
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("image"), "w+b")
     return io.BytesIO()
@@ -144,8 +145,8 @@ def _too_large(detail: str) -> ImageFault:
 
 
 def decode_fault(error: Exception) -> ImageFault:
-    """The fault that stands for what a decoder raised."""
-    # Pillow tells a file that ends too early from a broken one only by its words.
+    """Turns an exception that a decoder raised into a fault."""
+    # Only the message of Pillow's error distinguishes a truncated file from a damaged one.
     text = str(error)
     early = ("truncated", "broken data stream", "unexpected end", "Truncated")
     reason = (
@@ -153,7 +154,7 @@ def decode_fault(error: Exception) -> ImageFault:
         if isinstance(error, EOFError) or any(word in text for word in early)
         else Reason.IMAGE_UNDECODABLE
     )
-    # UnidentifiedImageError names the address of a buffer: the same file must give the same text.
+    # The message contains the address of a buffer, but the same file must give the same text.
     if text.startswith("cannot identify image file"):
-        text = f"none of {', '.join(FORMATS)}"
+        text = f"the format is none of {', '.join(FORMATS)}"
     return ImageFault(reason, f"{type(error).__name__}: {text}")

@@ -1,4 +1,4 @@
-"""What a dataset's images are like, before and after."""
+"""Statistics of a dataset's images, before and after the conversion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from beam_mat.core.histogram import Histogram, count, merge, ordered
 
 
 class ImageFile(NamedTuple):
-    """One image file."""
+    """Format, width and height in pixels, and size in bytes of one image file."""
 
     format: str
     width: int
@@ -19,34 +19,34 @@ class ImageFile(NamedTuple):
 
 
 class ConvertedImage(NamedTuple):
-    """A usable image as it came and as it was written."""
+    """A usable image as it was read and as it was written."""
 
     before: ImageFile
     after: ImageFile
 
 
 class Amount(msgspec.Struct, frozen=True, array_like=True):
-    """So many files with so many bytes in all."""
+    """A number of files and their total size in bytes."""
 
     files: int = 0
     bytes: int = 0
 
 
 class ImageStatistics(msgspec.Struct):
-    """Of a dataset's usable images, each counted once.
+    """Statistics of a dataset's usable images. Each image is counted once.
 
     Attributes:
         formats_before, formats_after: Files and bytes by format.
-        pixels_before, pixels_after: Width times height.
+        pixels_before, pixels_after: Histograms of width times height.
     """
 
-    formats_before: dict[str, Amount] = {}  # msgspec copies it, like those below
+    formats_before: dict[str, Amount] = {}  # msgspec copies mutable defaults
     formats_after: dict[str, Amount] = {}
     pixels_before: Histogram = {}
     pixels_after: Histogram = {}
 
     def add(self, image: ConvertedImage) -> None:
-        """Counts an image."""
+        """Adds an image."""
         for file, formats, pixels in (
             (image.before, self.formats_before, self.pixels_before),
             (image.after, self.formats_after, self.pixels_after),
@@ -56,7 +56,7 @@ class ImageStatistics(msgspec.Struct):
             count(pixels, file.width * file.height)
 
     def merge(self, other: ImageStatistics) -> None:
-        """Adds those of other images."""
+        """Adds the statistics of other images."""
         for formats, more in (
             (self.formats_before, other.formats_before),
             (self.formats_after, other.formats_after),
@@ -68,7 +68,7 @@ class ImageStatistics(msgspec.Struct):
         merge(self.pixels_after, other.pixels_after)
 
     def ordered(self) -> ImageStatistics:
-        """The same, in the order in which it is written down."""
+        """A copy with all keys sorted, which is the order in files."""
         return ImageStatistics(
             ordered(self.formats_before),
             ordered(self.formats_after),

@@ -1,6 +1,6 @@
-"""Where everything lies below the output folder, and on which side of the split a record is.
+"""Paths of all files below the output folder, and the split of a record.
 
-LLaMA-Factory reads a folder of one kind of file whole, so each format and each split has its own.
+LLaMA-Factory reads all files of a folder, so each format and split has its own folder.
 """
 
 from __future__ import annotations
@@ -16,42 +16,40 @@ MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
 REPORT = "report.html"
 STATISTICS = "statistics.json"
-"""What the report is made of, besides the manifest and the images."""
+"""The data of the report, except the manifest and the images."""
 IMAGES = "images"
 IMAGE_TABLE = "images.parquet"
 REJECTS = "rejects"
-WORK = "_beam_mat"
-"""What jobs need and a reader of the dataset does not; the next job goes on from it."""
+GENERATIONS = "generations"
+"""The log: one file per commit."""
+REPLACED = "replaced"
+"""Parts and rejects of older generations that the newest generation does not have."""
 
-JOB = f"{WORK}/job.json"
+WORK = "_beam_mat"
+"""Files for jobs, not for readers of the dataset."""
+PENDING = f"{WORK}/job.json"
+"""The conversion that was started but not committed."""
 LEASE = f"{WORK}/lease"
 SUBMITTED = f"{WORK}/dataflow.json"
-"""Names the job that a service works on, without a driver if need be."""
+"""The job that a service runs, possibly without a driver."""
 VERIFIED = f"{WORK}/verified.json"
 SCRATCH = f"{WORK}/scratch"
-SHARD_NOTES = f"{WORK}/shards"
-REQUEST_NOTES = f"{WORK}/requests"
-CHUNK_NOTES = f"{WORK}/chunks"
-SHARD_TOTALS = f"{WORK}/totals"
-"""What became of each shard; a job that begins clears it."""
-UNUSED_NOTES = f"{WORK}/unused"
-"""Images of earlier runs that a job does not use, for its driver to remove. Cleared as that is."""
-BATCH_NOTES = f"{WORK}/batches"
-"""With a folder for each generation."""
+SPLITS = f"{WORK}/shards"
+REQUESTS = f"{WORK}/requests"
+OUTPUTS = f"{WORK}/chunks"
+IMAGE_RESULTS = f"{WORK}/images"
+"""One folder for each batch of images."""
+SUMMARIES = f"{WORK}/summaries"
+"""One folder for each fingerprint."""
 TEXT_ONLY = f"{WORK}/text-only"
-MIXED_NOTES = f"{WORK}/mixed"
-
-
-GENERATIONS = "generations"
-"""The log of a watched dataset: what each commit adds and replaces."""
-REPLACED = "replaced"
-"""Part files that only earlier generations have, under the paths that they had."""
+"""Parts without images, which will be mixed."""
+MIXES = f"{WORK}/mixes"
 WATCH = f"{WORK}/watch"
-"""What the steps of a watch tell each other."""
+"""Messages between the steps of a watch."""
 
 
 def part_folder(format: str, split: str) -> str:
-    """The flat folder of a format's parts.
+    """Returns the flat folder of a format's parts.
 
     >>> part_folder("jsonl", "train"), part_folder("parquet", "val")
     ('jsonl', 'parquet_val')
@@ -60,7 +58,7 @@ def part_folder(format: str, split: str) -> str:
 
 
 def part(format: str, split: str, name: str) -> str:
-    """A part file's path below the output folder.
+    """Returns a part file's path below the output folder.
 
     >>> part("parquet", "train", "mat-0a1b-000")
     'parquet/train-mat-0a1b-000.parquet'
@@ -69,10 +67,12 @@ def part(format: str, split: str, name: str) -> str:
 
 
 PART_FOLDERS = tuple(part_folder(f, s) for f in (JSONL, PARQUET) for s in (TRAIN, VAL))
+FLAT_FOLDERS = (*PART_FOLDERS, REJECTS)
+"""Folders that have only files of the newest generation."""
 
 
 def split_of(id: str, val_fraction: float) -> str:
-    """The side of a record: a function of its id alone, so that it never changes sides.
+    """Returns the split of a record. It depends only on the id, so it never changes.
 
     >>> split_of("i0AjblJ-", 0.0), split_of("i0AjblJ-", 1.0)
     ('train', 'val')

@@ -1,41 +1,38 @@
-"""The bounds that hold before memory is spent on an input.
+"""Limits that are checked before an input is loaded into memory.
 
-Each is far above anything that the published MAT set holds (records of 18 KB, images of a few
-megapixels), so that only damaged or hostile input meets one.
+Each limit is far above everything in the published MAT dataset (records of 18 KB, images of a few
+megapixels). Only damaged or hostile input exceeds one.
 """
 
 MAX_RECORD_BYTES = 8 << 20
-"""Bytes of one JSON record. Sixteen times the context of the largest model in use today."""
+"""Bytes of one JSON record: sixteen times the context of the largest model in use today."""
 
 MAX_NESTING = 64
-"""Lists and objects in each other in one record; a MAT record has three."""
+"""Nesting depth of lists and objects in one record. A MAT record has a depth of three."""
 
 MAX_IMAGE_BYTES = 64 << 20
-"""Bytes of one image file, unpacked."""
+"""Bytes of one image file after decompression."""
 
 MAX_IMAGE_PIXELS = 1 << 26
-"""Width times height of one image: 67 megapixels, 200 MB once decoded to RGB."""
+"""Width times height of one image: 67 megapixels, or 200 MB when decoded to RGB."""
 
 MAX_IMAGE_SIDE = 0xFFFF
-"""Width or height: what JPEG can hold. Resizers keep a table as long as the longer side."""
+"""Width or height of an image: JPEG's limit. Resizers keep a table as long as the longer side."""
 
 MAX_RECORD_IMAGES = 256
-"""Images that one record uses, repetitions counted; each is in its Parquet row."""
+"""Images of one record, counting repetitions. Each one is stored in the record's Parquet row."""
 
 MAX_COMPRESSION_RATIO = 200
-"""Unpacked over packed size of a zip member above RATIO_FREE_BYTES. JPEG and PNG stay near 1."""
+"""Uncompressed size divided by compressed size of a zip member. JPEG and PNG stay near 1."""
 
 RATIO_FREE_BYTES = 1 << 20
-"""Unpacked size up to which any compression ratio is fine."""
+"""Uncompressed size up to which any compression ratio is allowed."""
 
 MAX_DIRECTORY_BYTES = 256 << 20
-"""Bytes of one zip's central directory: some two million images. It is held in memory at once."""
+"""Bytes of a zip's central directory (about two million images). All of it is read into memory."""
 
-MAX_PATH_BYTES = 900
-"""UTF-8 bytes of an image path: object stores allow 1,024 for a whole name, prefix included."""
-
-MAX_NAME_BYTES = 255
-"""UTF-8 bytes between two slashes of a path: what local file systems allow."""
+MAX_PATH_BYTES = 4096
+"""UTF-8 bytes of an image path. Longer than a name may be: `core.image_name` shortens it."""
 
 MAX_RAW_BYTES = 1 << 20
-"""Bytes of the original record that a reject carries; its byte range names the rest."""
+"""Bytes of the original record that a reject contains. Its byte range locates the rest."""

@@ -1,4 +1,4 @@
-"""Image files as they lie in their source, and how their bytes are fetched and checked."""
+"""Image files inside a zip or a folder, and how their bytes are read and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENCRYPTED = 0x1
 
 
 class Packing(str, Enum):
-    """How a member's bytes lie in their source."""
+    """How a member's bytes are stored in their source."""
 
     FILE = "file"
     STORED = "stored"
@@ -33,18 +33,20 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     """One image file in a zip or a folder.
 
     Attributes:
-        path: Its name in the source; what records name it by.
-        source: URI of the zip, or of the file itself for a file in a folder.
-        order: Place of the source among the job's image sources; the lowest that has a path wins.
-        offset: Where its entry begins in the zip. In a folder, the bytes of all files before it.
-        end: Where the entry ends at the latest: the next one's begin, as far as that is credible.
-        size: Bytes, unpacked.
-        packed: Bytes, as they lie there.
-        packing: How they lie there.
-        crc: CRC-32 of the unpacked bytes, or None in a folder.
-        fault: Why the entry cannot be used, as far as the directory tells.
-        batch: Number of the stretch of its source that it belongs to, see `batched`.
-        version: Of a file in a folder, what changes when its content does.
+        path: Path in the source, by which records refer to it.
+        source: URI of the zip, or of the file itself if the source is a folder.
+        order: Position of the source among the job's image sources. If several sources have the
+            same path, the source with the lowest position is used.
+        offset: Byte offset of the entry in the zip. In a folder, the total size of all files
+            before this one.
+        end: Upper bound of the entry's end in bytes: the offset of the next entry if plausible.
+        size: Uncompressed size in bytes.
+        packed: Size in the source in bytes.
+        packing: How the bytes are stored in the source.
+        crc: CRC-32 of the uncompressed bytes, or None in a folder.
+        fault: Why the entry cannot be used, according to the zip's directory, or None.
+        batch: Number of the batch of its source that it belongs to, see `batched`.
+        version: For a file in a folder, a value that changes when the content changes.
     """
 
     path: str
@@ -61,11 +63,10 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     version: str = ""
 
     def origin(self, source_version: str, image_digest: str) -> str:
-        """A hash of what decides what becomes of this member: same origin, same outcome.
+        """A hash of everything that determines the result of converting this member.
 
-        Args:
-            source_version: Of the zip that it is in; not used in a folder.
-            image_digest: `Settings.image_digest`.
+        Members with the same 24 hexadecimal digits have the same result. The version of the source
+        does not matter for a file in a folder, which has a version of its own.
         """
         if self.packing is Packing.FILE:
             place = [self.version, self.size]
@@ -80,13 +81,10 @@ BATCH_MEMBERS = 4000
 
 
 def batched(members: Iterable[Member]) -> Iterator[Member]:
-    """Numbers stretches of a source whose members are one unit of work.
+    """Assigns the members of a source, ordered by offset, to numbered batches: the units of work.
 
-    A stretch spans about BATCH_BYTES and holds at most BATCH_MEMBERS: a function of the source
-    alone, so that what records ask for never moves a boundary.
-
-    Args:
-        members: Of one source, in order of offset.
+    A batch spans about BATCH_BYTES and holds at most BATCH_MEMBERS. The boundaries depend only on
+    the source, not on which images the records use.
     """
     number = count = begin = 0
     for member in members:
@@ -99,50 +97,45 @@ def batched(members: Iterable[Member]) -> Iterator[Member]:
 def entry_fault(
     *, flags: int, mode: int, method: int, packing: Packing, size: int, packed: int
 ) -> ImageFault | None:
-    """Why a zip entry cannot be used, judged before a byte of it is read.
+    """Why a zip entry cannot be used, decided from the directory before reading the entry.
 
-    Args:
-        flags: General purpose flags of the entry.
-        mode: Unix mode bits, 0 when unknown.
-        method: Number of the compression method, for the message.
-        packing: What that method is to us.
-        size: Bytes, unpacked, as the directory claims.
-        packed: Bytes in the zip.
+    `mode` is 0 if unknown; `packing` is the compression method `method`, whose number is for the
+    message. Sizes are in bytes according to the directory.
     """
     if flags & ENCRYPTED:
         return ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
     if stat.S_ISLNK(mode):
         return ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is a symbolic link")
     if packing is Packing.UNSUPPORTED:
-        return ImageFault(Reason.MEMBER_UNSUPPORTED, f"compression method {method}")
-    # Deflate adds a few bytes to what it cannot shrink: the free megabyte is room enough.
+        detail = f"compression method {method} is not supported"
+        return ImageFault(Reason.MEMBER_UNSUPPORTED, detail)
+    # Deflate adds a few bytes to data that it cannot compress. The extra megabyte is enough.
     if size > MAX_IMAGE_BYTES or packed > MAX_IMAGE_BYTES + RATIO_FREE_BYTES:
-        detail = f"{packed} bytes, unpacked {size}; {MAX_IMAGE_BYTES} are allowed"
-        return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
+        found = f"the file has {size} bytes ({packed} in the zip)"
+        return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limit is {MAX_IMAGE_BYTES}")
     if size > RATIO_FREE_BYTES and size > packed * MAX_COMPRESSION_RATIO:
-        detail = f"{packed} bytes would unpack to {size}, at most {MAX_COMPRESSION_RATIO} to 1"
-        return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
+        found = f"{packed} bytes would decompress to {size} bytes"
+        limit = f"the limit is a ratio of {MAX_COMPRESSION_RATIO} to 1"
+        return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; {limit}")
     return None
 
 
 def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
-    """The member's file, checked against the directory's length and CRC.
+    """Extracts a member's file and checks it against the length and CRC in the directory.
 
-    Never spends more memory than the size that the directory claims.
-
-    Args:
-        member: What the directory says.
-        entry: The source's bytes from `Member.offset` to `Member.end`.
+    It never uses more memory than the size in the directory. `entry` has the source's bytes from
+    `Member.offset` to `Member.end`.
     """
     if member.packing is Packing.FILE:
         return bytes(entry)
     if len(entry) < LOCAL_HEADER.size or bytes(entry[:4]) != LOCAL_SIGNATURE:
-        return _damaged("no entry begins where the directory says")
+        return _damaged("there is no entry at the offset that the directory gives")
     fields = LOCAL_HEADER.unpack_from(entry)
     begin = LOCAL_HEADER.size + fields[-2] + fields[-1]
     packed = entry[begin : begin + member.packed]
     if len(packed) != member.packed:
-        return _damaged(f"{len(packed)} of {member.packed} bytes before the next entry")
+        found = f"only {len(packed)} of {member.packed} bytes"
+        return _damaged(f"there are {found} before the next entry")
     if member.packing is Packing.STORED:
         data = bytes(packed)
     else:
@@ -152,9 +145,11 @@ def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
         except zlib.error as error:
             return _damaged(str(error))
     if len(data) != member.size:
-        return _damaged(f"{len(data)} bytes unpacked, the directory says {member.size}")
-    if zlib.crc32(data) != member.crc:
-        return _damaged(f"CRC-32 {zlib.crc32(data):08x}, the directory says {member.crc:08x}")
+        found = f"the entry decompresses to {len(data)} bytes"
+        return _damaged(f"{found}, but the directory says {member.size}")
+    crc = zlib.crc32(data)
+    if crc != member.crc:
+        return _damaged(f"the CRC-32 is {crc:08x}, but the directory says {member.crc:08x}")
     return data
 
 
@@ -164,20 +159,20 @@ def _damaged(detail: str) -> ImageFault:
 
 MAX_READ = 1 << 23
 MAX_WASTE = 32
-"""Of so many bytes that are wanted, a run may hold one that is not."""
+"""A read may contain one unneeded byte for this many needed bytes."""
 
 
 def coalesce(members: Iterable[Member]) -> Iterator[list[Member]]:
-    """Groups members of one zip into runs that are worth one read each.
+    """Groups members into runs, each of which is worth a single read.
 
-    A run spans at most MAX_READ bytes and has gaps of at most one MAX_WASTE-th of what its members
-    take, or is a single member.
+    A run with several members belongs to one zip and spans at most MAX_READ bytes. The gaps in it
+    add up to at most 1 / MAX_WASTE of its members' bytes.
     """
     run: list[Member] = []
     end = wanted = 0
     for member in sorted(members, key=lambda member: (member.source, member.offset)):
         if run:
-            # Of members that overlap, each byte is wanted once.
+            # If members overlap, each byte counts once.
             both = wanted + max(0, member.end - max(member.offset, end))
             span = max(end, member.end) - run[0].offset
             if (

@@ -1,10 +1,10 @@
-"""The order of rows: an image row first, text-only rows spread between image rows.
+"""The order of rows: an image row comes first, and text-only rows alternate with image rows.
 
-LLaMA-Factory's loader guesses a column's type from the first rows that it meets: of a JSONL file
-from the first 10 MB, of the converted dataset from the first 1,000 rows of each preprocessing
-worker. Text-only rows have an empty list as images, so a stretch of them at such a place makes it
-guess "null", and the first row with an image then fails ("Couldn't cast ... to null"). It lists a
-folder in no particular order, so every part must be safe to come first.
+LLaMA-Factory's loader infers a column's type from the first rows that it reads: the first 10 MB of
+a JSONL file, and the first 1,000 rows of each preprocessing worker. Text-only rows have an empty
+list of images. If all these rows are text-only, the loader infers the type "null", and the first
+row with an image fails ("Couldn't cast ... to null"). The loader reads the files of a folder in
+any order, so each part must work as the first one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
-from beam_mat.core.notes import MixJob, Unit
+from beam_mat.core.results import MixJob, Unit
 
 T = TypeVar("T")
 
 MAX_RUN = 400
-"""Text-only rows that a part keeps for each image row: any 1,000 rows then hold an image."""
+"""Maximum number of text-only rows per image row in a part. Any 1,000 rows then have an image."""
 
 
 def deal(images: Sequence[T], texts: Sequence[T]) -> list[T]:
-    """Spreads `texts` evenly behind the elements of `images`, each sequence in its own order.
+    """Distributes `texts` evenly after the elements of `images`. Both keep their order.
 
     >>> deal("IJK", "abcde")
     ['I', 'a', 'J', 'b', 'c', 'K', 'd', 'e']
@@ -41,7 +41,7 @@ def deal(images: Sequence[T], texts: Sequence[T]) -> list[T]:
 
 
 def surplus(images: int, texts: int) -> int:
-    """How many of a chunk's text-only rows are to be mixed with another chunk's image rows.
+    """The number of a chunk's text-only rows that must be mixed with another chunk's image rows.
 
     >>> surplus(2, 900), surplus(2, 800), surplus(0, 5)
     (100, 0, 5)
@@ -50,7 +50,7 @@ def surplus(images: int, texts: int) -> int:
 
 
 def shares(count: int, into: int) -> list[range]:
-    """Cuts ``range(count)`` into `into` runs whose lengths differ by at most one.
+    """Splits ``range(count)`` into `into` ranges whose lengths differ by at most one.
 
     >>> shares(5, 2)
     [range(0, 2), range(2, 5)]
@@ -60,9 +60,9 @@ def shares(count: int, into: int) -> list[range]:
 
 
 def plan(units: Sequence[Unit]) -> list[MixJob]:
-    """Pairs each text-only unit of a split with one that has images, repeatably.
+    """Assigns each text-only unit of a split to a unit with images. The result is deterministic.
 
-    The unit with the fewest text rows for each image row takes the next one.
+    Each text-only unit goes to the unit that has the fewest text rows per image row so far.
     """
     units = sorted(units, key=lambda unit: unit.name)
     texts = [unit for unit in units if not unit.image_rows]
@@ -82,25 +82,27 @@ def plan(units: Sequence[Unit]) -> list[MixJob]:
 
 
 def mixed_names(job: MixJob) -> list[str]:
-    """Names of the units that a job makes: as many as its image rows allow, one a text unit more.
+    """The names of the units that a job writes.
 
-    They are a function of what goes in, so that doing the job again writes the same files.
+    A job writes as many units as it reads, but at most one per image row. The names depend only on
+    the job's inputs, so repeating the job writes the same files.
     """
     if job.base is None:
         return [text.name for text in job.texts]
     inputs = "\n".join(text.name for text in job.texts)
-    digest = hashlib.sha256(inputs.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(inputs.encode()).hexdigest()[:16]
     count = min(job.base.image_rows, len(job.texts) + 1)
     return [f"{job.base.name}-{digest}-{number:04d}" for number in range(count)]
 
 
 class Mixed(NamedTuple):
-    """A unit that a mix makes.
+    """A unit that a mix job writes.
 
     Attributes:
-        name: Its name.
-        image_rows: How many of its rows have images.
-        rows: Its rows in order, as numbers that count through the base and then through the texts.
+        name: Name of the unit.
+        image_rows: Number of rows with images.
+        rows: The rows in order, as indexes into the rows of the base followed by those of the
+            text-only units.
     """
 
     name: str
@@ -109,7 +111,7 @@ class Mixed(NamedTuple):
 
 
 def mixed(job: MixJob) -> list[Mixed]:
-    """What a job makes: image rows and text rows, each shared out evenly, and dealt."""
+    """The units that a job writes. Each gets an equal share of the image rows and text rows."""
     total = sum(text.rows for text in job.texts)
     if job.base is None:
         return [Mixed(text.name, 0, list(range(text.rows))) for text in job.texts]

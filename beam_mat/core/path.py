@@ -1,16 +1,16 @@
-"""Image paths: mapped from the JSON's spelling to the zip's, and refused when they could escape."""
+"""Image paths: maps the paths in the JSON to paths in the zips, and rejects unsafe paths."""
 
 from __future__ import annotations
 
 import re
 
-from beam_mat.core.limits import MAX_NAME_BYTES, MAX_PATH_BYTES
+from beam_mat.core.limits import MAX_PATH_BYTES
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def rewrite(path: str, prefixes: tuple[tuple[str, str], ...]) -> str:
-    """Replaces the first prefix of `prefixes` that `path` begins with.
+    """Replaces the first old prefix in `prefixes` with which `path` begins.
 
     >>> rewrite("data/open_llava_next/coco/1.jpg", (("data/open_llava_next/", "tongagent/"),))
     'tongagent/coco/1.jpg'
@@ -22,37 +22,36 @@ def rewrite(path: str, prefixes: tuple[tuple[str, str], ...]) -> str:
 
 
 def unsafe(path: str) -> str | None:
-    r"""What makes `path` unfit as a name below the output folder, or None when it is fit.
+    r"""Why `path` must not be used as a name below the output folder, or None if it is safe.
 
     >>> unsafe("tongagent/coco/1.jpg")
     >>> unsafe("../../etc/passwd")
-    "'..' in '../../etc/passwd'"
+    "the path '../../etc/passwd' has the component '..'"
     >>> unsafe("C:/Windows/x.png")
-    "a drive or scheme in 'C:/Windows/x.png'"
+    "the path 'C:/Windows/x.png' has a drive or scheme"
     """
     if not path:
         return "the path is empty"
-    shown = repr(path if len(path) <= 200 else path[:200] + "…")
+    shown = path if len(path) <= 200 else path[:200] + "…"
+    found = f"the path {shown!r} has"
     if path.startswith("/"):
-        return f"a leading / in {shown}"
+        return f"{found} a leading /"
     if "\\" in path:
-        return f"a backslash in {shown}"
+        return f"{found} a backslash"
     if ":" in path.split("/", 1)[0]:
-        return f"a drive or scheme in {shown}"
+        return f"{found} a drive or scheme"
     if "::" in path:
-        return f"'::', which chains addresses, in {shown}"
+        return f"{found} '::', which fsspec uses to chain addresses"
     if _CONTROL.search(path):
-        return f"a control character in {shown}"
+        return f"{found} a control character"
     names = path.split("/")
     for name in names:
         if name in ("", ".", ".."):
-            return f"{name!r} in {shown}"
+            return f"{found} the component {name!r}"
     try:
-        lengths = [len(name.encode()) for name in names]
+        length = len(path.encode())
     except UnicodeEncodeError:
-        return f"an unpaired surrogate in {shown}"
-    if max(lengths) > MAX_NAME_BYTES:
-        return f"a name of over {MAX_NAME_BYTES} bytes in {shown}"
-    if sum(lengths) + len(names) - 1 > MAX_PATH_BYTES:
-        return f"over {MAX_PATH_BYTES} bytes in {shown}"
+        return f"{found} an unpaired surrogate"
+    if length > MAX_PATH_BYTES:
+        return f"{found} more than {MAX_PATH_BYTES} bytes"
     return None

@@ -1,4 +1,4 @@
-"""A record's bytes and where they come from."""
+"""A record's bytes and their position in the shard."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from beam_mat.core.scan import Span
 
 
 class RawRecord:
-    """One record of a chunk: its place, and its bytes unless it is a fault of the shard.
+    """One record of a chunk: its position and its bytes.
 
     Attributes:
-        index: Position in the shard, from 0.
-        start, end: Byte range in the shard.
-        data: The record's bytes; of a faulty range, its first MAX_RAW_BYTES.
+        chunk: The chunk that contains the record.
+        index: Position of the record in the shard, from 0.
+        start, end: Byte range in the shard, end exclusive.
+        data: The record's bytes. If the chunk has a fault, only the first MAX_RAW_BYTES.
     """
 
     __slots__ = ("chunk", "data", "end", "index", "start")
@@ -27,7 +28,7 @@ class RawRecord:
         self.data = data
 
     def reject(self, reason: Reason, detail: str, id: str | None) -> Reject:
-        """The reject of this record."""
+        """Makes a reject of this record."""
         return Reject(
             reason=reason,
             detail=detail,

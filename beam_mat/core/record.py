@@ -1,4 +1,4 @@
-"""One MAT record: bytes in, a trajectory or the reason against it out, never an exception."""
+"""Parses one MAT record: takes its bytes, returns a trajectory or a fault, and never raises."""
 
 from __future__ import annotations
 
@@ -23,14 +23,11 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Trajectory(msgspec.Struct, frozen=True):
-    """A record that is right in itself; whether its images are there is not known yet.
+    """A valid record. Whether its images exist has not been checked yet.
 
-    Attributes:
-        id: The record's id, as text.
-        system: The system prompt, or "".
-        turns: User and assistant turns, alternating, an even number of them.
-        images: The n-th path belongs to the n-th ``<image>`` of the user turns.
-        respelled: How many words were respelled (`beam_mat.core.text.respell`).
+    User and assistant turns alternate, and their number is even. The n-th path of `images` belongs
+    to the n-th ``<image>`` of the user turns. `respelled` is the number of respelled words
+    (`beam_mat.core.text.respell`).
     """
 
     id: str
@@ -41,7 +38,7 @@ class Trajectory(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a record is rejected, what was found in it, and its id where that could be read."""
+    """The reason for rejecting a record, the details, and the record's id if it is readable."""
 
     reason: Reason
     detail: str
@@ -56,11 +53,9 @@ class _Faulty(Exception):
 
 
 def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
-    """Validates one record.
+    """Parses and validates one record; returns a fault if the record must be rejected.
 
-    Args:
-        raw: The record's bytes.
-        prefixes: Pairs of path prefixes, old and new (`beam_mat.core.path.rewrite`).
+    `prefixes` are pairs of an old and a new path prefix (`beam_mat.core.path.rewrite`).
     """
     known: str | None = None
     try:
@@ -72,13 +67,14 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
         known = _id(record)
         system, turns = _turns(record)
         named = _images(record, prefixes)
-        paths = tuple(path for turn in turns for path in _paths_of(turn, named))
+        asked = [turn.content for turn in turns if turn.role == "user"]
+        paths = tuple(_path_of(token, named) for text in asked for token in placeholders(text))
         if len(paths) > MAX_RECORD_IMAGES:
-            detail = f"{len(paths)} images, {MAX_RECORD_IMAGES} are allowed"
+            detail = f"the record uses {len(paths)} images; the limit is {MAX_RECORD_IMAGES}"
             raise _Faulty(Reason.RECORD_TOO_LARGE, detail)
         unused = sorted(set(named.values()) - set(paths))
         if unused:
-            detail = f"{unused[0]!r} is named by no user turn"
+            detail = f"no user turn has a placeholder for the image {unused[0]!r}"
             raise _Faulty(Reason.IMAGE_WITHOUT_PLACEHOLDER, detail)
     except _Faulty as fault:
         return Fault(fault.reason, fault.detail, known)
@@ -99,23 +95,23 @@ def _decode(raw: bytes) -> Any:
     except RecursionError:
         raise _Faulty(Reason.MALFORMED_JSON, _TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # Python's json writes NaN, Infinity and numbers of any size, and reads them: a record is
-        # not lost for a score that training never looks at.
+        # Python's json reads and writes NaN, Infinity and numbers of any size. A record is not
+        # rejected for such a number in a field that training ignores.
         if b"NaN" in raw or b"Infinity" in raw or "out of range" in str(error):
             try:
                 value = json.loads(raw.decode())
-                json.dumps(value, ensure_ascii=False).encode()  # finds unpaired surrogates
+                json.dumps(value, ensure_ascii=False).encode()  # raises on unpaired surrogates
                 return value
             except (ValueError, RecursionError):
                 pass
         raise _Faulty(Reason.MALFORMED_JSON, str(error) or type(error).__name__) from None
 
 
-_TOO_DEEP = f"lists and objects stand more than {MAX_NESTING} deep in each other"
+_TOO_DEEP = f"lists and objects are nested more than {MAX_NESTING} deep"
 
 
 def _too_deep(value: object) -> bool:
-    # The interpreter's own bound depends on who calls, and two steps have to agree on a record.
+    # The interpreter's recursion limit depends on the caller, and two steps have to agree.
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_NESTING):
         level = [
@@ -137,7 +133,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 200 else text[:200] + "…"
 
 
@@ -148,7 +144,7 @@ def _id(record: dict[str, Any]) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if "id" not in record:
-        raise _Faulty(Reason.NO_ID, "there is no key id")
+        raise _Faulty(Reason.NO_ID, "the record has no key 'id'")
     raise _Faulty(Reason.NO_ID, f"id is {_shown(value)}")
 
 
@@ -161,21 +157,21 @@ def _turns(record: dict[str, Any]) -> tuple[str, list[Turn]]:
     if turns[0].role == "system":
         system = turns.pop(0).content
     else:
-        # Older files keep the system prompt beside the conversation.
+        # Older files have the system prompt in a key of its own.
         older = record.get("system-prompt")
         if older is not None and not isinstance(older, str):
             raise _Faulty(Reason.CONTENT_NOT_TEXT, f"system-prompt is {_kind(older)}")
         system = older or ""
     if not turns:
-        raise _Faulty(Reason.NO_TURNS, "conversations holds nothing but a system turn")
+        raise _Faulty(Reason.NO_TURNS, "conversations has only a system turn")
     for number, turn in enumerate(turns):
         expected = ("user", "assistant")[number % 2]
         if turn.role != expected:
             at = number + len(listed) - len(turns)
-            detail = f"turn {at} is {turn.role}, {expected} was expected"
+            detail = f"turn {at} has the role {turn.role}, not {expected}"
             raise _Faulty(Reason.ROLES_OUT_OF_ORDER, detail)
     if len(turns) % 2:
-        detail = f"{len(turns)} turns, the last one is the user's"
+        detail = f"the last of {len(turns)} turns has the role user"
         raise _Faulty(Reason.ODD_TURNS, detail)
     return system, turns
 
@@ -185,22 +181,23 @@ def _turn(number: int, item: object) -> Turn:
         raise _Faulty(Reason.CONTENT_NOT_TEXT, f"turn {number} is {_kind(item)}, not an object")
     role, content = item.get("role"), item.get("content")
     if role not in ("system", "user", "assistant"):
-        raise _Faulty(Reason.UNKNOWN_ROLE, f"turn {number} has role {_shown(role)}")
+        raise _Faulty(Reason.UNKNOWN_ROLE, f"turn {number} has the role {_shown(role)}")
     if not isinstance(content, str):
-        raise _Faulty(Reason.CONTENT_NOT_TEXT, f"turn {number} has {_kind(content)} as content")
+        detail = f"the content of turn {number} is {_kind(content)}, not text"
+        raise _Faulty(Reason.CONTENT_NOT_TEXT, detail)
     if not content.strip() and role != "system":
         raise _Faulty(Reason.CONTENT_NOT_TEXT, f"turn {number} is empty")
     return Turn(role, content)
 
 
 def _images(record: dict[str, Any], prefixes: Prefixes) -> dict[int | None, str]:
-    """The record's images by placeholder number; None stands for the plain ``<image>``."""
+    """The record's images by placeholder number. None is the key of the plain ``<image>``."""
     value = record.get("image")
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = msgspec.json.decode(value)
         except (msgspec.DecodeError, RecursionError) as error:
-            detail = f"image holds broken JSON: {error}"
+            detail = f"image contains invalid JSON: {error}"
             raise _Faulty(Reason.IMAGE_FIELD_INVALID, detail) from None
     if not value and (value is None or isinstance(value, str | dict)):
         return {}
@@ -218,7 +215,7 @@ def _images(record: dict[str, Any], prefixes: Prefixes) -> dict[int | None, str]
         if not isinstance(path, str):
             raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"{token} is {_kind(path)}, not a path")
         if number in named:
-            raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"two paths for {token}")
+            raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"image has two paths for {token}")
         named[number] = _path(path, prefixes)
     return named
 
@@ -231,19 +228,13 @@ def _path(path: str, prefixes: Prefixes) -> str:
     return path
 
 
-def _paths_of(turn: Turn, named: dict[int | None, str]) -> list[str]:
-    if turn.role != "user":
-        return []
-    return [_path_of(token, named) for token in placeholders(turn.content)]
-
-
 def _path_of(token: str, named: dict[int | None, str]) -> str:
     number = placeholder_number(token)
     if number in named:
         return named[number]
-    # With one image, <image> and <image_00> both mean it.
+    # If there is only one image, both <image> and <image_00> refer to it.
     if len(named) == 1 and (number is None or (number == 0 and None in named)):
         return next(iter(named.values()))
     held = ", ".join(sorted("<image>" if n is None else f"<image_{n:02}>" for n in named))
-    detail = f"{token} in a user turn; the image field holds {held or 'nothing'}"
+    detail = f"a user turn has {token}, but the image field has {held or 'no image'}"
     raise _Faulty(Reason.PLACEHOLDER_WITHOUT_IMAGE, detail)

@@ -1,8 +1,8 @@
-"""Bicubic resizing: by cykooz-resizer where it is installed, else by Pillow.
+"""Bicubic resizing with cykooz-resizer if it is installed, and with Pillow otherwise.
 
-cykooz-resizer (the Rust crate fast_image_resize) gives the same bytes on every processor, is as
-far from the exact result as Pillow's own bicubic, and takes a sixth of the time. It has no wheels
-for some machines; a dataset's manifest names the one that made its pictures.
+cykooz-resizer (the Rust crate fast_image_resize) gives the same bytes on every processor. It is as
+accurate as Pillow's bicubic filter and takes a sixth of the time. Some platforms have no wheels of
+it, so the manifest of a dataset names the resizer that was used.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ except ImportError:
 
 
 def resizer_name() -> str:
-    """Name and version of what resizes here, such as ``cykooz-resizer 4.0.1``."""
+    """Name and version of the resizer in use, such as ``cykooz-resizer 4.0.1``."""
     package = "pillow" if cykooz_resizer is None else "cykooz-resizer"
     return f"{package} {metadata.version(package)}"
 
 
 def resize(image: Image.Image, size: Size) -> Image.Image:
-    """Resizes as ``Image.resize(size)`` does: bicubic, or nearest for 1-bit and palette pictures.
+    """Resizes like ``Image.resize(size)``: bicubic, or nearest for 1-bit and palette images.
 
     Args:
-        image: A decoded picture of any mode.
+        image: A decoded image of any mode.
         size: Width and height in pixels, both positive.
     """
     if cykooz_resizer is None or image.mode not in ("RGB", "L"):
         return image.resize(size)
-    resized = Image.new(image.mode, size, None)  # every pixel is written
+    resized = Image.new(image.mode, size, None)  # no fill: the resizer writes every pixel
     resizer, options = _of_this_thread()
     resizer.resize_pil(image, resized, options)
     return resized
@@ -46,7 +46,7 @@ _local = threading.local()
 
 
 def _of_this_thread() -> tuple[Any, Any]:
-    # A Resizer keeps its buffers and refuses to be used by two threads at once.
+    # A Resizer keeps its buffers, and only one thread may use it at a time.
     if not hasattr(_local, "resizer"):
         algorithm = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.catmull_rom)
         _local.options = cykooz_resizer.ResizeOptions(resize_alg=algorithm)

@@ -1,6 +1,6 @@
-"""Which records are shown: references to some of each kind, chosen by a hash of their ids.
+"""Chooses the records that the report shows: some of each kind, selected by a hash of their ids.
 
-The same records give the same sample, in whatever order they are added up.
+The same records give the same sample, whatever the order in which they are merged.
 """
 
 from __future__ import annotations
@@ -19,24 +19,18 @@ SAMPLED_A_TOOL = 3
 SAMPLED_A_REASON = 4
 MAX_SAMPLES = 120
 MAX_DETAIL = 500
-"""Characters of what was found in a rejected record."""
+"""Characters of a reject's `detail` that are kept."""
 
 Tokens = tuple[int, int]
-"""Tokens of images: for Qwen2-VL and Qwen2.5-VL, and for Qwen3-VL."""
+"""Number of image tokens: for Qwen2-VL and Qwen2.5-VL, and for Qwen3-VL."""
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """A reference to an accepted record that may be shown.
+    """A reference to an accepted record that the report may show.
 
-    Attributes:
-        key: A hash of its id; the least keys are taken.
-        id: Its id.
-        source: URI of its shard.
-        index: Its place in the shard, from 0.
-        start, end: Its bytes in the shard.
-        images: How many images it has.
-        tokens: What they take.
-        tools: The tools that it calls.
+    `key` is a hash of the id; records with the lowest keys are chosen. `index` is the position in
+    the shard `source`, `start` and `end` its byte range there. `tokens` are those of the images,
+    `tools` the names of the tools that the record calls.
     """
 
     key: str
@@ -50,17 +44,17 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     tools: tuple[str, ...]
 
     def groups(self) -> Iterable[tuple[str, int]]:
-        """The groups that it can stand for, and how many of each are wanted."""
+        """The groups of which it can be an example, and how many examples each group needs."""
         yield ("images", SAMPLED_WITH_IMAGES) if self.images else ("text", SAMPLED_TEXT_ONLY)
         for tool in self.tools:
             yield f"tool {tool}", SAMPLED_A_TOOL
 
 
 def choose(samples: Iterable[Sample]) -> list[Sample]:
-    """The first of each group by key, each id once.
+    """Chooses the records with the lowest keys from each group, each id once.
 
-    What is dropped of some records is not among the first of all, so that choosing among what was
-    chosen of the parts gives what choosing among all would give.
+    Choosing from the samples of several parts gives the same result as choosing from all records,
+    because a record that is dropped from a part is never among the first of all records.
     """
     chosen: list[Sample] = []
     taken = Counter[str]()
@@ -77,17 +71,13 @@ def choose(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def choose_rejects(rejects: Iterable[Reject]) -> list[Reject]:
-    """Some of each reason, each id once, in the order of `Reason`."""
+    """Chooses a few rejects of each reason, each id once, in the order of `Reason`."""
     chosen: dict[Reason, dict[str, Reject]] = {reason: {} for reason in Reason}
-    for reject in sorted(rejects, key=_reject_key):
+    for reject in sorted(rejects, key=lambda one: (key_of(_name(one)), one.source, one.index)):
         known = chosen[reject.reason]
         if len(known) < SAMPLED_A_REASON:
             known.setdefault(_name(reject), reject)
     return [reject for known in chosen.values() for reject in known.values()]
-
-
-def _reject_key(reject: Reject) -> tuple[str, str, int]:
-    return key_of(_name(reject)), reject.source, reject.index
 
 
 def _name(reject: Reject) -> str:
@@ -95,6 +85,7 @@ def _name(reject: Reject) -> str:
 
 
 def key_of(name: str) -> str:
-    """A hash by which records are chosen."""
-    # Not the hash that decides on the split, or all that is shown would be of one side.
+    """The hash by which records are chosen: 16 hexadecimal digits."""
+    # This differs from the hash that decides on the split. Otherwise all samples would come from
+    # the same split.
     return hashlib.sha256(f"sample\n{name}".encode()).hexdigest()[:16]

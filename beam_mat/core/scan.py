@@ -1,13 +1,13 @@
-"""Finds where records begin and end in a JSON shard, in one pass and in bounded memory.
+"""Finds where records begin and end in a JSON shard, in one pass and with bounded memory.
 
-Only the structure is read: strings, brackets, commas, line ends. Whether the bytes between two
-boundaries are valid JSON is for `beam_mat.core.record` to say, so that one malformed record costs
-just itself. A scanner keeps offsets, never bytes: a record of any size passes through a rolling
-buffer.
+The scanner reads only the structure: strings, brackets, commas and line ends. Whether a record is
+valid JSON is checked later by `beam_mat.core.record`, so a malformed record does not affect the
+others. The scanner keeps offsets and no bytes, so a record may have any size.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -15,11 +15,11 @@ from enum import Enum
 import msgspec
 
 HEAD_BYTES = 1 << 16
-"""How much of a shard `detect` looks at."""
+"""The number of bytes at the start of a shard that `detect` reads."""
 
 
 class Layout(str, Enum):
-    """How a shard strings its records together."""
+    """How a shard separates its records: as a JSON array or as JSON Lines."""
 
     ARRAY = "array"
     LINES = "lines"
@@ -33,7 +33,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Break(msgspec.Struct, frozen=True):
-    """From byte `start` to the end of the shard nothing can be told apart, and why."""
+    """No records can be found between byte `start` and the end of the shard. Says why."""
 
     start: int
     detail: str
@@ -59,78 +59,74 @@ _SPACE = b" \t\n\r"
 
 
 def detect(head: bytes) -> Head | Break:
-    r"""Tells a shard's layout from its first `HEAD_BYTES` bytes.
+    r"""Detects a shard's layout from its first `HEAD_BYTES` bytes.
 
     >>> detect(b'[{"id": 1}]')
     Head(layout=<Layout.ARRAY: 'array'>, offset=1)
     >>> detect(b'{"id": 1}\n{"id": 2}\n').layout
     <Layout.LINES: 'lines'>
     >>> detect(b"<html>").detail
-    "not JSON: it starts with b'<html>'"
+    "the file is not JSON: it starts with b'<html>'"
     """
     if not head:
         return Break(0, "the file is empty")
     for magic, name in COMPRESSED.items():
         if head.startswith(magic):
-            return Break(0, f"the file is {name}-compressed; unpack it first")
+            return Break(0, f"the file is compressed with {name}; decompress it first")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:4]:
-        return Break(0, "the text is UTF-16 or UTF-32; write it as UTF-8")
+        return Break(0, "the file is UTF-16 or UTF-32; convert it to UTF-8")
     begin = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
     text = head[begin:].lstrip(_SPACE)
     first = len(head) - len(text)
     if text.startswith(b"["):
         return Head(Layout.ARRAY, first + 1)
     if OBJECT_OVER_LINES.match(text):
-        return Break(
-            first,
-            "the shard is one object over many lines; write an array of records or JSON Lines",
-        )
+        cure = "write an array of records or JSON Lines"
+        return Break(first, f"the file is a single object over several lines; {cure}")
     if not text or text.startswith(b"{") or re.search(rb"\n[ \t\r]*\{", text):
         return Head(Layout.LINES, begin)
-    return Break(first, f"not JSON: it starts with {text[:20]!r}")
+    return Break(first, f"the file is not JSON: it starts with {text[:20]!r}")
 
 
 def scan(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
-    """Yields each record's span in order, and at most one `Break`, last.
+    """Yields the span of each record in order, and finally at most one `Break`.
 
-    Args:
-        layout: As told by `detect`.
-        blocks: The shard's bytes from `offset` on, cut anywhere.
-        offset: Where in the shard the first block begins.
+    `layout` is from `detect`. `blocks` are the shard's bytes from the byte `offset` on, in blocks
+    of any size.
     """
     return (_scan_array if layout is Layout.ARRAY else _scan_lines)(blocks, offset)
 
 
 def scan_chunk(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span]:
-    """Yields the spans of a run of whole records: what lies between two chunk boundaries."""
+    """Yields the spans of the records of one chunk. For the arguments see `scan`.
+
+    Raises:
+        ValueError: The bytes are not whole records.
+    """
     if layout is Layout.ARRAY:
-        # A chunk ends with its last record: closing the array ends that record too.
-        blocks = _followed_by_bracket(blocks)
+        # A chunk ends with its last record. The bracket that closes the array ends that record.
+        blocks = itertools.chain(blocks, [b"]"])
     for found in scan(layout, blocks, offset):
         if isinstance(found, Break):
-            raise ValueError(f"a boundary inside a record at byte {found.start}: {found.detail}")
+            why = f"not whole records from byte {found.start} on: {found.detail}"
+            raise ValueError(f"the chunk has {why}")
         yield found
 
 
-def _followed_by_bracket(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    yield from blocks
-    yield b"]"
-
-
-# Inside a record, up to the next bracket or unfinished string; escapes are blotted out before.
+# Inside a record, up to the next bracket or unfinished string. Escapes are masked before.
 _INSIDE = re.compile(rb'(?:[^"\[\]{}]+|"[^"]*")*')
 # Between records.
 _BLANK = re.compile(rb"[ \t\n\r]*")
-# The rest of a value that is neither string nor container (or of junk between two commas).
+# The rest of a value that is neither a string nor a container, or of junk between two commas.
 _SCALAR = re.compile(rb'[^"\[\]{},]*')
 
 
 def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
-    """Scans what follows the opening bracket of an array. See `scan`."""
-    start = -1  # where the record under way begins; -1 between records
-    end = offset  # where its last byte other than white space ends
-    depth = 0  # open brackets inside that record
-    whole = False  # whether that record has come to the end of its object or list
+    """Scans the bytes after the opening bracket of an array. See `scan`."""
+    start = -1  # start of the current record; -1 between records
+    end = offset  # end of its last byte that is not white space
+    depth = 0  # number of open brackets inside the current record
+    whole = False  # whether the object or list of the current record is complete
     in_string = after_comma = closed = False
     base = offset
     for block in _without_escapes(blocks):
@@ -160,18 +156,18 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
                     break
                 byte = block[pos]
                 if closed:
-                    yield Break(base + pos, "data after the end of the array")
+                    yield Break(base + pos, "there is data after the end of the array")
                     return
                 if byte == 0x5D:
                     if after_comma:
-                        yield Break(base + pos, "a comma with no record after it")
+                        yield Break(base + pos, "there is no record after a comma")
                         return
                     closed, pos = True, pos + 1
                 elif byte == 0x2C:
-                    yield Break(base + pos, "a comma with no record before it")
+                    yield Break(base + pos, "there is no record before a comma")
                     return
                 elif byte == 0x7D:
-                    yield Break(base + pos, "a closing brace between two records")
+                    yield Break(base + pos, "there is a closing brace between two records")
                     return
                 else:
                     start, whole = base + pos, False
@@ -190,7 +186,7 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
                 elif byte in b"[{":
                     depth = 1
                 elif byte == 0x7D:
-                    yield Break(start, "a closing brace that nothing opened")
+                    yield Break(start, "there is a closing brace without an opening brace")
                     return
                 else:
                     yield Span(start, end)
@@ -204,21 +200,21 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
         yield Span(start, end)
         start = -1
     if start >= 0:
-        yield Break(start, f"the array breaks off inside a record, at byte {base}")
+        yield Break(start, f"the file ends inside a record, at byte {base}")
     else:
-        yield Break(base, "the array breaks off after a whole record, without its closing bracket")
+        yield Break(base, "the file ends after a whole record, without the array's closing bracket")
 
 
 def _match_end(pattern: re.Pattern[bytes], block: bytes, pos: int) -> int:
     found = pattern.match(block, pos)
-    assert found is not None  # every pattern here matches the empty text too
+    assert found is not None  # every pattern here also matches an empty text
     return found.end()
 
 
 def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Blots out escaped backslashes and quotes, so that every quote left begins or ends a string.
+    r"""Masks escaped backslashes and quotes, so each remaining quote begins or ends a string.
 
-    Blocks keep their lengths, and the result does not depend on where they are cut.
+    Blocks keep their lengths, and the result does not depend on the boundaries between blocks.
 
     >>> list(_without_escapes([rb'"a\"b" "c\\"', b'"d' + rb"\\\ "[:3], b'""']))
     [b'"a__b" "c__"', b'"d__\\', b'_"']
@@ -234,7 +230,7 @@ def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _scan_lines(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
-    """Scans JSON Lines: each line that is not blank is a record. See `scan`."""
+    """Scans JSON Lines. Each line that is not blank is a record. See `scan`."""
     start = end = -1
     base = offset
     some = False
@@ -259,4 +255,4 @@ def _scan_lines(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
     if start >= 0:
         yield Span(start, end)
     elif not some:
-        yield Break(offset, "the file holds no record")
+        yield Break(offset, "the file has no records")

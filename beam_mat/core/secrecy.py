@@ -1,7 +1,7 @@
-"""What must not be told: where credentials hide in storage options and in addresses.
+"""Finds credentials in storage options and addresses, so that they are never printed or stored.
 
-A guess by names: it may take a harmless value for a secret, which costs a user a file or an
-environment variable, and should not take a secret for harmless.
+This is a guess by name. If a harmless value looks like a secret, the user has to pass it in a file
+or an environment variable. A secret should never look harmless.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _SECRET = re.compile(r"key|secret|token|passw|credential|sas|signature|auth|cert
 _ADDRESS = re.compile(r"\w+://[^\s'\"<>]+")
 _QUERY = re.compile(r"\?([^\s'\"<>?]+)")
 _CHAIN = re.compile(r"::(?=[\w+.-]+://)")
-"""Between the links of an address, and not in that of a host like [::1]."""
+"""Separates the links of a chained address. It does not match inside a host such as [::1]."""
 
-_KNOWN_WORDS = frozenset({"", "anon", "anonymous", "cloud", "google_default", "default"})
-"""Values of such names that are no secrets: ways of logging in, not what one logs in with."""
+_HARMLESS = frozenset({"", "anon", "anonymous", "cloud", "google_default", "default"})
+"""Values that are not secret under such a name: they say how to log in, without credentials."""
 
 
 def secrets_in(options: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    """Names of options that look like secrets, dotted from the outermost.
+    """Yields the names of options that look like secrets, as dotted paths.
 
     >>> list(secrets_in({"s3": {"secret": "hm", "client_kwargs": {"aws_session_token": "hm"}}}))
     ['s3.secret', 's3.client_kwargs.aws_session_token']
@@ -39,13 +39,13 @@ def secrets_in(options: Mapping[str, Any], above: str = "") -> Iterator[str]:
             and _SECRET.search(key)
             and value is not None
             and not isinstance(value, bool)
-            and not (isinstance(value, str) and value.lower() in _KNOWN_WORDS)
+            and not (isinstance(value, str) and value.lower() in _HARMLESS)
         ) or _has_password(value):
             yield name
 
 
 def credential_in(uri: str) -> str | None:
-    """What in a URI looks like a credential, in words that do not repeat it.
+    """Describes a credential in a URI without repeating it, or returns None if there is none.
 
     >>> credential_in("sftp://me:hm@host/file"), credential_in("gs://bucket/a@b:c.zip")
     ('a password', None)
@@ -68,16 +68,20 @@ def _secret_of(query: str) -> str | None:
 
 
 def without_credentials(uri: str) -> str:
-    """The URI as it may be told.
+    """The URI with its credentials masked.
 
     >>> without_credentials("https://me:hm@host/file?sig=hm")
     'https://…@host/file?…'
     """
-    return "::".join(map(_link_without_credentials, _CHAIN.split(uri)))
+    links = []
+    for link in _CHAIN.split(uri):
+        clean = re.sub(r"://[^/@]*@", "://…@", link) if _has_password(link) else link
+        links.append(re.sub(r"\?.*", "?…", clean) if credential_in(clean) else clean)
+    return "::".join(links)
 
 
 def text_without_credentials(text: str) -> str:
-    """A text of others as it may be told: a driver's error may hold a signed address.
+    """A text with its credentials masked: the error of a driver may contain a signed address.
 
     >>> text_without_credentials("503 for url 'https://host/file?Signature=hm' (see gs://b/a?c=1)")
     "503 for url 'https://host/file?…' (see gs://b/a?c=1)"
@@ -88,16 +92,10 @@ def text_without_credentials(text: str) -> str:
     return _QUERY.sub(lambda found: "?…" if _secret_of(found[1]) else found[0], text)
 
 
-def _link_without_credentials(link: str) -> str:
-    if _has_password(link):
-        link = re.sub(r"://[^/@]*@", "://…@", link)
-    return re.sub(r"\?.*", "?…", link) if credential_in(link) else link
-
-
 def _has_password(value: object) -> bool:
     if not isinstance(value, str) or "://" not in value:
         return False
     try:
         return urlsplit(value).password is not None
-    except ValueError:  # an address that is none, such as an unclosed bracket
+    except ValueError:  # not a valid address, for example because of an unclosed bracket
         return False

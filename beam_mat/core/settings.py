@@ -1,34 +1,18 @@
-"""What the steps of the pipeline need to know of what the user asked for."""
+"""The settings of the pipeline's steps."""
 
 from __future__ import annotations
 
 import hashlib
-from enum import Enum
 
 import msgspec
 
 from beam_mat.core.geometry import Budget
 
-FORMAT = 1
-"""Version of the output's layout. Part of every name, so that layouts never mix."""
-
-NOTES = 2
-"""Version of what a job notes for its driver. Part of a job's generation: one that was begun with
-other notes is another job, and what of its work still holds is gone on from."""
+FORMAT = 2
+"""Version of the output's layout. It is part of every name, so that layouts never mix."""
 
 JSONL = "jsonl"
 PARQUET = "parquet"
-
-
-class Ground(str, Enum):
-    """What lay in the output folder when a job began there, of other inputs than its own."""
-
-    EMPTY = "empty"
-    DATASET = "dataset"
-    """A finished dataset: its notes and its files agree."""
-    RUINS = "ruins"
-    """No note may tell of an image, or of what it was written over with: a job was broken off, a
-    watch was ended, or there is a dataset without notes."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -37,20 +21,17 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         output: URI of the output folder.
         budget: Pixels allowed.
-        prefixes: Path prefixes to replace, old and new.
+        prefixes: Path prefixes to replace, as pairs of old and new.
         formats: `JSONL`, `PARQUET` or both.
         val_fraction: Share of ids that goes to the validation set, 0 to 1.
         drop_duplicates: Whether only the first record of an id is kept.
-        apply_exif: Whether pictures are turned as their EXIF orientation says.
-        resizer: Name and version of what resizes pictures.
-        generation: A hash of inputs and configuration: what tells this job from another on the same
-            output.
-        again: Whether earlier runs may have left notes.
-        ground: What the first run of this generation found in the output folder.
-        watched: Whether the job has no end: then the notes of a batch of images are kept together,
-            to be found when more of them are asked for.
+        apply_exif: Whether pictures are rotated according to their EXIF orientation.
+        resizer: Name and version of the library that resizes pictures.
+        fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
+            dataset. For a watch, which has no fixed inputs, a hash of its configuration.
+        resume: Whether the output folder may have work results.
         image_threads: Threads in a worker process that decode, resize and encode.
-        progress: ``host:port`` on loopback that is told of progress, or "".
+        progress: ``host:port`` on loopback, to which progress is sent, or "".
         storage: Storage options for workers on other machines: JSON without secrets, or the name of
             a file that they can read; "" for none. Not part of any name.
     """
@@ -63,20 +44,18 @@ class Settings(msgspec.Struct, frozen=True):
     drop_duplicates: bool = False
     apply_exif: bool = False
     resizer: str = ""
-    generation: str = ""
-    again: bool = False
-    ground: Ground = Ground.EMPTY
-    watched: bool = False
+    fingerprint: str = ""
+    resume: bool = False
     image_threads: int = 1
     progress: str = ""
     storage: str = ""
 
     def image_digest(self) -> str:
-        """A hash of what decides an image's bytes."""
+        """Returns a hash of the settings that affect an image's bytes, for names."""
         return _digest([FORMAT, self.budget, self.apply_exif, self.resizer])
 
     def digest(self) -> str:
-        """A hash of what decides the output's bytes, for names."""
+        """Returns a hash of the settings that affect the output's bytes, for names."""
         return _digest(
             [
                 self.image_digest(),

@@ -1,11 +1,9 @@
-"""What a dataset's records are like, in numbers and in a sample: small, and added up by chunks.
+"""Statistics and a sample of a dataset's records. They are small and can be merged.
 
-Every worker leaves the statistics of its chunk in the chunk's note.
+Each worker writes the statistics of a chunk next to the chunk's other results.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 import msgspec
 
@@ -13,40 +11,33 @@ from beam_mat.core.histogram import Histogram, count, merge, ordered
 from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Trajectory
 from beam_mat.core.reject import Reject
-from beam_mat.core.sampling import (
-    MAX_DETAIL,
-    Sample,
-    Tokens,
-    choose,
-    choose_rejects,
-    key_of,
-)
+from beam_mat.core.sampling import MAX_DETAIL, Sample, Tokens, choose, choose_rejects, key_of
 from beam_mat.core.tools import calls
 
 MAX_TOOLS = 200
 
 
 class ToolUse(msgspec.Struct, frozen=True, array_like=True):
-    """How many records call a tool, and how often they do."""
+    """The number of records that call a tool, and the total number of calls."""
 
     records: int
     calls: int
 
 
 class Statistics(msgspec.Struct):
-    """Of accepted records, histograms, tools and a sample; of rejected ones, examples.
+    """Histograms, tools and a sample of the accepted records, and examples of rejected records.
 
     Attributes:
-        turns: User and assistant turns of a record.
-        text: Characters of a record, its system prompt included.
-        images: Images of a record.
-        qwen2_vl_tokens, qwen3_vl_tokens: Tokens that a record's images take.
-        tools: By name.
+        turns: User and assistant turns per record.
+        text: Characters per record, including the system prompt.
+        images: Images per record.
+        qwen2_vl_tokens, qwen3_vl_tokens: Image tokens per record.
+        tools: The use of each tool, by name.
         samples: Accepted records to show.
-        rejects: Rejected records to show, without the records themselves.
+        rejects: Rejected records to show. Their `record` is empty.
     """
 
-    turns: Histogram = {}  # msgspec copies it, like those below
+    turns: Histogram = {}  # msgspec copies mutable defaults
     text: Histogram = {}
     images: Histogram = {}
     qwen2_vl_tokens: Histogram = {}
@@ -55,57 +46,17 @@ class Statistics(msgspec.Struct):
     samples: list[Sample] = []
     rejects: list[Reject] = []
 
-    def merge(self, other: Statistics) -> None:
-        """Adds those of other records."""
-        for mine, theirs in zip(self.histograms(), other.histograms(), strict=True):
-            merge(mine, theirs)
-        for name, use in other.tools.items():
-            known = self.tools.get(name, ToolUse(0, 0))
-            self.tools[name] = ToolUse(known.records + use.records, known.calls + use.calls)
-        self.samples = choose(self.samples + other.samples)
-        self.rejects = choose_rejects(self.rejects + other.rejects)
-
-    def ordered(self) -> Statistics:
-        """The same, in the order in which it is written down; of too many tools the most used."""
-        by_use = sorted(self.tools.items(), key=lambda item: (-item[1].records, item[0]))
-        return Statistics(
-            ordered(self.turns),
-            ordered(self.text),
-            ordered(self.images),
-            ordered(self.qwen2_vl_tokens),
-            ordered(self.qwen3_vl_tokens),
-            dict(by_use[:MAX_TOOLS]),
-            self.samples,
-            self.rejects,
-        )
-
-    def histograms(self) -> tuple[Histogram, ...]:
-        """All of them, as the attributes name them."""
-        return self.turns, self.text, self.images, self.qwen2_vl_tokens, self.qwen3_vl_tokens
-
-
-class Counting:
-    """Takes in the records of one chunk, one after the other."""
-
-    def __init__(self) -> None:
-        self._found = Statistics()
-        self._records = Counter[str]()
-        self._calls = Counter[str]()
-        self._samples: list[Sample] = []
-        self._rejects: list[Reject] = []
-
     def accept(self, record: RawRecord, trajectory: Trajectory, tokens: Tokens) -> None:
-        """An accepted record, and what its images take."""
+        """Adds an accepted record. `tokens` is the number of tokens of its images."""
         answers = [turn.content for turn in trajectory.turns if turn.role == "assistant"]
         called = calls(trajectory.system, answers)
         for name, often in called.items():
-            self._records[name] += 1
-            self._calls[name] += often
+            self._use(name, ToolUse(1, often))
         text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
         values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
-        for histogram, value in zip(self._found.histograms(), values, strict=True):
+        for histogram, value in zip(self.histograms(), values, strict=True):
             count(histogram, value)
-        self._samples.append(
+        self.samples.append(
             Sample(
                 key=key_of(trajectory.id),
                 id=trajectory.id,
@@ -120,18 +71,42 @@ class Counting:
         )
 
     def reject(self, reject: Reject) -> None:
-        """A rejected record."""
+        """Adds a rejected record."""
         detail = reject.detail
         if len(detail) > MAX_DETAIL:
             detail = detail[:MAX_DETAIL] + "…"
-        self._rejects.append(msgspec.structs.replace(reject, record="", detail=detail))
+        self.rejects.append(msgspec.structs.replace(reject, record="", detail=detail))
 
-    def result(self) -> Statistics:
-        """Of all records so far."""
-        found = self._found
-        found.tools = {
-            name: ToolUse(self._records[name], self._calls[name]) for name in self._calls
-        }
-        found.samples = choose(self._samples)
-        found.rejects = choose_rejects(self._rejects)
-        return found.ordered()
+    def merge(self, other: Statistics) -> None:
+        """Adds the statistics of other records."""
+        for mine, theirs in zip(self.histograms(), other.histograms(), strict=True):
+            merge(mine, theirs)
+        for name, use in other.tools.items():
+            self._use(name, use)
+        self.samples = choose(self.samples + other.samples)
+        self.rejects = choose_rejects(self.rejects + other.rejects)
+
+    def _use(self, tool: str, use: ToolUse) -> None:
+        known = self.tools.get(tool, ToolUse(0, 0))
+        self.tools[tool] = ToolUse(known.records + use.records, known.calls + use.calls)
+
+    def ordered(self) -> Statistics:
+        """A copy in the order of files, with a sample of the records that were added.
+
+        It has at most `MAX_TOOLS` tools, the most used first.
+        """
+        by_use = sorted(self.tools.items(), key=lambda item: (-item[1].records, item[0]))
+        return Statistics(
+            ordered(self.turns),
+            ordered(self.text),
+            ordered(self.images),
+            ordered(self.qwen2_vl_tokens),
+            ordered(self.qwen3_vl_tokens),
+            dict(by_use[:MAX_TOOLS]),
+            choose(self.samples),
+            choose_rejects(self.rejects),
+        )
+
+    def histograms(self) -> tuple[Histogram, ...]:
+        """All histograms, in the order of the attributes."""
+        return self.turns, self.text, self.images, self.qwen2_vl_tokens, self.qwen3_vl_tokens

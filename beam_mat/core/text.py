@@ -1,11 +1,11 @@
-"""Placeholders: the words in a conversation that stand for an image."""
+"""Placeholders: the words in a conversation that represent an image."""
 
 from __future__ import annotations
 
 import re
 
 IMAGE = "<image>"
-"""The placeholder that LLaMA-Factory counts, in every turn, and pairs with the n-th image."""
+"""LLaMA-Factory's placeholder. It pairs the n-th one, counted over all turns, with image n."""
 
 _PLACEHOLDER = re.compile(r"<image(?:_([0-9]{1,9}))?>")
 _COUNTED = re.compile(r"<(image|video|audio)>")
@@ -33,7 +33,7 @@ def placeholders(text: str) -> list[str]:
 
 
 def unify(text: str) -> str:
-    """Turns each placeholder of a user turn into the one that LLaMA-Factory counts.
+    """Replaces each placeholder of a user turn with LLaMA-Factory's placeholder.
 
     >>> unify("<image_00> is left of <image_01>")
     '<image> is left of <image>'
@@ -44,16 +44,11 @@ def unify(text: str) -> str:
 def respell(text: str, *, keep_image: bool = False) -> tuple[str, int]:
     """Respells words that LLaMA-Factory would count as media: ``<image>`` becomes ``< image>``.
 
-    Args:
-        text: An assistant or system text, or, with `keep_image`, a user turn, in which
-            ``<image>`` is a placeholder and only ``<video>`` and ``<audio>`` are respelled.
-        keep_image: Whether to leave ``<image>`` alone.
+    With `keep_image`, ``<image>`` stays, because it is a placeholder in user turns. Returns the
+    text, and the number of respelled words.
 
-    Returns:
-        The text, and how many words were respelled.
-
-    >>> respell("The tag <image> stands for a picture, <image_00> for the first.")
-    ('The tag < image> stands for a picture, <image_00> for the first.', 1)
+    >>> respell("The tag <image> represents an image, <image_00> the first one.")
+    ('The tag < image> represents an image, <image_00> the first one.', 1)
     """
     count = 0
 

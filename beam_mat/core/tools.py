@@ -1,4 +1,4 @@
-"""Which tools an agent calls: MAT's system prompts list them, its answers call them in Python."""
+"""Counts tool calls. MAT's system prompts list the tools, and its answers call them in Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LANGUAGES = ("", "py", "python")
 
 @functools.lru_cache(maxsize=64)
 def offered(system: str) -> frozenset[str]:
-    r"""Names of the tools that a system prompt lists, one a line.
+    r"""The names of the tools that a system prompt lists, one per line.
 
     >>> sorted(offered("Your tools:\n- visualizer: looks.\n- search(query: str) -> str: finds."))
     ['search', 'visualizer']
@@ -26,10 +26,10 @@ def offered(system: str) -> frozenset[str]:
 
 
 def calls(system: str, answers: Iterable[str]) -> Counter[str]:
-    r"""How often each tool that the system prompt lists is called in the answers' code.
+    r"""Counts the calls of each listed tool in the code blocks of the answers.
 
-    The code is not parsed: every record goes through here. A name that stands like a call in a
-    string or a comment counts too.
+    For speed, the code is not parsed. A name in a string or a comment that looks like a call is
+    counted too.
 
     >>> calls("- search: finds.", ["Thought: search(1)\n```py\nprint(search(2))\n```"])
     Counter({'search': 1})
@@ -45,7 +45,7 @@ def calls(system: str, answers: Iterable[str]) -> Counter[str]:
             if language.strip() not in _LANGUAGES:
                 continue
             for before in code.split("(")[:-1]:
-                # Few parentheses follow a tool: only for those it is worth a closer look.
+                # A cheap test first: few parentheses follow the name of a tool.
                 if before.rstrip(" \t").endswith(names):
                     called = _CALLED.search(before[-MAX_NAME - 9 :])
                     if called and called[1] in tools:

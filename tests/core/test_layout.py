@@ -22,8 +22,9 @@ def test_each_format_and_split_has_a_flat_folder_of_its_own() -> None:
 
 
 def test_work_files_lie_outside_the_flat_folders() -> None:
-    work = [layout.SCRATCH, layout.SHARD_NOTES, layout.CHUNK_NOTES, layout.BATCH_NOTES]
-    work += [layout.TEXT_ONLY, layout.MIXED_NOTES]
+    work = [layout.SCRATCH, layout.SPLITS, layout.REQUESTS, layout.OUTPUTS, layout.IMAGE_RESULTS]
+    work += [layout.SUMMARIES, layout.TEXT_ONLY, layout.MIXES, layout.WATCH, layout.PENDING]
+    work += [layout.LEASE, layout.SUBMITTED, layout.VERIFIED]
     assert len(set(work)) == len(work)
     assert all(folder.startswith(f"{layout.WORK}/") for folder in work)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_mat.core.mix import MAX_RUN, deal, mixed, mixed_names, plan, shares, surplus
-from beam_mat.core.notes import MixJob, Unit
+from beam_mat.core.results import MixJob, Unit
 
 few = settings(max_examples=200, deadline=None)
 UNITS = st.lists(

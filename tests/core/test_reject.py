@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from importlib import resources
 
 import msgspec
 import pytest
@@ -19,6 +21,11 @@ def test_each_reason_says_what_was_found_and_what_to_do(reason: Reason) -> None:
     assert ";" in reason.sentence
     assert Reason(reason.value) is reason
     assert pickle.loads(pickle.dumps(reason)) is reason
+
+
+def test_every_reason_has_its_sentence_and_there_are_no_others() -> None:
+    sentences = json.loads(resources.files("beam_mat.core").joinpath("reject.json").read_text())
+    assert list(sentences) == [reason.value for reason in Reason]
 
 
 def test_sentences_name_the_limits_as_they_are() -> None:

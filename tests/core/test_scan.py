@@ -139,16 +139,16 @@ def test_an_array_cut_off_anywhere_gives_the_records_before_and_one_break(
 @pytest.mark.parametrize(
     ("text", "records", "detail"),
     [
-        (b'{"a":1},]', 1, "a comma with no record after it"),
-        (b',{"a":1}]', 0, "a comma with no record before it"),
-        (b'{"a":1},,{"a":2}]', 1, "a comma with no record before it"),
+        (b'{"a":1},]', 1, "no record after a comma"),
+        (b',{"a":1}]', 0, "no record before a comma"),
+        (b'{"a":1},,{"a":2}]', 1, "no record before a comma"),
         (b'{"a":1}] {"b":2}', 1, "data after the end"),
-        (b'{"a":1}}]', 0, "a closing brace that nothing opened"),
+        (b'{"a":1}}]', 0, "a closing brace without an opening brace"),
         (b'{"a":1},}]', 1, "a closing brace"),
         (b'{"a":1}, {"b":"', 1, "inside a record"),
-        (b'{"a":1}\n', 1, "without its closing bracket"),
+        (b'{"a":1}\n', 1, "without the array's closing bracket"),
         (b"12", 0, "inside a record"),
-        (b"", 0, "without its closing bracket"),
+        (b"", 0, "without the array's closing bracket"),
     ],
 )
 def test_what_breaks_an_array(text: bytes, records: int, detail: str) -> None:
@@ -180,7 +180,7 @@ def test_a_malformed_record_of_an_array_costs_only_itself() -> None:
 
 def test_lines_that_hold_nothing_break() -> None:
     (found,) = spans_of(Layout.LINES, b" \n\r\n", 0)
-    assert found == Break(0, "the file holds no record")
+    assert found == Break(0, "the file has no records")
 
 
 def test_a_megabyte_of_blank_lines_is_read_once() -> None:
@@ -220,8 +220,8 @@ def test_a_layout_is_told_from_its_head(head: bytes, layout: Layout, offset: int
         (b"<!DOCTYPE html><html></html>", "not JSON"),
         (b"id,conversations\n1,2\n", "not JSON"),
         (b'"text"', "not JSON"),
-        (json.dumps({"id": 1}, indent=1).encode(), "one object over many lines"),
-        (b'{ \r\n "id": 1}', "one object over many lines"),
+        (json.dumps({"id": 1}, indent=1).encode(), "a single object over several lines"),
+        (b'{ \r\n "id": 1}', "a single object over several lines"),
     ],
 )
 def test_what_is_no_shard_says_so(head: bytes, words: str) -> None:
@@ -231,5 +231,5 @@ def test_what_is_no_shard_says_so(head: bytes, words: str) -> None:
 
 
 def test_a_chunk_boundary_inside_a_record_is_a_bug_or_a_changed_file() -> None:
-    with pytest.raises(ValueError, match="boundary inside a record"):
+    with pytest.raises(ValueError, match="not whole records from byte"):
         list(scan_chunk(Layout.ARRAY, [b'{"a":'], 10))

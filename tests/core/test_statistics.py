@@ -14,7 +14,7 @@ from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Span
-from beam_mat.core.statistics import Counting, Statistics, ToolUse
+from beam_mat.core.statistics import Statistics, ToolUse
 from tests.build import chunk
 
 TOOLS = ("search", "look", "answer")
@@ -22,7 +22,7 @@ TOOLS = ("search", "look", "answer")
 
 def counted(numbers: list[int]) -> Statistics:
     """Of records that are a function of their numbers."""
-    counting = Counting()
+    counting = Statistics()
     for number in numbers:
         rng = random.Random(number)
         raw = RawRecord(chunk(), number, Span(number, number + 1), b"x")
@@ -36,7 +36,7 @@ def counted(numbers: list[int]) -> Statistics:
         images = ("a.jpg",) * rng.randrange(3)
         trajectory = Trajectory(f"t{number // 2}", system, turns, images)
         counting.accept(raw, trajectory, (300 * len(images), 200 * len(images)))
-    return counting.result()
+    return counting.ordered()
 
 
 def merged(*parts: Statistics) -> bytes:
@@ -55,11 +55,11 @@ def test_parts_add_up_to_the_whole_in_any_order(numbers: list[int], cuts: int) -
 
 
 def test_what_is_counted() -> None:
-    counting = Counting()
+    counting = Statistics()
     raw = RawRecord(chunk(), 5, Span(10, 90), b"x")
     turns = (Turn("user", "<image>"), Turn("assistant", "```\nlook(1)\nlook(2)\n```"))
     counting.accept(raw, Trajectory("i", "- look: looks.", turns, ("a.jpg",)), (338, 254))
-    found = counting.result()
+    found = counting.ordered()
     assert found.turns == {2: 1}
     assert found.images == {1: 1}
     assert found.text == {len("- look: looks.") + len("<image>") + len(turns[1].content): 1}
@@ -76,11 +76,11 @@ def test_of_hostile_tools_some_are_kept() -> None:
 
 
 def test_some_rejects_of_each_reason_are_kept_without_their_records() -> None:
-    counting = Counting()
+    counting = Statistics()
     for number in range(100):
         reason = (Reason.NO_ID, Reason.NO_TURNS)[number % 2]
         counting.reject(Reject(reason, "d" * 9999, "s.json", number, 0, 9, None, "record"))
-    found = counting.result().rejects
+    found = counting.ordered().rejects
     assert Counter(one.reason for one in found) == {
         Reason.NO_ID: sampling.SAMPLED_A_REASON,
         Reason.NO_TURNS: sampling.SAMPLED_A_REASON,

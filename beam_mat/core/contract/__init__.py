@@ -1,1 +1,1 @@
-"""LLaMA-Factory's contract with its data: what breaks it, and what happens then."""
+"""LLaMA-Factory's data contract: which data violate it, and what LLaMA-Factory then does."""

@@ -1,7 +1,8 @@
-"""The driver's last step: what an entry's notes come to, and what only all rows together show."""
+"""The last step of a check: merges the results of an entry and checks its rows as a whole."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import msgspec
@@ -16,7 +17,7 @@ from beam_mat.core.scan import Layout
 
 
 class Read(msgspec.Struct):
-    """What one reader takes at a time, and the type that it gave it."""
+    """The rows that the reader loads at once, and the types that it infers from them."""
 
     place: Place
     shape: Shape
@@ -28,16 +29,10 @@ def conclude(
     units: Iterable[UnitNote],
     images: Iterable[ImageNote],
 ) -> tuple[Tally, int, int]:
-    """Adds an entry up.
-
-    Args:
-        entry: The entry.
-        files: The notes of its files.
-        units: The notes of their units.
-        images: The notes of its images and lengths.
+    """Merges the results of an entry, and checks types and the order of rows.
 
     Returns:
-        What is wrong, the number of rows, and the number of distinct images.
+        The violations, the number of rows, and the number of distinct images.
     """
     tally = Tally()
     by_file = {note.file.order: note for note in sorted(files, key=lambda note: note.file.order)}
@@ -61,12 +56,12 @@ def conclude(
         _columns(tally, entry, reads)
         _order(tally, entry, ordered)
     elif not tally.counts():
-        tally.add(Finding(Kind.NO_ROWS, Place(), "no file holds a row"))
+        tally.add(Finding(Kind.NO_ROWS, Place(), "the files have no rows"))
     return tally, rows, distinct
 
 
 def _reads(file: FileNote, units: list[UnitNote]) -> list[Read]:
-    """A file's types as its reader infers them, one for each time that it reads."""
+    """The types that the reader infers for a file, one for each time that it reads from it."""
     place = Place(file.file.order)
     if file.shape is not None:
         return [Read(place, file.shape)]
@@ -85,10 +80,10 @@ def _reads(file: FileNote, units: list[UnitNote]) -> list[Read]:
 
 
 def _types(tally: Tally, files: list[list[Read]]) -> None:
-    """Casts what each file holds to the types of the one that is read first: any one may be."""
+    """Checks that each file can be cast to the types of the first file, whichever that is."""
     reads = [read for file in files for read in file]
     clashes = [(read, path) for read in reads if (path := read.shape.clash()) is not None]
-    # A clash within a unit was found there; those between the units of an array are seen only here.
+    # Clashes inside a unit are known already. Clashes between the units of an array are new.
     if clashes and not any(count.kind is Kind.TYPE_DRIFT for count in tally.counts()):
         for read, path in clashes:
             why = f"{path} has values of several types"
@@ -102,13 +97,13 @@ def _types(tally: Tally, files: list[list[Read]]) -> None:
             if found:
                 kind = Kind.NULL_CAST if found.is_null else Kind.TYPE_DRIFT
                 other = type.place.file != read.place.file
-                why = found.why + (", when another file is read first" if other else "")
+                why = found.why + (" (if another file is read first)" if other else "")
                 tally.add(Finding(kind, read.place, why), number)
                 break
 
 
 def _distinct(reads: Iterable[Read]) -> list[tuple[Read, int]]:
-    """The first of all that have the same shape, and how many those are."""
+    """The first of the reads that have the same shape, and the number of these reads."""
     found: dict[bytes, tuple[Read, int]] = {}
     for read in reads:
         key = msgspec.json.encode(read.shape, order="sorted")
@@ -119,14 +114,13 @@ def _distinct(reads: Iterable[Read]) -> list[tuple[Read, int]]:
 
 def _columns(tally: Tally, entry: Entry, files: list[list[Read]]) -> None:
     known = {key for file in files for read in file for key in read.shape.fields or {}}
-    told = {count.kind for count in tally.counts()}
-    if told & {Kind.FILE_NOT_CHECKED, Kind.MALFORMED_JSON}:
-        return  # rows that could not be read may have it
+    kinds = {count.kind for count in tally.counts()}
+    if kinds & {Kind.FILE_NOT_CHECKED, Kind.MALFORMED_JSON}:
+        return  # the rows that could not be read may have the column
     for name, column in entry.columns.items():
         if printable(column) not in known:
-            tally.add(
-                Finding(Kind.COLUMN_UNKNOWN, Place(), f"no row has {column!r}, named as {name}")
-            )
+            why = f"columns maps {name} to {column!r}, but no row has this column"
+            tally.add(Finding(Kind.COLUMN_UNKNOWN, Place(), why))
 
 
 def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
@@ -135,7 +129,7 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
     if whole is not None:
         place = _place(units, whole)
         size = min(BATCH, dropped.rows - whole)
-        tally.add(Finding(Kind.BATCH_DROPPED, place, f"{size} rows from here on are all dropped"))
+        tally.add(Finding(Kind.BATCH_DROPPED, place, f"all {size} rows from here on are dropped"))
     for name in sorted({name for unit in units for name in unit.empty}):
         if name not in entry.columns:
             continue
@@ -147,8 +141,10 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
             tally.add(Finding(Kind.NULL_CAST, Place(0, runs.head), why))
         elif workers:
             listed = ", ".join(map(str, workers[:5])) + (", …" if len(workers) > 5 else "")
-            why = f"{column} is empty: fails with preprocessing_num_workers {listed}"
-            tally.add(Finding(Kind.TEXT_STRETCH, _longest(units, name), why))
+            why = f"{column} is empty: the job fails if preprocessing_num_workers is {listed}"
+            stretches = [*runs.long, (runs.rows - runs.tail, runs.tail), (0, runs.head)]
+            place = _place(units, max(stretches, key=lambda run: run[1])[0])
+            tally.add(Finding(Kind.TEXT_STRETCH, place, why))
         elif not runs.all_marked:
             _listed_first(tally, units, name, column)
 
@@ -160,27 +156,19 @@ def _listed_first(tally: Tally, units: list[UnitNote], name: str, column: str) -
         by_file[order] = by_file.get(order, Runs()).then(unit.empty[name])
     for order, runs in by_file.items():
         if len(by_file) > 1 and runs.head >= BATCH:
-            why = f"{column} is empty in its first {runs.head} rows: fails if it is listed first"
+            where = f"{column} is empty in the first {runs.head} rows of this file"
+            why = f"{where}: the job fails if the file is read first"
             tally.add(Finding(Kind.TEXT_STRETCH, Place(order, 0), why))
 
 
 def _chain(runs: Iterable[Runs]) -> Runs:
-    whole = Runs()
-    for part in runs:
-        whole = whole.then(part)
-    return whole
+    return functools.reduce(Runs.then, runs, Runs())
 
 
 def _place(units: list[UnitNote], index: int) -> Place:
-    """The place of a row by its index in the entry."""
+    """The location of the row with this index in the entry."""
     for unit in units:
         if index < unit.rows:
             return Place(unit.unit.file.order, unit.unit.first + index)
         index -= unit.rows
     return Place()
-
-
-def _longest(units: list[UnitNote], name: str) -> Place:
-    runs = _chain(unit.empty[name] for unit in units)
-    stretches = [*runs.long, (runs.rows - runs.tail, runs.tail), (0, runs.head)]
-    return _place(units, max(stretches, key=lambda run: run[1])[0])

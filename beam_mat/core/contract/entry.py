@@ -1,4 +1,4 @@
-"""An entry of dataset_info.json, read as LLaMA-Factory's ``parser.py`` reads it."""
+"""Reads an entry of dataset_info.json in the same way as LLaMA-Factory's ``parser.py``."""
 
 from __future__ import annotations
 
@@ -33,20 +33,19 @@ TAGS = {
     "function_tag": "function_call",
     "system_tag": "system",
 }
-"""Each with its default, which holds only while tags is not given at all."""
+"""All tags with their defaults. LLaMA-Factory uses the defaults only if tags is missing."""
 
 _REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
-_ENTRY = Place()
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """How the rows of a dataset are to be read.
+    """How to read the rows of a dataset.
 
     Attributes:
-        name: In dataset_info.json.
-        file_name: A file or a folder below the folder of dataset_info.json.
-        columns: By LLaMA-Factory's name (`COLUMNS`), the column of the rows.
-        tags: By LLaMA-Factory's name (`TAGS`), the role or key in a turn.
+        name: Name of the entry in dataset_info.json.
+        file_name: A file or a folder, relative to the folder of dataset_info.json.
+        columns: Maps LLaMA-Factory's names (`COLUMNS`) to the columns of the rows.
+        tags: Maps LLaMA-Factory's names (`TAGS`) to the roles or keys in a turn.
     """
 
     name: str
@@ -56,77 +55,69 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Unsupported(msgspec.Struct, frozen=True):
-    """Why an entry is nothing that check reads, though it may be fine."""
+    """Why check does not support an entry, which may nevertheless be valid."""
 
     why: str
 
 
 def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | Unsupported:
-    """Reads one entry.
+    """Reads one entry as decoded from JSON.
 
     Returns:
-        The entry, or None where the rows could not be read by it, and what is wrong with it.
+        The entry, or None if its rows cannot be read, and its violations.
     """
     if not isinstance(value, dict):
         return None, [_fault(Kind.ENTRY_INVALID, f"the entry is {shown(value)}")]
     for source in _REMOTE:
         if source in value:
-            return Unsupported(f"it is read from {source}; copy its files and check those")
-    columns, tags = value.get("columns", {}), value.get("tags", {})
-    for key, given in (("columns", columns), ("tags", tags)):
-        if not isinstance(given, dict):
-            return None, [_fault(Kind.ENTRY_INVALID, f"{key} is {shown(given)}")]
+            return Unsupported(f"it uses {source}; download its files and check these")
+    for key in ("columns", "tags"):
+        if not isinstance(value.get(key, {}), dict):
+            return None, [_fault(Kind.ENTRY_INVALID, f"{key} is {shown(value[key])}")]
     formatting = value.get("formatting", "alpaca")
     if value.get("ranking"):
-        return Unsupported("it is a ranking set, which supervised training does not read")
-    if formatting == "openai" or (formatting == "alpaca" and "messages" not in columns):
-        return Unsupported(f"its formatting is {formatting}; check reads sharegpt")
-    faults = list(_faults(value, formatting, columns, tags))
+        return Unsupported("it is a ranking dataset, which supervised training does not use")
+    if formatting == "openai" or (
+        formatting == "alpaca" and "messages" not in value.get("columns", {})
+    ):
+        return Unsupported(f"its formatting is {formatting}; check supports only sharegpt")
+    faults = list(_faults(value, formatting))
     file_name = value.get("file_name")
     if not isinstance(file_name, str):
         faults.append(_fault(Kind.FILE_NOT_FOUND, f"file_name is {shown(file_name)}"))
     if any(fault.kind is not Kind.SPLIT_UNKNOWN for fault in faults):
         return None, faults
-    return Entry(name, str(file_name), _columns(value), _tags(value)), faults
+    columns, tags = value.get("columns", {"messages": "conversations"}), value.get("tags", TAGS)
+    entry = Entry(
+        name,
+        str(file_name),
+        {name: str(columns[name]) for name in COLUMNS if columns.get(name)},
+        {name: str(tags[name]) for name in TAGS if tags.get(name)},
+    )
+    return entry, faults
 
 
-def _faults(
-    value: dict[str, Any],
-    formatting: object,
-    columns: dict[str, Any],
-    tags: dict[str, Any],
-) -> Iterable[Finding]:
+def _faults(value: dict[str, Any], formatting: object) -> Iterable[Finding]:
+    columns, tags = value.get("columns", {}), value.get("tags", {})
     if formatting != "sharegpt":
         yield _fault(Kind.FORMATTING_NOT_SHAREGPT, f"formatting is {shown(formatting)}")
     if "columns" in value and not columns.get("messages"):
-        yield _fault(Kind.COLUMN_NOT_LISTED, "columns lists no messages")
+        yield _fault(Kind.COLUMN_NOT_LISTED, "columns does not list messages")
     if "tags" in value:
         for tag in ("role_tag", "content_tag", "user_tag", "assistant_tag"):
             if not tags.get(tag):
-                yield _fault(Kind.TAG_NOT_LISTED, f"tags lists no {tag}")
+                yield _fault(Kind.TAG_NOT_LISTED, f"tags does not list {tag}")
     split = value.get("split", "train")
     if not isinstance(split, str) or not re.match(r"train(\[|\+|$)", split):
         yield _fault(Kind.SPLIT_UNKNOWN, f"split is {shown(split)}")
 
 
 def _fault(kind: Kind, detail: str) -> Finding:
-    return Finding(kind, _ENTRY, detail)
-
-
-def _columns(value: dict[str, Any]) -> dict[str, str]:
-    if "columns" not in value:
-        return {"messages": "conversations"}
-    given = value["columns"]
-    return {name: str(given[name]) for name in COLUMNS if given.get(name)}
-
-
-def _tags(value: dict[str, Any]) -> dict[str, str]:
-    given = value.get("tags", TAGS)
-    return {name: str(given[name]) for name in TAGS if given.get(name)}
+    return Finding(kind, Place(), detail)
 
 
 def file_type(name: str) -> str | None:
-    """LLaMA-Factory's type of a file, by the end of its name.
+    """The type that LLaMA-Factory derives from a file's extension, or None.
 
     >>> file_type("a.jsonl"), file_type("a.jsonl.gz"), file_type("_SUCCESS"), file_type("A.JSON")
     ('json', None, None, None)
@@ -135,18 +126,18 @@ def file_type(name: str) -> str | None:
 
 
 def check_folder(names: Iterable[tuple[str, bool]]) -> list[Finding]:
-    """Holds the entries of a folder, each a name and whether it is a folder, against the rules."""
+    """Checks the contents of a folder. `names` are names and whether each one is a folder."""
     listed = sorted(names)
     if not listed:
         return [_fault(Kind.FOLDER_EMPTY, "the folder is empty")]
     types = {file_type(name) for name, is_folder in listed if not is_folder} - {None}
     wanted = min(types, key=str) if len(types) == 1 else None
-    found = []
+    faults = []
     for name, is_folder in listed:
         if is_folder:
-            found.append(_fault(Kind.FOLDER_MIXED, f"{name} is a folder"))
+            faults.append(f"{name} is a folder")
         elif file_type(name) is None:
-            found.append(_fault(Kind.FOLDER_MIXED, f"{name} is of no known type"))
+            faults.append(f"{name} has no known type")
         elif wanted is None:
-            found.append(_fault(Kind.FOLDER_MIXED, f"{name} is one of several types"))
-    return found
+            faults.append(f"{name} has another type than other files")
+    return [_fault(Kind.FOLDER_MIXED, fault) for fault in faults]

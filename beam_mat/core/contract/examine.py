@@ -1,4 +1,4 @@
-"""The rows of a unit: what can be said of them without the other rows and without image files."""
+"""Checks the rows of a unit, as far as possible without other rows and without image files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps
 from beam_mat.core.geometry import tokens as tokens_of
 
 Look = Callable[[Sequence[bytes]], list["Size | Fault"]]
-"""Decodes images, as `beam_mat.core.contract.picture.look` does one."""
+"""Decodes images. `beam_mat.core.contract.picture.look` does the same for a single image."""
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What training will be told.
+    """The training settings that a check needs.
 
-    Attributes:
-        max_pixels: ``image_max_pixels``.
-        cutoff: ``cutoff_len``, or None where lengths are not checked.
-        tokens: How the model cuts pictures; with `cutoff` alone.
+    `max_pixels` is ``image_max_pixels``, `cutoff` is ``cutoff_len`` in tokens, and `tokens` is how
+    the model divides images into tokens. Without the last two, lengths are not checked.
     """
 
     max_pixels: int
@@ -37,7 +35,7 @@ class Rules(msgspec.Struct, frozen=True):
     tokens: TokenRule | None = None
 
     def tokens_of(self, found: Size | Fault) -> int:
-        """Tokens of an image after LLaMA-Factory's own resizing; -1 for one that cannot be used."""
+        """The tokens of an image after LLaMA-Factory has resized it; -1 if it cannot be used."""
         if self.tokens is None:
             return 0
         if isinstance(found, Fault):
@@ -47,11 +45,11 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes) -> object:
-    """A row's value; more lenient than the JSON standard, as the readers are that follow.
+    """Decodes a row. Like the readers that training uses, it is more lenient than the standard.
 
     Raises:
-        UnicodeDecodeError: It is not UTF-8.
-        ValueError: It is not JSON, or is nested deeper than the stack reaches.
+        UnicodeDecodeError: The row is not UTF-8.
+        ValueError: The row is not JSON, or it is nested too deep.
     """
     try:
         return msgspec.json.decode(data)
@@ -65,13 +63,9 @@ def decode(data: bytes) -> object:
 
 
 class Examiner:
-    """Takes a unit's rows in order.
+    """Checks a unit's rows in order and collects the results.
 
-    Attributes:
-        tally: What is wrong with them.
-        shape: Of their columns.
-        clash: The first row with a value whose type does not go with earlier rows.
-        has_other_values: Whether a row is no object.
+    `clash` is the first row that has a value of another type than earlier rows.
     """
 
     def __init__(self, unit: Unit, entry: Entry, rules: Rules, look: Look) -> None:
@@ -90,7 +84,7 @@ class Examiner:
         self._image_uses = 0
 
     def rows(self, values: Sequence[tuple[int, object]]) -> None:
-        """Examines rows, each with its index in the file."""
+        """Checks rows, each given with its index in the file."""
         rows = [(index, check_row(value, self._entry)) for index, value in values]
         for index, value in values:
             if not isinstance(value, dict):
@@ -99,26 +93,20 @@ class Examiner:
             self._always = set(value) if self._always is None else self._always & value.keys()
             path = self.shape.absorb(value)
             if path is not None and self.clash is None:
-                place, why = self._place(index, ""), f"{path} has another type in earlier rows"
-                self.clash = Finding(Kind.TYPE_DRIFT, place, why)
-        inside = [
-            image
-            for _, row in rows
-            if not row.dropped
-            for image in row.images
-            if isinstance(image, bytes)
-        ]
-        looks = iter(self._look(inside))
+                place, why = Place(self._unit.file.order, index), "has another type in earlier rows"
+                self.clash = Finding(Kind.TYPE_DRIFT, place, f"{path} {why}")
+        images = (image for _, row in rows if not row.dropped for image in row.images)
+        looks = iter(self._look([image for image in images if isinstance(image, bytes)]))
         for index, row in rows:
             self._row(index, row, looks)
 
     def unreadable(self) -> None:
-        """Notes a row of which nothing is known."""
+        """Counts a row that cannot be read."""
         for marks in self._marks.values():
             marks.append(False)
 
     def note(self, *, with_shape: bool) -> UnitNote:
-        """What was found. `with_shape`: whether the columns' types come from the rows."""
+        """The results of the unit. `with_shape` says whether the rows determine the types."""
         dropped = self._marks["dropped"]
         return UnitNote(
             unit=self._unit,
@@ -132,7 +120,7 @@ class Examiner:
         )
 
     def uses(self) -> list[ImageUse]:
-        """The image files that rows name."""
+        """The image files to which the rows refer."""
         unit = self._unit
         return [
             ImageUse(unit.file.entry, path, unit.name, rows, place)
@@ -143,11 +131,8 @@ class Examiner:
         """The rows whose length depends on image files."""
         return LengthFact(self._unit.file.entry, tuple(self._lengths))
 
-    def _place(self, index: int, id: str) -> Place:
-        return Place(self._unit.file.order, index, id)
-
     def _row(self, index: int, row: Row, looks: Iterator[Size | Fault]) -> None:
-        place = self._place(index, row.id)
+        place = Place(self._unit.file.order, index, row.id)
         for name in NULLABLE:
             self._marks[name].append(name in row.empty)
         self._marks["dropped"].append(row.dropped)
@@ -166,35 +151,30 @@ class Examiner:
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))
             self._uses[path] = (rows + 1, first)
-        if self._rules.cutoff is not None and row.contents and not row.faults:
-            self._length(RowLength(place, *tokens.measure(row.system, row.contents), tuple(sizes)))
-
-    def _length(self, row: RowLength) -> None:
-        if any(isinstance(image, str) for image in row.images):
-            self._lengths.append(row)
+        if self._rules.cutoff is None or row.faults or not row.contents:
             return
-        assert self._rules.cutoff is not None
-        found = check_length(row, {}, self._rules.cutoff)
-        if found:
-            self.tally.add(found)
+        length = RowLength(place, *tokens.measure(row.system, row.contents), tuple(sizes))
+        if any(isinstance(size, str) for size in sizes):
+            self._lengths.append(length)
+        elif cut := check_length(length, {}, self._rules.cutoff):
+            self.tally.add(cut)
 
 
 def check_length(row: RowLength, sizes: Mapping[str, int], cutoff: int) -> Finding | None:
-    """Holds a row against ``cutoff_len``; a row with an unusable image is not judged.
+    """Checks a row's length against ``cutoff_len``, unless one of its images is unusable.
 
-    Args:
-        row: The row.
-        sizes: Tokens of images by path; -1 for one that cannot be used.
-        cutoff: ``cutoff_len``.
+    `sizes` are the tokens of images by path; -1 for an image that cannot be used.
     """
     images = [sizes[image] if isinstance(image, str) else image for image in row.images]
     if -1 in images:
         return None
     least, cut = tokens.length(row.system, row.pieces, images, cutoff)
-    words = f"{sum(images)} tokens of images, {least - sum(images)} or more of text"
+    text = least - sum(images)
+    size = f"the row has {sum(images)} image tokens and at least {text} text tokens"
+    limit = f"cutoff_len is {cutoff}"
     if cut is not None:
-        why = f"image {cut} of {len(images)} is cut: {words}, cutoff_len {cutoff}"
+        why = f"image {cut} of {len(images)} is cut: {size}; {limit}"
         return Finding(Kind.IMAGE_TOKENS_CUT, row.place, why)
     if least > cutoff:
-        return Finding(Kind.ROW_CUT, row.place, f"{words}, cutoff_len {cutoff}")
+        return Finding(Kind.ROW_CUT, row.place, f"{size}; {limit}")
     return None

@@ -1,4 +1,4 @@
-"""Where a violation was found, and the sums of many."""
+"""Violations with their locations, and their counts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import msgspec
 from beam_mat.core.contract.kind import Kind
 
 FIRST = 5
-"""Places kept of each kind."""
+"""The number of findings of each kind that are kept."""
 MAX_SHOWN = 90
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """Where in a dataset.
+    """A location in an entry of a dataset: a row and its id, a whole file, or the entry itself.
 
-    Attributes:
-        file: Place of the file among the entry's files, or -1 for the entry itself.
-        row: Index of the row in its file, or -1 for the file itself.
-        id: The row's id where it has one.
+    `file` is the index of the file among the entry's files, or -1 for the entry itself. `row` is
+    the index of the row in its file, or -1 for the file itself.
     """
 
     file: int = -1
@@ -28,7 +26,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class Finding(msgspec.Struct, frozen=True, array_like=True):
-    """One violation: its kind, its place, and what was found there."""
+    """One violation: its kind, its location and the details."""
 
     kind: Kind
     place: Place
@@ -36,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Count(msgspec.Struct, array_like=True):
-    """How often a kind was found, and the first of them, in order of place."""
+    """The number of findings of a kind, and the first ones, ordered by location."""
 
     kind: Kind
     number: int
@@ -44,13 +42,13 @@ class Count(msgspec.Struct, array_like=True):
 
 
 class Tally:
-    """Adds findings up, in memory that does not grow with their number."""
+    """Counts findings. Its memory does not grow with their number."""
 
     def __init__(self) -> None:
         self._counts: dict[Kind, Count] = {}
 
     def add(self, finding: Finding, number: int = 1) -> None:
-        """Adds a finding that stands for `number` of its kind."""
+        """Adds a finding that counts `number` times."""
         self.merge([Count(finding.kind, number, [finding])])
 
     def merge(self, counts: Iterable[Count]) -> None:
@@ -62,12 +60,12 @@ class Tally:
             mine.first = sorted(firsts, key=lambda found: (found.place, found.detail))[:FIRST]
 
     def counts(self) -> list[Count]:
-        """What was found, in the order of `Kind`."""
+        """The counts in the order of `Kind`."""
         return [self._counts[kind] for kind in Kind if kind in self._counts]
 
 
 def printable(text: str) -> str:
-    r"""A text that can be written and printed anywhere: what cannot is escaped.
+    r"""A text that is safe to write and print: all other characters are escaped.
 
     >>> printable("Tür"), printable("a\tb\ud800")
     ('Tür', 'a\\tb\\ud800')
@@ -76,7 +74,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in few characters.
+    """A short text that shows a value.
 
     >>> shown("abc"), shown(None), shown("x" * 200)[-3:]
     ("'abc'", 'null', 'xx…')
@@ -86,5 +84,5 @@ def shown(value: object) -> str:
     try:
         text = repr(value[: MAX_SHOWN + 1] if isinstance(value, str | bytes) else value)
     except RecursionError:
-        return "a value nested deep in itself"
+        return "a deeply nested value"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

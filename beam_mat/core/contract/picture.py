@@ -1,4 +1,4 @@
-"""One image file as LLaMA-Factory meets it: its size, or why it stops the job."""
+"""Decodes one image file as LLaMA-Factory does: gives its size, or why it stops the job."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from beam_mat.core.image import decode_fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 
 PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
-"""Above this Pillow raises DecompressionBombError, in LLaMA-Factory's process too."""
+"""Above this number of pixels, Pillow raises DecompressionBombError, also in LLaMA-Factory."""
 LEAST_PIXELS = 1024
 """LLaMA-Factory's default of ``image_min_pixels``."""
 
 
 def look(data: bytes, max_pixels: int) -> Size | Fault:
-    """Decodes an image to its end, as training would.
+    """Decodes a whole image, as training would. Any bytes are allowed.
 
-    Args:
-        data: The file's bytes; any bytes at all.
-        max_pixels: LLaMA-Factory's ``image_max_pixels``.
+    Returns:
+        Width and height in pixels, or a fault if training cannot use the image.
     """
     if len(data) > MAX_IMAGE_BYTES:
-        return Fault(Kind.IMAGE_HUGE, f"{len(data)} bytes")
+        return Fault(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            found = f"{image.width}x{image.height} pixels"
+            found = f"the image has {image.width}x{image.height} pixels"
             if image.width * image.height > PILLOW_PIXELS:
                 return Fault(Kind.IMAGE_UNDECODABLE, found)
             if vanishes(image.size, Budget(max_pixels, LEAST_PIXELS)):
@@ -42,20 +41,20 @@ def look(data: bytes, max_pixels: int) -> Size | Fault:
             return image.size
     except MemoryError:
         raise
-    # Decoders raise whatever hostile bytes lead them to.
+    # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
         return Fault(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
 
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    # LLaMA-Factory takes every format that Pillow has. Those two start other programs on a file.
+    # LLaMA-Factory allows every format that Pillow supports. These two start other programs.
     Image.init()
     return tuple(name for name in Image.OPEN if name not in ("EPS", "WMF"))
 
 
 def vanishes(size: Size, budget: Budget) -> bool:
-    """Whether LLaMA-Factory scales a side down to nothing, which Pillow refuses.
+    """Whether LLaMA-Factory would scale a side down to 0, which Pillow refuses.
 
     >>> vanishes((1, 700_000), Budget(589824)), vanishes((640, 480), Budget())
     (True, False)

@@ -1,8 +1,8 @@
-"""Stretches of rows that leave a column empty, or that are dropped: what the order of rows does.
+"""Runs of consecutive rows in which a column is empty, or that are all dropped.
 
-LLaMA-Factory maps over rows with ``preprocessing_num_workers`` processes, each on one stretch of
-the dataset (``Dataset.shard``, contiguous), and Hugging Face's writer fixes the types of the new
-columns by the first thousand rows of each.
+LLaMA-Factory maps over the rows with ``preprocessing_num_workers`` processes, each with one
+contiguous part of the dataset (``Dataset.shard``). Hugging Face's writer infers the types of the
+new columns from the first thousand rows of each part. The order of the rows therefore matters.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from __future__ import annotations
 import msgspec
 
 BATCH = 1000
-"""Rows by which types are fixed, and rows that are prepared at a time; both are defaults."""
+"""The default number of rows from which types are inferred, and of rows per batch."""
 MAX_WORKERS = 64
 
 
 class Runs(msgspec.Struct, array_like=True, frozen=True):
-    """What is known of the runs of marked rows in a stretch of rows.
+    """The runs of marked rows in a sequence of rows.
 
-    Attributes:
-        rows: Number of rows.
-        head: Marked rows at the beginning.
-        tail: Marked rows at the end.
-        long: Start and length of every run of at least `BATCH` rows that touches neither end.
+    `head` and `tail` are the numbers of marked rows at the beginning and at the end. `long` has the
+    start and length of every run of at least `BATCH` rows that touches neither end.
     """
 
     rows: int = 0
@@ -30,7 +27,7 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
     long: tuple[tuple[int, int], ...] = ()
 
     def then(self, other: Runs) -> Runs:
-        """The runs of this stretch with another behind it.
+        """The runs of this sequence followed by another one.
 
         >>> Runs.of([True, False]).then(Runs.of([True, True]))
         Runs(rows=4, head=1, tail=2, long=())
@@ -52,7 +49,7 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
 
     @classmethod
     def of(cls, marks: list[bool]) -> Runs:
-        """The runs of rows that are marked or not."""
+        """The runs of a sequence of rows, given whether each one is marked."""
         head = next((at for at, mark in enumerate(marks) if not mark), len(marks))
         tail = next((at for at, mark in enumerate(reversed(marks)) if not mark), len(marks))
         long, start = [], -1
@@ -65,7 +62,7 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def all_marked(self) -> bool:
-        """Whether every row is marked; so are those of no rows."""
+        """Whether every row is marked. True if there are no rows."""
         return self.head == self.rows
 
     def _all_long(self) -> list[tuple[int, int]]:
@@ -73,9 +70,9 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
         return [*self.long, *(run for run in ends if run[1] >= BATCH)]
 
     def null_workers(self) -> list[int]:
-        """The numbers of workers, up to `MAX_WORKERS`, with which a marked column gets no type.
+        """The numbers of workers, up to `MAX_WORKERS`, with which the column gets the type null.
 
-        It gets none where a worker's first `BATCH` rows are marked and a later one is not.
+        This happens if a worker's first `BATCH` rows are marked and one of its later rows is not.
         """
         if self.all_marked:
             return []
@@ -92,7 +89,7 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
         return False
 
     def whole_batch(self) -> int | None:
-        """The first row of a batch (of one worker) whose rows are all marked, or None."""
+        """Index of the first row of a batch whose rows are all marked, or None (for one worker)."""
         last = (self.rows - 1) // BATCH * BATCH
         if self.rows and self.tail >= self.rows - last:
             runs = [*self._all_long(), (last, self.rows - last)]

@@ -1,7 +1,8 @@
-"""Types of columns, as the loader of Hugging Face's datasets infers and casts them.
+"""Column types, inferred and cast like the loader of Hugging Face's datasets does it.
 
-It reads JSON Lines 10 MB at a time, a JSON array whole, Parquet with its schema. The first that it
-reads fixes every column's type; all that follows is cast to it (``datasets.table.table_cast``).
+The loader reads JSON Lines 10 MB at a time, a JSON array as a whole, and Parquet with its schema.
+The first read determines the type of every column. All later reads are cast to these types
+(``datasets.table.table_cast``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from beam_mat.core.contract.finding import printable
 from beam_mat.core.limits import MAX_NESTING
 
 NULL, BOOL, INT, WHOLE, FLOAT, DIGITS, TIME, TEXT, BINARY = (1 << at for at in range(9))
-"""What values a leaf was seen to have. WHOLE is 2.0, DIGITS is "12", TIME is text like a date."""
+"""Bits for the values of a leaf. WHOLE is 2.0, DIGITS is "12", TIME is a text like a date."""
 
 _NUMBER = INT | WHOLE | FLOAT
 _STRING = DIGITS | TIME | TEXT
@@ -44,16 +45,16 @@ _CASTS = {
     TEXT: BOOL | _NUMBER | _STRING | BINARY,
     BINARY: _STRING | BINARY,
 }
-"""What Arrow's cast takes to a type; measured, see tests/llamafactory/test_check.py."""
+"""The values that Arrow can cast to each type. Measured, see tests/llamafactory/test_check.py."""
 
 
 class Shape(msgspec.Struct, array_like=True):
-    """Everything that was seen at one place of the rows.
+    """All values found at one path in the rows.
 
     Attributes:
-        leaf: Bits of what values stood there.
-        item: The shape of the items where lists stood there.
-        fields: The shapes by key where objects stood there.
+        leaf: Bits for the values that are neither lists nor objects.
+        item: The shape of the items if there were lists, or None.
+        fields: The shapes by key if there were objects, or None.
     """
 
     leaf: int = 0
@@ -61,11 +62,10 @@ class Shape(msgspec.Struct, array_like=True):
     fields: dict[str, Shape] | None = None
 
     def absorb(self, value: object, path: str = "", depth: int = 0) -> str | None:
-        """Adds a value.
+        """Adds a value. `path` and `depth` say where this shape is in the rows.
 
         Returns:
-            Where values now stand that no type can hold together, the first such place; None when
-            there is no new one.
+            The first path at which this value has no common type with earlier values, or None.
         """
         before = self._kinds()
         inner = None
@@ -88,7 +88,7 @@ class Shape(msgspec.Struct, array_like=True):
         return path if after > before and after > 1 else inner
 
     def join(self, other: Shape) -> None:
-        """Adds what another shape has seen."""
+        """Adds the values of another shape."""
         self.leaf |= other.leaf
         if other.item is not None:
             self.item = self.item or Shape()
@@ -99,14 +99,14 @@ class Shape(msgspec.Struct, array_like=True):
                 self.fields.setdefault(key, Shape()).join(shape)
 
     def clash(self, path: str = "") -> str | None:
-        """The first place at which no type can hold what was seen, or None."""
+        """The first path at which the values have no common type, or None."""
         if self._kinds() > 1:
             return path
-        places = [part.clash(where) for where, part in self._parts(path)]
-        return next((place for place in places if place is not None), None)
+        found = [part.clash(where) for where, part in self._parts(path)]
+        return next((where for where in found if where is not None), None)
 
     def _kinds(self) -> int:
-        """How many types were seen that no type can hold together; null goes with each."""
+        """The number of incompatible types. Null is compatible with every type."""
         groups = (BOOL, _NUMBER, _STRING, BINARY)
         leaves = sum(1 for group in groups if self.leaf & group)
         return leaves + (self.item is not None) + (self.fields is not None)
@@ -119,11 +119,11 @@ class Shape(msgspec.Struct, array_like=True):
 
     @property
     def is_null(self) -> bool:
-        """Whether nothing but null was seen, so that the type is null."""
+        """Whether all values are null, so the type is null."""
         return not self._kinds()
 
     def describe(self) -> str:
-        """The type in a word or two."""
+        """A short name of the type."""
         if self.fields is not None:
             return "an object"
         if self.item is not None:
@@ -133,13 +133,7 @@ class Shape(msgspec.Struct, array_like=True):
 
 
 class Misfit(msgspec.Struct, frozen=True):
-    """Where a shape cannot be cast to another.
-
-    Attributes:
-        path: The place in a row.
-        is_null: Whether the type it should have is null.
-        why: What stands there and what should.
-    """
+    """Where and why a shape cannot be cast to another one, and whether that one is null."""
 
     path: str
     is_null: bool
@@ -147,21 +141,22 @@ class Misfit(msgspec.Struct, frozen=True):
 
 
 def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
-    """The first place at which what `shape` has seen cannot be cast to the type of `type`.
+    """The first path at which the values of `shape` cannot be cast to the type of `type`, or None.
 
-    None of the two clashes in itself. Bits of `type` decide its Arrow type: text unless all of it
-    looks like dates, floating point unless all numbers are whole.
+    Neither of the two may have a clash. The bits of `type` determine its Arrow type. Text is text
+    unless all values look like dates, and numbers are floating point unless all are whole numbers.
     """
     if shape.is_null:
         return None
     if type.is_null:
-        return Misfit(path, True, f"{path or 'a row'} is {shape.describe()}, and null before")
+        why = f"{path or 'the row'} is {shape.describe()} here, but null in earlier rows"
+        return Misfit(path, True, why)
     for key, field in (shape.fields or {}).items():
         if type.fields is None:
             break
         where = f"{path}.{key}" if path else key
         if key not in type.fields:
-            return Misfit(where, False, f"{where} stands here, and in no row before")
+            return Misfit(where, False, f"the row has {where}, which no earlier row has")
         inner = misfit(field, type.fields[key], where)
         if inner:
             return inner
@@ -176,7 +171,8 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
     )
     if fits:
         return None
-    return Misfit(path, False, f"{path} is {shape.describe()}, and {type.describe()} before")
+    before = f"{type.describe()} in earlier rows"
+    return Misfit(path, False, f"{path} is {shape.describe()} here, but {before}")
 
 
 def _type_of(shape: Shape) -> int:
@@ -189,7 +185,7 @@ def _type_of(shape: Shape) -> int:
 
 
 def leaf_of(value: object) -> int:
-    """The bit of a value that is neither list nor object.
+    """The bit for a value that is neither a list nor an object.
 
     >>> leaf_of("2024-01-01") == TIME, leaf_of("12") == DIGITS, leaf_of(True) == BOOL
     (True, True, True)
@@ -213,16 +209,14 @@ def leaf_of(value: object) -> int:
 
 
 def of_array(rows: Shape, always: Set[str]) -> Shape:
-    """The shape that the reader of JSON arrays makes of its rows: pandas has its own mind.
+    """The shape that the reader of JSON arrays infers. It uses pandas, which has its own rules.
 
-    Args:
-        rows: What was seen.
-        always: The columns that every row has.
+    `always` are the columns that every row has.
     """
     columns = {key: _of_pandas(key, part) for key, part in (rows.fields or {}).items()}
     for key, column in columns.items():
         if column.is_null and key not in always:
-            column.leaf |= INT  # nothing but null in some rows, and no such key in others
+            column.leaf |= INT  # null in some rows and missing in others
     return Shape(fields=columns)
 
 

@@ -1,8 +1,8 @@
-"""How long a row is in tokens: exact for images, at least for text.
+"""The length of a row in tokens: exact for images, a lower bound for text.
 
-Text cannot be counted without the model's tokenizer. What is certain: Qwen's tokenizers cut text
-into words and single digits before they look for tokens, so that no token reaches over the end of a
-word. A row has at least as many tokens as words and digits, and five marks a turn.
+Counting the tokens of text would need the model's tokenizer. But Qwen's tokenizers split text into
+words and single digits first, so no token contains more than one of these. A row therefore has at
+least one token per word and digit, and five special tokens per turn.
 """
 
 from __future__ import annotations
@@ -12,32 +12,37 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Qwen's own marks (<|im_start|>, <tool_call>) are one token each, where their words would be two.
+# Qwen's special tokens (<|im_start|>, <tool_call>) count as one, although they have two words.
 _PIECE = re.compile(r"<\|\w+\|>|</?\w+>|[^\W\d_]+|\d")
 BEFORE = 3
-"""``<|im_start|>``, the role and the line's end."""
+"""``<|im_start|>``, the role and the line end."""
 AFTER = 2
-"""``<|im_end|>`` and the line's end."""
+"""``<|im_end|>`` and the line end."""
 
 IMAGE = "<image>"
 
 
 def least_tokens(text: str) -> int:
-    """Tokens that a text takes at least.
+    """The minimum number of tokens of a text.
 
     >>> least_tokens("Is 12 a number?")
     5
     """
-    # The tokenizers compose accents too before they cut.
+    # The tokenizers also normalise to NFC before they split the text.
     return len(_PIECE.findall(unicodedata.normalize("NFC", text)))
 
 
-# Mostly one prompt stands in every row, and is longer than the turns.
+# Usually all rows have the same system prompt, and it is longer than the turns.
 _system_tokens = functools.lru_cache(maxsize=16)(least_tokens)
 
 
 def measure(system: str, contents: Sequence[str]) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    """Least tokens of the system prompt, and of each turn before, between and after its images."""
+    """The minimum tokens of a row's text.
+
+    Returns:
+        The minimum tokens of the system prompt, and for each turn those of the text before,
+        between and after its images.
+    """
     pieces = [tuple(map(least_tokens, content.split(IMAGE))) for content in contents]
     marks = BEFORE + AFTER if system else 0
     return marks + _system_tokens(system), tuple(pieces)
@@ -46,17 +51,18 @@ def measure(system: str, contents: Sequence[str]) -> tuple[int, tuple[tuple[int,
 def length(
     system: int, pieces: Sequence[Sequence[int]], images: Sequence[int], cutoff: int
 ) -> tuple[int, int | None]:
-    """Least tokens of a row, and the first of its images that ``cutoff_len`` certainly cuts.
+    """The minimum tokens of a row, and the index of the first image that is certain to be cut.
 
     LLaMA-Factory fills ``cutoff_len`` with pairs of turns, and cuts a question at its end to leave
-    room for the answer (``infer_seqlen``). So an image is lost for certain when the pairs before it
-    and what stands before its end in its own turn exceed ``cutoff_len``; it may be lost earlier.
+    room for the answer (``infer_seqlen``). An image is therefore certain to be cut if the pairs
+    before it, together with its own turn up to its end, exceed ``cutoff_len``. Images that come
+    shortly before may be cut too.
 
     Args:
-        system: Least tokens of the system prompt, see `measure`.
-        pieces: Least tokens of each turn before, between and after its images.
-        images: Tokens of each image, its two marks included.
-        cutoff: ``cutoff_len``.
+        system: Minimum tokens of the system prompt, see `measure`.
+        pieces: For each turn, the minimum tokens before, between and after its images.
+        images: Tokens of each image, including its start and end markers.
+        cutoff: ``cutoff_len`` in tokens.
     """
     before = question = number = 0
     cut = None
@@ -69,7 +75,7 @@ def length(
                 cut = number
             at += text
             number += 1
-        # A question ends with the marks that the answer begins with.
+        # The special tokens at the start of the answer count as part of the question.
         spent = at + AFTER + (BEFORE if is_question else 0)
         if is_question:
             question = spent

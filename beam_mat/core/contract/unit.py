@@ -1,4 +1,4 @@
-"""The units of work of a check, and the notes that they leave."""
+"""The units of work of a check, and their results."""
 
 from __future__ import annotations
 
@@ -15,19 +15,14 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Break, Layout, Span
 
 BATCH_BYTES = 10 << 20
-"""What Hugging Face's JSON reader takes at a time (``JsonConfig.chunksize``), to a line's end."""
+"""Bytes that Hugging Face's JSON reader reads at once (``JsonConfig.chunksize``), to a line end."""
 
 
 class DatasetFile(msgspec.Struct, frozen=True, array_like=True):
-    """One data file of an entry.
+    """One data file of an entry: JSON or Parquet, as `type` says.
 
-    Attributes:
-        entry: The entry's place among those that are checked.
-        order: The file's place among the entry's files, by name.
-        uri: Where it is.
-        size: Bytes.
-        version: What changes with its content.
-        type: json or parquet.
+    `entry` is the index among the checked entries, `order` the one among the entry's files, sorted
+    by name. `version` changes when the content changes.
     """
 
     entry: int
@@ -44,13 +39,9 @@ class DatasetFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Unit(msgspec.Struct, frozen=True, array_like=True):
-    """A run of whole rows of a file: a chunk of JSON, or a row group of Parquet.
+    """Consecutive rows of a file: a chunk of JSON, or a row group of Parquet (without `chunk`).
 
-    Attributes:
-        file: The file.
-        number: Its place among the units of the file.
-        first: Index in the file of its first row.
-        chunk: The bytes, of JSON.
+    `number` is the index of the unit in the file, `first` that of its first row.
     """
 
     file: DatasetFile
@@ -65,14 +56,9 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FileNote(msgspec.Struct):
-    """What is known of a file before its rows are read.
+    """The result of checking a file as a whole, before its rows.
 
-    Attributes:
-        file: The file.
-        units: Number of its units.
-        layout: How JSON rows are strung together, None for Parquet and for files without rows.
-        shape: Of the columns, where the file itself says (Parquet).
-        findings: What is wrong with the file as a whole.
+    `layout` says how a JSON file separates its rows; a Parquet file has a `shape` instead.
     """
 
     file: DatasetFile
@@ -83,17 +69,17 @@ class FileNote(msgspec.Struct):
 
 
 class UnitNote(msgspec.Struct):
-    """What was found in a unit.
+    """The result of checking the rows of a unit.
 
     Attributes:
         unit: The unit.
-        rows: Number of its rows.
-        counts: What is wrong with them.
-        shape: Of the columns; None in Parquet.
+        rows: Number of rows.
+        counts: The violations.
+        shape: The column types, or None for Parquet.
         always: The columns that every row has.
-        empty: For each column that a row may leave empty, the runs of rows that do.
+        empty: For each column that may be empty, the runs of rows in which it is empty.
         dropped: The runs of rows that LLaMA-Factory drops.
-        image_uses: Images of its rows, repetitions counted.
+        image_uses: Number of images in the rows; repeated images count each time.
     """
 
     unit: Unit
@@ -107,7 +93,7 @@ class UnitNote(msgspec.Struct):
 
 
 class ImageNote(msgspec.Struct):
-    """What was found wrong with images, or with rows now that the sizes of images are known."""
+    """Violations of images, or of rows whose lengths depend on images, and the number of images."""
 
     entry: int
     counts: list[Count]
@@ -115,7 +101,7 @@ class ImageNote(msgspec.Struct):
 
 
 class ImageUse(msgspec.Struct, frozen=True, array_like=True):
-    """An image path in a unit: how many rows name it, and the first of them."""
+    """An image path in a unit, the number of rows that use it, and the first of these rows."""
 
     entry: int
     path: str
@@ -125,13 +111,9 @@ class ImageUse(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RowLength(msgspec.Struct, frozen=True, array_like=True):
-    """What the length of a row is made of, see `beam_mat.core.contract.tokens.measure`.
+    """The parts of a row's length, see `beam_mat.core.contract.tokens.measure`.
 
-    Attributes:
-        place: The row.
-        system: Least tokens of its system prompt.
-        pieces: Least tokens of each turn before, between and after its images.
-        images: A path, or the tokens of an image whose bytes stand in the row.
+    An image is given by its path, or by its tokens if the row contains its bytes.
     """
 
     place: Place
@@ -141,9 +123,9 @@ class RowLength(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LengthFact(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of the lengths of a unit's rows: the rows, or tokens of images by path.
+    """Input for checking the lengths of a unit's rows: some of the rows, or of the images.
 
-    An image that cannot be used has -1 tokens.
+    `tokens` are paths of images and their tokens, or -1 for an image that cannot be used.
     """
 
     entry: int = 0
@@ -154,8 +136,8 @@ class LengthFact(msgspec.Struct, frozen=True, array_like=True):
 def cut_file(file: DatasetFile, layout: Layout, found: Iterable[Span | Break]) -> Iterator[Unit]:
     """Groups the rows of a JSON file into units.
 
-    JSON Lines are cut as Hugging Face's reader cuts them, since each such batch has types of its
-    own; an array is read whole there, so that it may be cut anywhere.
+    JSON Lines are split in the same way as in Hugging Face's reader, which infers types for each
+    such batch. That reader reads an array as a whole, so an array may be split anywhere.
     """
     shard = Shard(file.uri, file.order, file.size, file.version)
     chunks = cut(shard, layout, found, "") if layout is Layout.ARRAY else _cut_lines(shard, found)
@@ -176,10 +158,10 @@ def _cut_lines(shard: Shard, found: Iterable[Span | Break]) -> Iterator[Chunk]:
         if item.end - item.start > MAX_RECORD_BYTES:
             if count:
                 yield chunk()
-            size = f"a row of {item.end - item.start} bytes"
+            why = f"the row has {item.end - item.start} bytes"
             at = first + count
-            place = (str(at), shard, Layout.LINES, item.start, item.end, at, 1)
-            yield Chunk(*place, Reason.RECORD_TOO_LARGE, size)
+            where = (str(at), shard, Layout.LINES, item.start, item.end, at, 1)
+            yield Chunk(*where, Reason.RECORD_TOO_LARGE, why)
             first, count = at + 1, 0
         else:
             start, end = (item.start if count == 0 else start), item.end

@@ -83,4 +83,7 @@ def test_a_folder_of_one_type_is_fine_whatever_else_it_is_called() -> None:
 
 def test_of_two_types_neither_is_the_right_one() -> None:
     details = [found.detail for found in check_folder([("a.json", False), ("b.parquet", False)])]
-    assert details == ["a.json is one of several types", "b.parquet is one of several types"]
+    assert details == [
+        "a.json has another type than other files",
+        "b.parquet has another type than other files",
+    ]

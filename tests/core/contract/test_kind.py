@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
+from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -23,6 +25,11 @@ def test_each_kind_says_what_happens_and_what_to_do(kind: Kind) -> None:
         assert "|" not in sentence
     assert pickle.loads(pickle.dumps(kind)) is kind
     assert msgspec.json.decode(msgspec.json.encode(kind), type=Kind).severity is kind.severity
+
+
+def test_every_kind_has_its_texts_and_there_are_no_others() -> None:
+    texts = json.loads(resources.files("beam_mat.core.contract").joinpath("kind.json").read_text())
+    assert list(texts) == [kind.value for kind in Kind]
 
 
 def test_the_docs_have_every_kind_with_its_sentences_and_no_other() -> None:

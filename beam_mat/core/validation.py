@@ -1,4 +1,4 @@
-"""Decides on the records of a chunk, now that the outcome of every image is known."""
+"""Accepts or rejects the records of a chunk once the result of every image is known."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from collections.abc import Iterable, Mapping, Set
 import msgspec
 
 from beam_mat.core.layout import split_of
-from beam_mat.core.notes import ImageOutcome, RejectCount
 from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Fault, Trajectory, parse
+from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.results import RejectCount
 from beam_mat.core.settings import Settings
-from beam_mat.core.statistics import Counting
+from beam_mat.core.statistics import Statistics
 
 
 class ChunkResult:
-    """The records of a chunk, sorted out.
+    """The accepted and the rejected records of a chunk.
 
     Attributes:
-        trajectories: By split, the accepted records with images and those without, in order.
-        rejects: The others, in order.
-        respelled: Words respelled in accepted records.
-        image_uses: Images of accepted records, repetitions counted.
-        counting: What the records are like.
+        trajectories: For each split, the accepted records with images and those without, in order.
+            Their `images` are files below the output folder.
+        rejects: The rejected records, in order.
+        respelled: Number of words that were respelled in accepted records.
+        image_uses: Number of images in accepted records; repeated images count each time.
+        counting: Collects the statistics of the records.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class ChunkResult:
         self.rejects: list[Reject] = []
         self.respelled = 0
         self.image_uses = 0
-        self.counting = Counting()
+        self.counting = Statistics()
 
     @property
     def accepted(self) -> int:
@@ -40,7 +42,7 @@ class ChunkResult:
         return sum(len(some) for pair in self.trajectories.values() for some in pair)
 
     def counts(self) -> tuple[RejectCount, ...]:
-        """The rejects by reason, in the order of `Reason`."""
+        """Returns number and first reject for each reason, in the order of `Reason`."""
         numbers = Counter(reject.reason for reject in self.rejects)
         firsts: dict[Reason, Reject] = {}
         for reject in self.rejects:
@@ -61,13 +63,13 @@ def judge(
     """Accepts or rejects each record.
 
     Args:
-        records: Of one chunk, in order.
-        outcomes: Of every image that the chunk asked for, by path.
-        repeated: Indexes of records whose id an earlier one has, when those are to be dropped.
+        records: The records of one chunk, in order.
+        outcomes: The result of every image that the chunk uses, by path.
+        repeated: Indexes of records to drop because an earlier record has the same id.
         settings: Path prefixes and the split.
 
     Raises:
-        KeyError: The outcome of an image is not known. A record is never accepted on a guess.
+        KeyError: The result of an image is missing.
     """
     result = ChunkResult()
     for record in records:
@@ -83,7 +85,9 @@ def judge(
         result.image_uses += len(verdict.images)
         split = split_of(verdict.id, settings.val_fraction)
         with_images, text_only = result.trajectories.setdefault(split, ([], []))
-        (with_images if verdict.images else text_only).append(verdict)
+        files = tuple(outcomes[path].file for path in verdict.images)
+        accepted = msgspec.structs.replace(verdict, images=files)
+        (with_images if files else text_only).append(accepted)
     return result
 
 
@@ -99,7 +103,7 @@ def _verdict(
     if isinstance(parsed, Fault):
         return parsed
     if record.index in repeated:
-        detail = f"id {parsed.id!r} stands in an earlier record"
+        detail = f"an earlier record has the same id, {parsed.id!r}"
         return Fault(Reason.DUPLICATE_ID, detail, parsed.id)
     for path in parsed.images:
         fault = outcomes[path].fault

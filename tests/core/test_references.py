@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from beam_mat.core.image import ImageFault
-from beam_mat.core.notes import ImageOutcome, outcomes_digest
+from beam_mat.core.references import ImageOutcome, outcomes_digest
 from beam_mat.core.reject import Reason
 
-A, B = ImageOutcome("a", content="1"), ImageOutcome("b", content="2")
+A, B = ImageOutcome("a", file="images/a.1.jpg"), ImageOutcome("b", file="images/b.2.jpg")
 GONE = ImageOutcome("b", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
 
 
@@ -16,13 +16,15 @@ def test_order_decides_nothing() -> None:
 
 def test_all_else_does() -> None:
     detail = ImageOutcome("b", ImageFault(Reason.IMAGE_MISSING, "it is elsewhere"))
-    content = ImageOutcome("b", content="3")
+    other_bytes = ImageOutcome("b", file="images/b.3.jpg")
+    tokens = ImageOutcome("b", file="images/b.2.jpg", tokens=(1, 2))
     cases: list[tuple[list[ImageOutcome], list[int]]] = [
         ([A, B], []),
         ([A], []),
         ([A, GONE], []),
         ([A, detail], []),
-        ([A, content], []),
+        ([A, other_bytes], []),
+        ([A, tokens], []),
     ]
     digests = {outcomes_digest(*case) for case in [*cases, ([A, B], [1])]}
     assert len(digests) == len(cases) + 1

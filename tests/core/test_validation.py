@@ -6,13 +6,13 @@ import pytest
 
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.image import ImageFault
-from beam_mat.core.judge import ChunkResult, judge
 from beam_mat.core.limits import MAX_RAW_BYTES
-from beam_mat.core.notes import ImageOutcome
 from beam_mat.core.raw import RawRecord
+from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Span
 from beam_mat.core.settings import Settings
+from beam_mat.core.validation import ChunkResult, judge
 from tests.build import chunk, encode, record, shard
 
 SETTINGS = Settings(output="/out")
@@ -33,7 +33,10 @@ def judged(
     repeated: frozenset[int] = frozenset(),
     settings: Settings = SETTINGS,
 ) -> ChunkResult:
-    outcomes = {path: ImageOutcome(path, fault) for path, fault in (faults or {}).items()}
+    outcomes = {
+        path: ImageOutcome(path, fault, file="" if fault else f"images/{path}.0123.jpg")
+        for path, fault in (faults or {}).items()
+    }
     result = judge(raws(*values), outcomes, repeated, settings)
     assert result.accepted + len(result.rejects) == len(values)
     return result
@@ -50,6 +53,7 @@ def test_accepted_records_are_sorted_by_split_and_by_images() -> None:
     assert [item.id for item in with_images] == ["i"]
     assert [item.id for item in text_only] == ["t", "u"]
     assert result.image_uses == 1
+    assert [item.images for item in with_images] == [("images/a.jpg.0123.jpg",)], "files, not paths"
 
 
 def test_a_bad_image_rejects_just_the_records_that_use_it() -> None:

@@ -1,0 +1,41 @@
+"""A validated conversion job, and the names of the runners that need special treatment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from beam_mat.core.chunk import Shard
+from beam_mat.core.references import Source
+from beam_mat.core.settings import Settings
+
+IN_PROCESS = "FnApiRunner"
+PRISM = "PrismRunner"
+DATAFLOW = "DataflowRunner"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A validated conversion job.
+
+    Attributes:
+        shards: The JSON input files, in order.
+        sources: The image sources, in order of precedence.
+        settings: The settings of the pipeline's steps.
+        limit: Number of records to convert, or None for all.
+        max_rejected: The highest allowed share of rejected records (0 to 1), or None.
+        runner: The runner's name: `IN_PROCESS` for the runner inside this process, `PRISM`,
+            `DATAFLOW` or another.
+        detach: Whether the command exits after it has submitted the job.
+        overwrite: Whether to replace the contents of the output folder.
+        keep: How many generations are kept; 0 for all, None for the number that the dataset keeps
+            now (a new one keeps 1).
+    """
+
+    shards: tuple[Shard, ...]
+    sources: tuple[Source, ...]
+    settings: Settings
+    limit: int | None
+    max_rejected: float | None
+    runner: str
+    detach: bool = False
+    overwrite: bool = False
+    keep: int | None = None
