@@ -1,4 +1,4 @@
-"""Several requests on the way at once: the time that a store takes to answer is not waited for."""
+"""Sends several requests to a store at once instead of one after another."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import TypeVar
 T = TypeVar("T")
 
 REQUESTS = 16
-"""On the way at once, for one reader."""
+"""Maximum number of concurrent requests of one reader."""
 
 BYTES = 32 << 20
-"""Asked for at once, for one reader, if that is more than one request."""
+"""Maximum number of bytes that one reader requests at once. One larger request is allowed."""
 
 THREADS = 32
 
 
 def ahead(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-    """Makes calls in threads, before their results are asked for, and yields these in order.
+    """Makes calls in threads before their results are needed, and yields the results in order.
 
     Args:
-        calls: Each with the bytes that its result will take.
+        calls: The calls, each with the size of its result in bytes.
     """
     pending: deque[tuple[int, Future[T]]] = deque()
     held = 0
@@ -42,7 +42,19 @@ def ahead(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
             future.cancel()
 
 
+def one_by_one(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
+    """Makes each call when its result is needed; the arguments are those of `ahead`."""
+    return (call() for _, call in calls)
+
+
+def at_once(call: Callable[[], T]) -> Future[T]:
+    """Makes a call now, in this thread, and raises its errors."""
+    done: Future[T] = Future()
+    done.set_result(call())
+    return done
+
+
 @functools.cache
 def pool() -> ThreadPoolExecutor:
-    """Threads that wait for stores, shared by all readers and writers of a process."""
+    """Returns the threads that wait for stores, which all readers and writers share."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix="store")

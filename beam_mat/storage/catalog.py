@@ -1,4 +1,4 @@
-"""What image sources hold: the central directory of a zip, or the files of a folder."""
+"""Lists image sources: the central directory of a zip, or the files of a folder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PACKING = {zipfile.ZIP_STORED: Packing.STORED, zipfile.ZIP_DEFLATED: Packing.DE
 
 
 def members(uri: str, order: int) -> Iterator[Member]:
-    """The image files of a zip or folder; in a zip, of entries with one name, the last.
+    """Yields the images of a zip or folder. The last of several zip entries with one name counts.
 
-    Entries with unsafe names are left out: no record can name them.
+    Entries with unsafe names are left out, because no record can name them.
 
     Args:
         uri: A zip, or a folder of unzipped images.
         order: `Member.order`.
 
     Raises:
-        FileNotFoundError: There is neither.
+        FileNotFoundError: It does not exist.
         SourceError: The zip cannot be read.
     """
     file = files.file_at(uri)
@@ -40,12 +40,12 @@ def _folder(uri: str, order: int) -> Iterator[Member]:
     if not files.is_folder(uri):
         raise FileNotFoundError(uri)
     offset = 0
-    for path, file in files.find(uri):
+    for path, file in files.find(uri, follow=True):
         if unsafe(path):
             continue
         fault = None
         if file.size > MAX_IMAGE_BYTES:
-            detail = f"{file.size} bytes, {MAX_IMAGE_BYTES} are allowed"
+            detail = f"{file.size} bytes, and {MAX_IMAGE_BYTES} are allowed"
             fault = ImageFault(Reason.IMAGE_TOO_LARGE, detail)
         end = offset + file.size
         yield Member(
@@ -69,15 +69,15 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENDS = _END64.size + _END64_LOCATOR.size + _END.size
 _MAX_COMMENT = 0xFFFF
 _DIRECTORY_SHARE = 1024
-"""A byte of directory for so many of the zip, as where members have 100 kB: read at once with the
-end, which saves the wait for an answer; where the directory is longer the rest of it is read."""
+"""Bytes of a zip per byte of its directory, for members of about 100 kB. The directory is read with
+the end of the zip, which saves a request. If it is longer, the rest is read separately."""
 
 
 def directory_bytes(file: files.FileInfo) -> int:
-    """Size of a zip's central directory, read from its end alone.
+    """Returns the size of a zip's central directory in bytes. Reads only the end of the zip.
 
     Raises:
-        SourceError: The file does not end as a zip does.
+        SourceError: The file does not end like a zip.
     """
     return _end(file.uri, file.size).held
 
@@ -86,10 +86,10 @@ class _End(NamedTuple):
     """The end of a zip.
 
     Attributes:
-        size: Of the zip.
-        tail: Its last bytes, with all that stands behind the central directory.
-        begin: Where the directory begins.
-        held: Bytes of the directory.
+        size: Bytes of the zip.
+        tail: Its last bytes, including everything after the central directory.
+        begin: The first byte of the directory.
+        held: How many bytes the directory has.
     """
 
     size: int
@@ -102,18 +102,18 @@ def _end(uri: str, size: int, ahead: int = 0) -> _End:
     tail = files.read_range(uri, max(0, size - _ENDS - ahead), size)
     at = len(tail) - _END.size
     if at < 0 or not tail.startswith(b"PK\5\6", at) or not tail.endswith(b"\0\0"):
-        # A comment of any length may stand behind the end record.
+        # There may be a comment of any length after the end record.
         tail = files.read_range(uri, max(0, size - _MAX_COMMENT - _ENDS - ahead), size)
         at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise SourceError(
-            f"{uri}: not a zip, or one that breaks off: it has no directory at its end; "
+            f"{uri}: is not a zip or is cut off, because it has no directory at its end; "
             "download or pack it again"
         )
     behind = size - len(tail) + at
     held = int(_END.unpack_from(tail, at)[5])
-    # Right before its locator, as zipfile has it: the offset that the locator gives is wrong where
-    # something stands before the zip.
+    # zipfile looks right before the locator as well: the offset in the locator is wrong if
+    # something precedes the zip.
     record = at - _END64_LOCATOR.size - _END64.size
     if record >= 0 and tail.startswith(b"PK\6\7", at - _END64_LOCATOR.size):
         fields = _END64.unpack_from(tail, record)
@@ -123,7 +123,7 @@ def _end(uri: str, size: int, ahead: int = 0) -> _End:
 
 
 class _Window(io.RawIOBase):
-    """The last bytes of a file as that file: all that zipfile reads of it for its directory."""
+    """A file of which only the last bytes are available. zipfile reads no others."""
 
     def __init__(self, size: int, held: bytes) -> None:
         self._size = size
@@ -146,7 +146,7 @@ class _Window(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         begin = self._at - (self._size - len(self._held))
         if begin < 0:
-            raise EOFError(f"it is said to hold a directory at byte {self._at}")
+            raise EOFError(f"its directory should begin at byte {self._at}")
         data = self._held[begin : begin + size if size >= 0 else None]
         self._at += len(data)
         return data
@@ -156,7 +156,7 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
     end = _end(uri, size, size // _DIRECTORY_SHARE)
     if end.held > MAX_DIRECTORY_BYTES:
         raise SourceError(
-            f"{uri}: a directory of {end.held} bytes, {MAX_DIRECTORY_BYTES} are allowed; "
+            f"{uri}: its directory has {end.held} bytes, and {MAX_DIRECTORY_BYTES} are allowed; "
             "split the zip"
         )
     begin_of_tail = end.size - len(end.tail)
@@ -171,18 +171,18 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
         raise SourceError(
             f"{uri}: the zip cannot be read ({error}); download or pack it again"
         ) from error
-    folders = {name[:at] for name in last for at, char in enumerate(name) if char == "/" and at}
     replaced = {id(entry) for entry in left if last[entry.filename] is not entry}
     del archive, last, window
-    # By offset, from behind; each is let go of when its member is passed on: hundreds of thousands
-    # take hundreds of megabytes. A replaced one's id is its own for as long as it is here.
+    # Sorted by offset and taken from the end. Each entry is freed when its member is passed on,
+    # because hundreds of thousands take hundreds of megabytes. An id is unique while its entry
+    # lives.
     left.sort(key=lambda entry: entry.header_offset)
     left.reverse()
     while left:
         entry = left.pop()
         next_offset = left[-1].header_offset if left else end_of_entries
         name = entry.filename
-        # The name of a folder ends in a slash, and is unsafe for that.
+        # The name of a folder ends in a slash, which makes it unsafe.
         if unsafe(name) or id(entry) in replaced:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
@@ -194,10 +194,7 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
             size=entry.file_size,
             packed=entry.compress_size,
         )
-        if name in folders:
-            detail = "the zip has both a file and a folder of this name"
-            fault = ImageFault(Reason.UNSAFE_PATH, detail)
-        # A gap before the next entry is not read: this is as far as the headers can reach.
+        # A gap before the next entry is not read: the headers cannot be longer than this.
         reach = entry.header_offset + LOCAL_HEADER.size + 2 * 0xFFFF + entry.compress_size
         offset = min(max(entry.header_offset, 0), end_of_entries)
         yield Member(
@@ -217,5 +214,5 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
 def _misplaced(offset: int, end_of_entries: int) -> ImageFault | None:
     if 0 <= offset < end_of_entries:
         return None
-    detail = f"an entry at byte {offset}, the directory begins at {end_of_entries}"
+    detail = f"its entry is at byte {offset}, but the directory begins at {end_of_entries}"
     return ImageFault(Reason.MEMBER_DAMAGED, detail)

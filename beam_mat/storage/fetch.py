@@ -1,4 +1,4 @@
-"""Bytes of image files: coalesced reads, each member checked."""
+"""Reads image files: nearby members in one read, and each member is checked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from beam_mat.storage import files
 
 
 def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFault]]:
-    """Reads members' entries, run by run (`coalesce`). Members with a fault are not read.
+    """Reads the entries of members, run by run (`coalesce`). Members with a fault are not read.
 
     Yields:
-        Each member with its entry's bytes, still to be unpacked, or with its fault.
+        Each member with the packed bytes of its entry, or with its fault.
     """
     for member in members:
         if member.fault:
@@ -22,7 +22,7 @@ def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFau
     for run, data in zip(runs, files.read_ranges(map(_range, runs)), strict=True):
         block = memoryview(data)
         start = run[0].offset if run[0].packing is not Packing.FILE else 0
-        # The largest first: then no thread is left with one when the others are done.
+        # The largest come first, so that all threads finish at about the same time.
         for member in sorted(run, key=lambda member: -member.packed):
             if member.packing is Packing.FILE:
                 yield member, block
@@ -38,12 +38,12 @@ def _range(run: list[Member]) -> files.Range:
 
 
 def load(member: Member, found: memoryview | ImageFault) -> bytes | ImageFault:
-    """The member's file, or why it cannot be had."""
+    """Returns the bytes of the member's file, or its fault."""
     if isinstance(found, ImageFault):
         return found
     data = unpack(member, found)
     if isinstance(data, ImageFault) and not files.is_near(member.source):
-        # Damaged where it lies, or on the way? It is read again, alone.
+        # The data may have been damaged during the transfer, so the member is read again.
         again = files.read_range(member.source, member.offset, member.end)
         return unpack(member, memoryview(again))
     return data

@@ -1,4 +1,4 @@
-"""Inputs as a whole: what identifies their content, and whether it is still the same."""
+"""Identifies the content of inputs, and detects changes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.notes import Source
+from beam_mat.core.references import Source
 from beam_mat.storage import files
 
 LOOKS_AT_ONCE = 16
 
 
 def look(uri: str) -> files.FileInfo:
-    """A file's size and version; of a folder, bytes in all and a hash of its listing.
+    """Returns size and version of a file; for a folder, total size and a hash of its listing.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
     """
     if file := files.file_at(uri):
         return file
@@ -26,7 +26,7 @@ def look(uri: str) -> files.FileInfo:
         raise FileNotFoundError(uri)
     digest = hashlib.sha256()
     size = 0
-    for path, file in files.find(uri):
+    for path, file in files.find(uri, follow=True):
         line = f"{path}\0{file.size}\0{file.version}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
         size += file.size
@@ -34,31 +34,31 @@ def look(uri: str) -> files.FileInfo:
 
 
 def change(place: Shard | Source) -> str | None:
-    """What has happened to an input since the job began, or None."""
+    """Returns a sentence that says how an input has changed since the job began, or None."""
     try:
         found = look(place.uri)
     except FileNotFoundError:
-        return f"{place.uri}: was there when the job began and is gone"
+        return f"{place.uri}: existed when the job began, but no longer exists"
     if (found.size, found.version) == (place.size, place.version):
         return None
     return (
-        f"{place.uri}: changed while it was converted (then {place.size} bytes, version "
-        f"{place.version}; now {found.size} bytes, version {found.version})"
+        f"{place.uri}: changed while it was converted (before: {place.size} bytes, version "
+        f"{place.version}; now: {found.size} bytes, version {found.version})"
     )
 
 
 def hold(place: Shard | Source) -> None:
-    """Makes sure that an input is what it was when the job began.
+    """Checks that an input has not changed since the job began.
 
     Raises:
-        SourceError: It is not.
+        SourceError: It has changed.
     """
     if said := change(place):
         raise SourceError(f"{said}; nothing was published: run the same command again")
 
 
 def changed(places: Iterable[Shard | Source]) -> list[tuple[Shard | Source, str]]:
-    """The inputs that are not what they were, each with what happened to it."""
+    """Returns the inputs that have changed, each with a sentence that says how."""
     places = list(places)
     with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
         return [

@@ -1,11 +1,10 @@
-"""The local file system: files that appear whole by being renamed or linked into their place."""
+"""Operating system calls behind the local store, and errors of the system in plain words."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -15,7 +14,7 @@ from beam_mat.core.errors import OutputError
 _REFUSALS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file grew larger than this process may write",
+    errno.EFBIG: "the file is larger than this process may write",
     errno.EACCES: "there is no permission",
     errno.EPERM: "there is no permission",
     errno.EROFS: "the file system is read only",
@@ -23,31 +22,12 @@ _REFUSALS = {
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[os.DirEntry[str]]:
-    """Every file below a folder, symbolic links to files and folders followed.
-
-    Args:
-        folder: Where to look.
-        above: Device and inode of the folders on the way here.
-    """
-    status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:  # a link back to a folder on the way here
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from walk(entry.path, (*above, here))
-            elif entry.is_file():
-                yield entry
-
-
 @contextlib.contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Tells in one sentence why the system would not let the block write.
+    """Turns the system's refusal to write into one sentence.
 
     Raises:
-        OutputError: It was for want of space or of permission.
+        OutputError: There is no space or no permission.
     """
     try:
         yield
@@ -56,13 +36,37 @@ def explained(path: str) -> Iterator[None]:
         if why is None:
             raise
         raise OutputError(
-            f"{error.filename2 or error.filename or path}: {why} ({error.strerror}); mend that and "
+            f"{error.filename2 or error.filename or path}: {why} ({error.strerror}); fix this and "
             "run the same command again, which goes on from here"
         ) from error
 
 
+def walk(
+    folder: str, follow: bool, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[os.DirEntry[str]]:
+    """Every file below a folder.
+
+    Args:
+        folder: The folder.
+        follow: Whether symbolic links are followed. If not, each link is yielded as an entry.
+        above: Device and inode of the folders on the way here, which ends a circle of links.
+    """
+    if follow:
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        above = (*above, here)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=follow):
+                yield from walk(entry.path, follow, above)
+            elif entry.is_file(follow_symlinks=follow) or (not follow and entry.is_symlink()):
+                yield entry
+
+
 def begin(path: str) -> BinaryIO:
-    """Opens a file for writing; makes the folders above it where they are missing."""
+    """Opens a file for writing. Makes the folders above it if they are missing."""
     try:
         return open(path, "wb")
     except FileNotFoundError:
@@ -70,8 +74,8 @@ def begin(path: str) -> BinaryIO:
         return open(path, "wb")
 
 
-def place(partial: str, path: str) -> None:
-    """Moves a whole file to its name; makes the folders above it where they are missing."""
+def replace(partial: str, path: str) -> None:
+    """Renames a complete file. Makes the folders above its new name if they are missing."""
     try:
         os.replace(partial, path)
     except FileNotFoundError:
@@ -80,10 +84,10 @@ def place(partial: str, path: str) -> None:
 
 
 def create(path: str, data: bytes) -> None:
-    """Writes a file that is not there yet.
+    """Writes a file that does not exist yet.
 
     Raises:
-        FileExistsError: It is there.
+        FileExistsError: It exists.
     """
     partial = f"{path}.{uuid.uuid4().hex}"
     with begin(partial) as file:
@@ -93,30 +97,15 @@ def create(path: str, data: bytes) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # A file system without hard links: the name is taken by one alone, if not whole at once.
+        # Without hard links only one process gets the name, but the file does not appear whole.
         with open(path, "xb") as file:
             file.write(data)
     finally:
         os.unlink(partial)
 
 
-def prune(folder: str) -> None:
-    """Removes a folder, and those in it, as far as there is no file in them."""
-    for path, _, _ in os.walk(folder, topdown=False):
-        with contextlib.suppress(OSError):  # it is not empty
-            os.rmdir(path)
-
-
-def remove_file(path: str) -> None:
-    """Removes a file; what is not there, or is a folder, stays as it is."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        return
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)
-
-
 def remove_empty_above(path: str, top: str) -> None:
-    """Removes the folders that `path` lay in, up to below `top`, as far as they are empty."""
+    """Removes the folders between `top` and `path` as far as they are empty."""
     folder = os.path.dirname(path)
     while folder.startswith(f"{top}{os.sep}"):
         try:
@@ -124,11 +113,3 @@ def remove_empty_above(path: str, top: str) -> None:
         except OSError:
             return
         folder = os.path.dirname(folder)
-
-
-def remove(path: str) -> None:
-    """Removes a file or a whole folder; what is not there is fine."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        remove_file(path)

@@ -1,25 +1,25 @@
-"""Part files: rows in, JSONL and Parquet out."""
+"""Writes part files in JSONL and Parquet."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from types import MappingProxyType
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.notes import Part, Unit
+from beam_mat.core.image_name import HASH_DIGITS
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reject
+from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import JSONL, Settings
 from beam_mat.storage import files
 
-# Arrow's own allocator keeps what the largest row groups needed: 70 MB over a long job.
+# Arrow's own allocator keeps the memory of the largest row groups: 70 MB in a long job.
 pa.set_memory_pool(pa.system_memory_pool())
 
 
@@ -33,9 +33,8 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def row_of(trajectory: Trajectory) -> Row:
-    """The row of an accepted record."""
-    images = tuple(f"{layout.IMAGES}/{path}" for path in trajectory.images)
-    return Row(trajectory.turns, images, trajectory.system, trajectory.id)
+    """Returns the row of an accepted record whose `images` are files below the output folder."""
+    return Row(trajectory.turns, trajectory.images, trajectory.system, trajectory.id)
 
 
 SCHEMA = pa.schema(
@@ -46,19 +45,18 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
     ]
 )
-"""Of the Parquet parts. No Hugging Face metadata: it would make the reader re-encode images."""
+"""Schema of Parquet parts. Hugging Face metadata would make its reader re-encode the images."""
 
 GROUP_ROWS = 100
 GROUP_BYTES = 16 << 20
 
-_UNKNOWN: Mapping[str, str] = MappingProxyType({})
 _ROLE = "messages.list.element.role"
 _BYTES = "images.list.element.bytes"
 _PLAIN = ("messages.list.element.content", "images.list.element.path", "id")
 
 
 def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer for the project's Parquet files. Images are compressed already."""
+    """Returns a writer for a Parquet file. Images are not compressed again."""
     names = [_ROLE, _BYTES, *_PLAIN, "system"] if schema is SCHEMA else schema.names
     return pq.ParquetWriter(
         file,
@@ -69,23 +67,14 @@ def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWr
     )
 
 
-def write_unit(
-    settings: Settings,
-    unit: Unit,
-    rows: Sequence[Row],
-    *,
-    aside: bool,
-    contents: Mapping[str, str] = _UNKNOWN,
-) -> list[Part]:
-    """Writes the same rows in each format that was asked for.
+def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bool) -> list[Part]:
+    """Writes the same rows in each format of the settings.
 
     Args:
         settings: Formats and output folder.
         unit: Name, split and counts.
-        rows: In the order in which they are to stand.
-        aside: Whether to write where no reader looks: text-only rows that wait to be mixed.
-        contents: `ImageOutcome.content` of images, by path; those that are not named are asked for
-            their length before they are read from a store.
+        rows: The rows, in order.
+        aside: Whether to write below ``_beam_mat/``, for text-only rows that will be mixed.
     """
     parts = []
     for format in settings.formats:
@@ -96,14 +85,14 @@ def write_unit(
                     file.write(msgspec.json.encode(row) + b"\n")
             else:
                 with parquet_writer(file, SCHEMA) as writer:
-                    for group in _ahead(_groups(settings, rows, contents)):
+                    for group in _ahead(_groups(settings, rows)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
 
 
 def part_of(path: str, format: str, unit: Unit, file: files.HashingWriter) -> Part:
-    """The part that has been written to `file`."""
+    """Returns the part that was written to `file`."""
     written = file.result()
     return Part(path, format, unit.split, unit.rows, unit.image_rows, written.bytes, written.sha256)
 
@@ -119,29 +108,21 @@ def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> P
 
 def open_part(settings: Settings, path: str) -> AbstractContextManager[files.HashingWriter]:
     """Opens a part for writing; see `files.write`."""
-    return files.write(
+    return files.write_new(
         files.join(settings.output, path), files.join(settings.output, layout.SCRATCH)
     )
 
 
 def place(format: str, unit: Unit, *, aside: bool) -> str:
-    """Path of a unit's part below the output folder; aside is where no reader looks."""
+    """Returns the path of a unit's part below the output folder. For `aside`, see `write_unit`."""
     path = layout.part(format, unit.split, unit.name)
     return f"{layout.TEXT_ONLY}/{path}" if aside else path
 
 
-def _groups(
-    settings: Settings, rows: Sequence[Row], contents: Mapping[str, str]
-) -> Iterator[pa.Table]:
-    """Row groups with the images' bytes, read back from where the image step wrote them."""
-    images_folder = files.join(settings.output, layout.IMAGES)
-
-    def is_whole(uri: str, data: bytes) -> bool:
-        content = contents.get(uri[len(images_folder) + 1 :], "")
-        return content != "" and hashlib.sha256(data).hexdigest().startswith(content)
-
+def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
+    """Yields row groups. The images' bytes are read from the output folder."""
     paths = [path for row in rows for path in row.images]
-    bodies = files.read_each((files.join(settings.output, path) for path in paths), is_whole)
+    bodies = files.read_each((files.join(settings.output, path) for path in paths), _is_whole)
     group: list[dict[str, object]] = []
     size = 0
     for row in rows:
@@ -159,8 +140,13 @@ def _groups(
         yield pa.Table.from_pylist(group, SCHEMA)
 
 
+def _is_whole(uri: str, data: bytes) -> bool:
+    """Returns whether an image has the hash in its name."""
+    return hashlib.sha256(data).hexdigest()[:HASH_DIGITS] == uri.rsplit(".", 2)[1]
+
+
 def _ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Makes one group while the one before it is written: a chunk's parts need two cores."""
+    """Yields the groups. The next group is made in a thread while the current one is written."""
     with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
         coming = thread.submit(next, groups, None)
         while (group := coming.result()) is not None:

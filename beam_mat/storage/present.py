@@ -1,43 +1,36 @@
-"""Whether files that a note tells of are still there."""
+"""Checks whether the files of a work result still exist."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from beam_mat.core.notes import Part
+from beam_mat.core import layout
+from beam_mat.core.results import Part
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
-from beam_mat.storage.stores import is_near, locate
-
-LOOKS_AT_ONCE = 16
 
 
 def sizes(uris: Sequence[str]) -> list[int | None]:
-    """Bytes of each file, or None where there is none.
+    """Returns the size of each file in bytes, or None if it does not exist.
 
-    Each is looked at by itself: they may be few among the many of a folder, which every unit of
-    work would list anew.
+    Each file is looked up by name, several at once on a remote store. Listing the folder would
+    take longer: it may have many other files, and every unit of work would list it again.
     """
-    if not uris:
-        return []
-    if is_near(locate(uris[0])[0]):
-        return [_size(uri) for uri in uris]
-    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-        return list(pool.map(_size, uris))
+    return list(files.in_order((uri, 0, partial(_size, uri)) for uri in uris))
 
 
 def _size(uri: str) -> int | None:
     try:
-        # Without a protocol it is local, and there may be many thousands.
-        return files.info(uri).size if "://" in uri else os.stat(uri).st_size
+        return files.info(uri).size
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def all_there(settings: Settings, parts: Iterable[Part]) -> bool:
-    """Whether every part is there with its size."""
+    """Returns whether every part has its size where it was written or where a commit moved it."""
     parts = list(parts)
     uris = [files.join(settings.output, part.path) for part in parts]
-    return sizes(uris) == [part.bytes for part in parts]
+    lost = [part for part, size in zip(parts, sizes(uris), strict=True) if size != part.bytes]
+    moved = [files.join(settings.output, layout.REPLACED, part.path) for part in lost]
+    return sizes(moved) == [part.bytes for part in lost]

@@ -1,4 +1,4 @@
-"""Trying again what a store failed to do for a reason that passes."""
+"""Repeats requests to a store after transient errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.25
-"""Before the second attempt; doubled before each further one, and varied by half."""
+"""Pause before the second attempt. It doubles each time and is varied randomly by half."""
 
 LIMIT_SECONDS = 60.0
-"""No attempt begins later than this after the first: drivers retry by themselves, up to half a
-minute an attempt, and the runner will retry the whole unit of work."""
+"""No attempt begins later than this after the first one. The drivers have their own retries, up to
+half a minute per attempt, and the runner repeats the whole unit of work."""
 
 _ANSWERS = (
     BeamMatError,
@@ -29,12 +29,12 @@ _ANSWERS = (
     IsADirectoryError,
     NotADirectoryError,
 )
-"""What a caller may want to know: passed on as it is."""
+"""Answers, not failures: the caller gets them unchanged."""
 
 _LASTING = (
     *_ANSWERS,
     PermissionError,
-    # Ours or the driver's own mistakes.
+    # Mistakes in this package or in the driver.
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -52,15 +52,15 @@ _log = logging.getLogger(__name__)
 
 
 class ShortBodyError(OSError):
-    """An answer that is not as long as what was asked for."""
+    """An answer is shorter than the range that was requested."""
 
 
 def passes(error: Exception) -> bool:
-    """Whether the next try may go well: not where the store, or this program, said a clear no."""
-    # A listing that was cut short on the way is no JSON.
+    """Returns whether another attempt may succeed: not if the store has refused the request."""
+    # A listing that was cut off during the transfer is not valid JSON.
     if isinstance(error, json.JSONDecodeError):
         return True
-    # gcsfs has no type of its own for a 403.
+    # gcsfs has no exception type for status 403.
     if isinstance(error, _LASTING) or str(error).startswith("Forbidden:"):
         return False
     status = _status(error)
@@ -68,7 +68,7 @@ def passes(error: Exception) -> bool:
 
 
 def _status(error: Exception) -> int | None:
-    # gcsfs says code, aiohttp says status; drivers on httpx and requests carry the response.
+    # gcsfs has `code`, aiohttp has `status`; httpx and requests attach the response.
     for found in (error, getattr(error, "response", None)):
         for name in ("code", "status", "status_code"):
             number = getattr(found, name, None)
@@ -78,12 +78,11 @@ def _status(error: Exception) -> int | None:
 
 
 def insist(uri: str, call: Callable[[], T]) -> T:
-    """Calls until it goes well.
+    """Repeats a call until it succeeds.
 
     Raises:
-        StoreError: It failed `ATTEMPTS` times, or for `LIMIT_SECONDS`, for reasons that might have
-            passed; or once, by a clear no.
-        FileNotFoundError: And its like, as the call raises it.
+        StoreError: It failed `ATTEMPTS` times, or for `LIMIT_SECONDS`, or the store refused it.
+        FileNotFoundError: The call raised it. The same holds for the other answers in `_ANSWERS`.
     """
     begin = time.monotonic()
     pause = FIRST_PAUSE_SECONDS
@@ -92,22 +91,23 @@ def insist(uri: str, call: Callable[[], T]) -> T:
         number += 1
         try:
             return call()
-        except Exception as error:  # drivers raise whatever their libraries do
+        except Exception as error:  # drivers raise the errors of their libraries
             whole = f"{type(error).__name__}: {error}".rstrip(": ")
-            # The hub, for one, sends its clients on to addresses that are signed. Then the error
-            # itself, which would be told with its cause, is not to be seen either.
+            # The hub redirects its clients to signed addresses. An error that quotes one must not
+            # appear as the cause either.
             said = text_without_credentials(whole)
             cause = cause_of(error)
             if not passes(error):
                 if isinstance(error, _ANSWERS) or not _is_of_driver(error):
                     raise
                 raise StoreError(
-                    f"{uri}: the store refused: {said}; look at permissions and credentials"
+                    f"{uri}: the store refused the request: {said}; "
+                    "check the permissions and credentials"
                 ) from cause
             if number == ATTEMPTS or time.monotonic() - begin > LIMIT_SECONDS:
                 raise StoreError(
-                    f"{uri}: the store failed {number} time(s) in a row, last with {said}; "
-                    "look at its state and at the network, then run again"
+                    f"{uri}: the store failed {number} time(s) in a row; the last error is {said}; "
+                    "check its status and the network, then run the command again"
                 ) from cause
             _log.info("%s: attempt %d failed with %s", uri, number, said)
         time.sleep(pause * random.uniform(0.5, 1.5))
@@ -115,7 +115,7 @@ def insist(uri: str, call: Callable[[], T]) -> T:
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """The error, to be told as a cause, unless its text has a credential in it."""
+    """Returns the error for use as a cause, or None if its text has a credential."""
     return error if text_without_credentials(str(error)) == str(error) else None
 
 

@@ -1,4 +1,4 @@
-"""JSON shards in: chunks of one, and the records of a chunk."""
+"""Reads JSON shards: the chunks of a shard, and the records of a chunk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from beam_mat.storage import files
 
 
 def chunks(shard: Shard, digest: str) -> Iterator[Chunk]:
-    """Scans a shard once, in bounded memory, and yields its chunks.
+    """Yields the chunks of a shard. Scans it once, in bounded memory.
 
     Args:
         shard: The shard.
-        digest: Of the configuration, see `beam_mat.core.chunk.Shard.stem`.
+        digest: Hash of the configuration; see `beam_mat.core.chunk.Shard.stem`.
     """
     head = detect(files.read_range(shard.uri, 0, min(HEAD_BYTES, shard.size)))
     if isinstance(head, Break):
@@ -31,13 +31,13 @@ def chunks(shard: Shard, digest: str) -> Iterator[Chunk]:
 
 
 def count_records(shard: Shard, at_most: int) -> int:
-    """How many records a shard has, but no more than `at_most`: reading stops there."""
+    """Returns how many records a shard has. Stops counting at `at_most`."""
     limited = Shard(shard.uri, shard.order, shard.size, shard.version, at_most)
     return sum(chunk.count for chunk in chunks(limited, ""))
 
 
 def records(chunk: Chunk) -> Iterator[RawRecord]:
-    """The records of a chunk, in order; of a faulty range, one that stands for all of it."""
+    """Yields the records of a chunk, in order. A faulty chunk yields one record for the whole."""
     if chunk.fault:
         end = min(chunk.end, chunk.start + MAX_RAW_BYTES)
         data = files.read_range(chunk.shard.uri, chunk.start, end)
@@ -47,7 +47,7 @@ def records(chunk: Chunk) -> Iterator[RawRecord]:
 
 
 def split(chunk: Chunk, data: bytes) -> Iterator[RawRecord]:
-    """The records of a chunk without a fault, out of its bytes."""
+    """Yields the records in the bytes of a chunk that has no fault."""
     number = 0
     try:
         for span in _spans(chunk, data):
@@ -56,12 +56,12 @@ def split(chunk: Chunk, data: bytes) -> Iterator[RawRecord]:
             number += 1
     except ValueError as error:
         raise SourceError(
-            f"{chunk.shard.uri}: {error}; the file changed while it was read: run again"
+            f"{chunk.shard.uri}: {error}; the file changed while it was read: run the command again"
         ) from error
     if number != chunk.count:
         raise SourceError(
-            f"{chunk.shard.uri}: {number} records between bytes {chunk.start} and {chunk.end}, "
-            f"{chunk.count} before; the file changed while it was read: run again"
+            f"{chunk.shard.uri}: {number} records between bytes {chunk.start} and {chunk.end}, but "
+            f"{chunk.count} before; the file changed while it was read: run the command again"
         )
 
 
@@ -69,7 +69,7 @@ _BETWEEN = re.compile(rb"[ \t\n\r,]*")
 
 
 def _spans(chunk: Chunk, data: bytes) -> Iterable[Span]:
-    """The records' spans: from the JSON decoder where the chunk is sound, else by scanning."""
+    """Returns the spans of the records, from the JSON decoder if the chunk is valid."""
     if chunk.layout is Layout.ARRAY:
         try:
             elements = msgspec.json.decode(b"[" + data + b"]", type=list[msgspec.Raw])

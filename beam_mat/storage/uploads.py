@@ -1,28 +1,29 @@
-"""Files on their way to an object store: held back until they are whole."""
+"""Collects the content of a file and uploads it to an object store when it is complete."""
 
 from __future__ import annotations
 
 import io
 import os
 import tempfile
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
-from beam_mat.storage import stores
 from beam_mat.storage.retry import insist
 
 PIECE_BYTES = 16 << 20
-"""What a file may take in memory; a longer one waits on disk and is sent in pieces of this size."""
+"""Longer files are collected on disk instead of in memory, and sent in pieces of this size."""
 
 _OPEN_FILES = "/proc/self/fd"
+_NO_OPTIONS: Mapping[str, int] = MappingProxyType({})
 
 
 class Upload:
-    """Takes a file's bytes, and sends them when there are no more.
+    """Collects the content of a file and sends it when it is complete.
 
-    A file opened on an object store may appear when it is closed though the work on it has failed,
-    and cannot be begun again when the store fails in the middle. One that is held here appears
-    whole or not at all, and is sent as often as it takes.
+    If a file were opened on the store, closing it could create a partial file after an error, and
+    an upload could not be repeated. Collected content is uploaded completely or not at all, and
+    the upload can be repeated.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Upload:
         self._disk: IO[bytes] | None = None
 
     def write(self, data: memoryview) -> int:
-        """Takes all of `data`."""
+        """Appends all of `data`."""
         if self._disk is None:
             if self._memory.tell() + data.nbytes <= PIECE_BYTES:
                 return self._memory.write(data)
@@ -39,11 +40,21 @@ class Upload:
             self._memory = io.BytesIO()
         return self._disk.write(data)
 
-    def send(self, uri: str, fs: Any, path: str) -> None:
-        """Puts the file in its place.
+    def content(self) -> bytes:
+        """Returns the content of a file that fits in memory."""
+        return self._memory.getvalue()
+
+    def send(self, uri: str, fs: Any, path: str, pieces: Mapping[str, int] = _NO_OPTIONS) -> None:
+        """Sends the file.
+
+        Args:
+            uri: Its URI, for messages.
+            fs: The driver.
+            path: Its path in the store.
+            pieces: Arguments of the driver's `put_file`, if the file is sent in pieces.
 
         Raises:
-            StoreError: The store failed again and again.
+            StoreError: The store failed repeatedly.
         """
         if self._disk is None:
             data = self._memory.getvalue()
@@ -51,7 +62,6 @@ class Upload:
             return
         self._disk.flush()
         name = _name_of(self._disk)
-        pieces = stores.piece_options(fs, PIECE_BYTES)
         insist(uri, lambda: fs.put_file(name, path, **pieces))
 
     def __enter__(self) -> Upload:
@@ -69,12 +79,12 @@ class Upload:
 
 
 def _on_disk() -> IO[bytes]:
-    """A file without a name, where the system has such: nothing of it outlives the process."""
+    """Opens a file without a name if possible, so that it cannot outlive the process."""
     if os.path.isdir(_OPEN_FILES):
         return tempfile.TemporaryFile()
     return tempfile.NamedTemporaryFile(prefix="beam-mat-")
 
 
 def _name_of(file: IO[bytes]) -> str:
-    """By what a driver can open it."""
+    """Returns a name with which a driver can open the file."""
     return f"{_OPEN_FILES}/{file.fileno()}" if os.path.isdir(_OPEN_FILES) else file.name

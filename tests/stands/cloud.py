@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from beam_mat.runners.worker_package import pins, requirements
 from beam_mat.sample import write_sample
-from beam_mat.worker_package import pins, requirements
 from tests.build import picture
 from tests.rows import COLUMNS, IMAGE, array, entry, inside, lines, parquet, seen, text, turns
 from tests.stands import bucket, dataflow, servers

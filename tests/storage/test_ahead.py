@@ -10,6 +10,8 @@ import pytest
 
 from beam_mat.core.errors import StoreError
 from beam_mat.storage import ahead, files
+from beam_mat.storage.far_reads import FarReads
+from beam_mat.storage.memory_store import MemoryStore
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:
@@ -72,10 +74,11 @@ def test_small_files_are_all_there_when_their_block_has_ended(root: str) -> None
 def test_what_a_store_refuses_is_told_at_the_end_of_the_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(uri: str, *_: object) -> files.Written:
-        raise StoreError(f"{uri}: full")
+    def refuse(_: object, staged: object, path: str) -> None:
+        raise StoreError(f"memory://{path}: full")
 
-    monkeypatch.setattr(files, "is_near", lambda _: False)
-    monkeypatch.setattr(files, "write_bytes", refuse)
+    monkeypatch.setattr(MemoryStore, "near", False)
+    monkeypatch.setattr(MemoryStore, "begin", FarReads.begin)
+    monkeypatch.setattr(MemoryStore, "place", refuse)
     with pytest.raises(StoreError, match="memory:///a: full"), files.Outbox() as outbox:
         assert outbox.write_bytes("memory:///a", b"12", "").bytes == 2

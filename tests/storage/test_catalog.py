@@ -77,7 +77,7 @@ UNSAFE = [
     "a//b",
     "a\nb",
     "a/b::c",
-    "x" * 256,
+    "x" * 5000,
 ]
 
 
@@ -134,13 +134,11 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     assert "symbolic link" in fault.detail
 
 
-def test_a_name_that_is_a_file_and_a_folder_cannot_be_written(tmp_path: Path) -> None:
+def test_a_name_may_be_a_file_and_a_folder(tmp_path: Path) -> None:
     found = listed(tmp_path, zip_of({"a": b"", "a/b.jpg": b"", "ab": b""}))
-    assert {path: bool(member.fault) for path, member in found.items()} == {
-        "a": True,
-        "a/b.jpg": False,
-        "ab": False,
-    }
+    assert {path: member.fault for path, member in found.items()} == dict.fromkeys(
+        ("a", "a/b.jpg", "ab")
+    )
 
 
 WHOLE = zip_of(TWO)

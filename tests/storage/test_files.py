@@ -206,8 +206,11 @@ def test_links_to_files_and_folders_are_followed_and_end_somewhere(tmp_path: Pat
     (folder / "broken.json").symlink_to(tmp_path / "nowhere")
     (tmp_path / "data" / "back").symlink_to(folder)
     os.mkfifo(folder / "pipe.json")
-    assert names(str(folder)) == ["file.json", "linked/one.json"]
-    assert {file.size for _, file in files.find(str(folder))} == {5}
+    assert [name for name, _ in files.find(str(folder), follow=True)] == [
+        "file.json",
+        "linked/one.json",
+    ]
+    assert {file.size for _, file in files.find(str(folder), follow=True)} == {5}
     (found,) = files.expand(f"{folder}/*.json")
     assert found == files.info(str(folder / "file.json"))
     assert found.size == 5

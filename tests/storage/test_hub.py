@@ -15,12 +15,12 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import SourceError
-from beam_mat.core.notes import Part, Unit
 from beam_mat.core.record import Trajectory, Turn
+from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, parts, stores
 from beam_mat.storage.fetch import fetch, load
-from beam_mat.storage.rows import rows
+from beam_mat.work.rows import rows
 from tests.build import zip64_end, zip_of
 from tests.stands import hub, reach, servers
 from tests.stands.proxy import Faults, Proxy, proxied
@@ -140,7 +140,7 @@ def published(served: tuple[Path, Proxy]) -> Iterator[list[Part]]:
         files.write_bytes(uri, ENTRIES["tongagent/9.jpg"], f"{folder}/scratch")
     made = [
         Trajectory(f"{at}", "", (Turn("user", "<image>Why?"), Turn("assistant", "So.")), (path,))
-        for at, path in enumerate(["a.jpg", "b.jpg"])
+        for at, path in enumerate(["images/a.jpg", "images/b.jpg"])
     ]
     unit = Unit("n", layout.TRAIN, 2, 2)
     yield parts.write_unit(settings, unit, list(map(parts.row_of, made)), aside=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import random
 from collections import Counter
@@ -20,23 +21,32 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beam_mat.core import layout
+from beam_mat.core.image_name import image_file
 from beam_mat.core.mix import deal, plan
-from beam_mat.core.notes import MixJob, Part, Unit
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.results import MixJob, Part, Unit
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, mixing, parts
+from beam_mat.storage import files, parts
+from beam_mat.work.mix import mix
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["\u2028", "a\r\nb", "\x85\x0b\x0c", "é𝄞", '"\\'])
 
 
-PICTURES = {name: name.encode() * 50 for name in ("a.jpg", "b/c.png")}
+def file_of(path: str, data: bytes) -> str:
+    """The file that the image step writes."""
+    format = "JPEG" if path.endswith("jpg") else "PNG"
+    return image_file(path, hashlib.sha256(data).hexdigest(), format)
+
+
+A, C = (file_of(name, name.encode() * 50) for name in ("a.jpg", "b/c.png"))
+PICTURES = {A: b"a.jpg" * 50, C: b"b/c.png" * 50}
 
 
 def settings_for(folder: str | Path, *formats: str) -> Settings:
     """Settings, with two pictures where the image step would have left them."""
     for name, data in PICTURES.items():
-        uri = files.join(str(folder), layout.IMAGES, name)
+        uri = files.join(str(folder), name)
         files.write_bytes(uri, data, files.join(str(folder), layout.SCRATCH))
     return Settings(output=str(folder), formats=formats or ("jsonl", "parquet"))
 
@@ -68,7 +78,7 @@ def stored(settings: Settings, part: Part) -> bytes:
 
 
 def parquet_file(settings: Settings, part: Part) -> pq.ParquetFile:
-    return pq.ParquetFile(files.open_binary(files.join(settings.output, part.path)))
+    return pq.ParquetFile(io.BytesIO(stored(settings, part)))
 
 
 def visible(settings: Settings) -> list[str]:
@@ -89,7 +99,7 @@ def written(settings: Settings, part: Part) -> list[dict[str, Any]]:
         rows = parquet_file(settings, part).read().to_pylist()
         for item in rows:
             for image in item["images"]:
-                assert image["bytes"] == PICTURES[image["path"].removeprefix(f"{layout.IMAGES}/")]
+                assert image["bytes"] == PICTURES[image["path"]]
             item["images"] = [image["path"] for image in item["images"]]
     assert part.rows == len(rows)
     assert part.image_rows == sum(1 for item in rows if item["images"])
@@ -97,7 +107,7 @@ def written(settings: Settings, part: Part) -> list[dict[str, Any]]:
 
 
 def test_a_row_is_as_documented(settings: Settings) -> None:
-    rows = [row("i1", ("b/c.png", "a.jpg"), system="You are.")]
+    rows = [row("i1", (C, A), system="You are.")]
     jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
     assert (jsonl.path, parquet.path) == ("jsonl/train-n.jsonl", "parquet/train-n.parquet")
     expected = {
@@ -105,7 +115,7 @@ def test_a_row_is_as_documented(settings: Settings) -> None:
             {"role": "user", "content": "<image><image>Why?"},
             {"role": "assistant", "content": "So."},
         ],
-        "images": ["images/b/c.png", "images/a.jpg"],
+        "images": [C, A],
         "system": "You are.",
         "id": "i1",
     }
@@ -117,9 +127,7 @@ def test_a_row_is_as_documented(settings: Settings) -> None:
 )
 @given(
     st.lists(
-        st.builds(
-            row, TEXTS, st.sampled_from([(), ("a.jpg",), ("a.jpg", "b/c.png")]), TEXTS, TEXTS
-        ),
+        st.builds(row, TEXTS, st.sampled_from([(), (A,), (A, C)]), TEXTS, TEXTS),
         min_size=1,
         max_size=5,
     )
@@ -133,7 +141,7 @@ def test_both_formats_hold_the_same_rows_in_the_same_order(
 
 
 def test_the_parquet_schema_is_the_declared_one_and_groups_are_small(near: Settings) -> None:
-    rows = [row(str(at), ("a.jpg",) * (at % 3)) for at in range(250)]
+    rows = [row(str(at), (A,) * (at % 3)) for at in range(250)]
     _, parquet = parts.write_unit(near, unit_of("n", rows), rows, aside=False)
     file = parquet_file(near, parquet)
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -157,7 +165,7 @@ def test_large_images_make_smaller_groups(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "GROUP_BYTES", 1000)
-    rows = [row(str(at), ("a.jpg",)) for at in range(20)]
+    rows = [row(str(at), (A,)) for at in range(20)]
     _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
     assert parquet_file(settings, parquet).num_row_groups == 5
     assert len(written(settings, parquet)) == 20
@@ -166,7 +174,7 @@ def test_large_images_make_smaller_groups(
 def test_writing_twice_gives_the_same_bytes_under_the_same_name(
     settings: Settings, near: Settings
 ) -> None:
-    rows = [row(str(at), ("a.jpg",) * (at % 2)) for at in range(10)]
+    rows = [row(str(at), (A,) * (at % 2)) for at in range(10)]
     unit = unit_of("n", rows, "val")
     once = parts.write_unit(settings, unit, rows, aside=False)
     held = [stored(settings, part) for part in once]
@@ -178,15 +186,17 @@ def test_writing_twice_gives_the_same_bytes_under_the_same_name(
     assert parts.write_unit(near, unit, rows, aside=False) == once
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["told", "told wrongly"])
-def test_an_image_whose_content_is_told_is_read_as_it_is(settings: Settings, known: bool) -> None:
-    rows = [row("1", ("a.jpg", "b/c.png"))]
-    digests = {path: hashlib.sha256(data).hexdigest() for path, data in PICTURES.items()}
-    contents = {path: digest[:16] if known else "0" * 16 for path, digest in digests.items()}
-    _, parquet = parts.write_unit(
-        settings, unit_of("n", rows), rows, aside=False, contents=contents
-    )
-    assert len(written(settings, parquet)) == 1
+def test_an_image_that_is_cut_off_is_not_whole() -> None:
+    for file, data in PICTURES.items():
+        assert parts._is_whole(f"gs://bucket/{file}", data)
+        assert not parts._is_whole(f"gs://bucket/{file}", data[:-1])
+
+
+def test_an_image_that_is_not_there_is_an_error(settings: Settings) -> None:
+    rows = [row("1", (A,)), row("2", ("images/gone.0123456789abcdef.jpg",))]
+    with pytest.raises(FileNotFoundError, match="gone"):
+        parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    assert not [name for name in visible(settings) if name.startswith("parquet")]
 
 
 def at_half(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
@@ -205,7 +215,7 @@ def at_half(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
 
 
 HALVES = [
-    row(str(at), ("a.jpg",) if at % 99 == 0 else (), random.Random(at).randbytes(200).hex())
+    row(str(at), (A,) if at % 99 == 0 else (), random.Random(at).randbytes(200).hex())
     for at in range(200)
 ]
 
@@ -283,7 +293,7 @@ def test_rejects_are_lines_that_come_back(settings: Settings) -> None:
 def a_chunk(settings: Settings, name: str, images: int, texts: int) -> Unit:
     """Writes a chunk's rows as the write step does."""
     rows = deal(
-        [row(f"{name}i{at}", ("a.jpg",) * (1 + at % 2)) for at in range(images)],
+        [row(f"{name}i{at}", (A,) * (1 + at % 2)) for at in range(images)],
         [row(f"{name}t{at}") for at in range(texts)],
     )
     unit = unit_of(name, rows)
@@ -297,7 +307,7 @@ def ids(rows: list[dict[str, Any]]) -> Counter[str]:
 
 def mixed(settings: Settings, job: MixJob) -> dict[str, list[list[dict[str, Any]]]]:
     """The rows of each part that a job makes, by format."""
-    note = mixing.mix(settings, job)
+    note = mix(settings, job)
     made: dict[str, list[list[dict[str, Any]]]] = {}
     for part in note.parts:
         made.setdefault(part.format, []).append(written(settings, part))
@@ -345,12 +355,12 @@ def test_mixed_parts_hold_every_row_once_and_begin_with_an_image(
 
 def test_mixing_twice_writes_the_same_parts(settings: Settings) -> None:
     (job,) = plan([a_chunk(settings, "a", 5, 3), a_chunk(settings, "b", 0, 7)])
-    assert mixing.mix(settings, job) == mixing.mix(settings, job)
+    assert mix(settings, job) == mix(settings, job)
 
 
 def test_mixed_parquet_keeps_schema_and_small_groups(settings: Settings) -> None:
     (job,) = plan([a_chunk(settings, "a", 1, 130), a_chunk(settings, "b", 0, 120)])
-    (part,) = [part for part in mixing.mix(settings, job).parts if part.format == "parquet"]
+    (part,) = [part for part in mix(settings, job).parts if part.format == "parquet"]
     file = parquet_file(settings, part)
     assert file.schema_arrow.equals(parts.SCHEMA)
     sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]

@@ -16,7 +16,7 @@ import pytest
 
 from beam_mat.core.errors import SourceError, StoreError
 from beam_mat.storage import files, retry, stores, uploads
-from beam_mat.storage.notes import is_json
+from beam_mat.work.results import is_json
 from tests.stands import reach
 from tests.stands.proxy import Faults, Proxy, proxied
 
@@ -105,7 +105,9 @@ def test_a_store_that_stays_broken_is_an_error_that_names_the_file(
     # The driver's own attempts take half a minute.
     monkeypatch.setattr(retry, "LIMIT_SECONDS", 0.0)
     far[1].faults = Faults(short=1, on=lambda method, _: method == "GET")
-    with pytest.raises(StoreError, match=r"file\.bin: the store failed \d time.* run again"):
+    with pytest.raises(
+        StoreError, match=r"file\.bin: the store failed \d time.* run the command again"
+    ):
         files.read_range(uri, 0, 1000)
     far[1].faults = Faults(statuses={403: 1})
     with pytest.raises(StoreError, match=r"file\.bin: the store"):

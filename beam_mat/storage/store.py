@@ -1,0 +1,179 @@
+"""The protocol that every kind of store implements, and the values that cross it.
+
+`beam_mat.storage.locate` finds the store of a URI. It is the only place that asks for the kind of a
+store. Everything else calls the methods below.
+
+Every change of an output goes through one of the methods that `CHANGES` names. A method in that
+list never changes two files at once: a process that dies in it leaves each file whole or absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+READ_BLOCK = 1 << 20
+"""Bytes of one block of `Store.read_blocks`, at most."""
+
+IsWhole = Callable[[str, bytes], bool]
+"""Takes a URI and its content. Says from the content whether it is complete: a hash, a grammar."""
+
+CHANGES = ("place", "create", "move", "remove_file", "remove", "prune", "prune_above")
+"""The methods of a `Store` that change it. `place_new` changes it through these."""
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """A file as it was found: `version` changes when its content does."""
+
+    uri: str
+    size: int
+    version: str
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The size and the SHA-256 of a finished file."""
+
+    bytes: int
+    sha256: str
+
+
+class Staged(Protocol):
+    """The content of a file that has no name yet."""
+
+    def write(self, data: memoryview, /) -> int:
+        """Appends all of `data`."""
+
+
+class Reads(Protocol):
+    """The reading half of a store. A `path` is a file's name inside the store.
+
+    A far store retries requests that failed for a reason that may pass. Every method raises a
+    `StoreError` when it gives up.
+
+    Attributes:
+        near: Whether a read answers at once and in full, because there is no network in between.
+        read_only: Whether nobody can write here.
+    """
+
+    near: bool
+    read_only: bool
+
+    def path_of(self, uri: str) -> str:
+        """The path of a URI in this store."""
+
+    def uri(self, path: str) -> str:
+        """The URI of a path."""
+
+    def normalize(self, path: str) -> str:
+        """The URI of a path in its one spelling: absolute, without a slash at the end."""
+
+    def joined(self, folder: str, name: str) -> str:
+        """The path of a name in a folder. On a disk an absolute name stays what it is."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a folder."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder."""
+
+    def file_at(self, path: str) -> FileInfo | None:
+        """The file with exactly this name, or None if there is a folder or nothing."""
+
+    def info(self, path: str) -> FileInfo:
+        """Looks a file up. Raises FileNotFoundError."""
+
+    def glob(self, pattern: str) -> list[FileInfo]:
+        """The files that match a pattern, in any order."""
+
+    def find(self, folder: str, follow: bool) -> list[FileInfo]:
+        """Every file below a folder, in any order; none if the folder does not exist.
+
+        Args:
+            folder: The folder.
+            follow: Whether to look behind symbolic links. If not, a link below the folder is
+                listed as a file, and a folder that is a link is an `OutputError`.
+        """
+
+    def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]:
+        """The names in a folder, in any order, each with its file, or None if it is a folder."""
+
+    def link_in(self, path: str, within: str) -> str | None:
+        """The first symbolic link on the way from the folder `within` to `path`, if there is one.
+
+        `within` itself may be a link; `path` counts.
+        """
+
+    def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
+        """Reads a small file. Raises FileNotFoundError. For `is_whole` see `files.read_bytes`."""
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Bytes ``[start, end)``. Raises a SourceError if the file is shorter or was deleted."""
+
+    def read_blocks(self, path: str, start: int, end: int) -> Iterator[bytes]:
+        """Bytes ``[start, end)`` in blocks of at most `READ_BLOCK`. Errors as in `read_range`."""
+
+    def open_binary(self, path: str) -> Any:
+        """Opens a file for reading as a context manager with seek and tell."""
+
+    def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
+        """Makes calls and yields their results in order. A far store makes several at once.
+
+        Args:
+            calls: The expected number of bytes of a result, and the call.
+        """
+
+    def begin(self, call: Callable[[], S]) -> Future[S]:
+        """Makes a call. A far store makes it in the background."""
+
+
+class Store(Reads, Protocol):
+    """A store that can be written to as well."""
+
+    def staged(self, path: str, scratch: str) -> AbstractContextManager[Staged]:
+        """Collects a file's content under no name that readers look at.
+
+        The block calls `place` or `place_new` when the content is complete. Otherwise the content
+        is dropped at the end of the block.
+
+        Args:
+            path: The name that the file will get, for messages.
+            scratch: Path of a folder for unfinished files, on the same file system. Stores that do
+                not need one ignore it.
+        """
+
+    def place(self, staged: Any, path: str) -> None:
+        """Gives staged content its name. It appears whole, and replaces a file of that name."""
+
+    def place_new(self, staged: Any, path: str, written: Written) -> None:
+        """As `place`, but leaves a file alone that holds exactly this content already.
+
+        Args:
+            staged: The content.
+            path: Its name.
+            written: Size and hash of the content.
+        """
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Writes a small file unless there is one; of many who try at once, one succeeds."""
+
+    def move(self, path: str, target: str) -> None:
+        """Renames a file. Does nothing if only the target exists. Raises FileNotFoundError."""
+
+    def remove_file(self, path: str) -> None:
+        """Removes a file, or a symbolic link itself. Ignores folders and missing files."""
+
+    def remove(self, path: str) -> None:
+        """Removes a file, or a folder with its content. Unlinks a symbolic link itself."""
+
+    def prune(self, folder: str) -> None:
+        """Removes a folder and those below it as far as they hold no file. Ignores links."""
+
+    def prune_above(self, path: str, folder: str) -> None:
+        """Removes the folders between `folder` and `path` as far as they are empty."""
