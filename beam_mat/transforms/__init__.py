@@ -1,1 +1,1 @@
-"""Beam's edge: each transform wires what core and storage do, and thinks nothing of its own."""
+"""Beam transforms. Each one calls functions of `work` and has as little logic as possible."""

@@ -1,6 +1,7 @@
-"""How the project's values travel between steps: as MessagePack, compact and alike everywhere.
+"""Coders: elements travel between steps as MessagePack.
 
-The structs are array-like, without names: a local runner holds every element in memory.
+The structs are encoded as arrays, without field names, because a local runner holds every element
+in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.contract.unit import DatasetFile as CheckedFile
 from beam_mat.core.contract.unit import ImageUse, LengthFact
 from beam_mat.core.contract.unit import Unit as CheckedUnit
-from beam_mat.core.notes import ChunkFact, MixJob, PathFact, Source, Unit, Wanted
+from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
+from beam_mat.core.results import MixJob, Unit
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     Shard,
@@ -22,6 +24,7 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (
     Source,
     PathFact,
     Wanted,
+    Written,
     ChunkFact,
     Unit,
     MixJob,
@@ -41,24 +44,20 @@ class StructCoder(coders.Coder):
         self._decoder = msgspec.msgpack.Decoder(kind)
 
     def encode(self, value: msgspec.Struct) -> bytes:
-        """The value's bytes."""
         return self._encoder.encode(value)
 
     def decode(self, encoded: bytes) -> Any:
-        """The value back."""
         return self._decoder.decode(encoded)
 
     def is_deterministic(self) -> bool:
-        """Equal values give equal bytes: structs hold no sets and no mappings."""
+        """Returns True: without sets and mappings, equal structs give equal bytes."""
         return True
 
     def to_type_hint(self) -> type[msgspec.Struct]:
-        """The type that is encoded."""
         return self.kind
 
     @classmethod
     def from_type_hint(cls, typehint: Any, registry: Any) -> StructCoder:  # noqa: ARG003
-        """Called by Beam's registry."""
         return cls(typehint)
 
     def __reduce__(self) -> tuple[type[StructCoder], tuple[type[msgspec.Struct]]]:
@@ -72,6 +71,6 @@ class StructCoder(coders.Coder):
 
 
 def register(more: tuple[type[msgspec.Struct], ...] = ()) -> None:
-    """Makes Beam use `StructCoder` wherever a type hint names one of `STRUCTS`, or of `more`."""
+    """Registers `StructCoder` with Beam for the types in `STRUCTS` and `more`."""
     for kind in (*STRUCTS, *more):
         coders.registry.register_coder(kind, StructCoder)

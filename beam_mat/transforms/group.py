@@ -1,8 +1,8 @@
-"""Grouping by key in which few packed elements travel, in place of many small ones.
+"""Grouping by key that shuffles few packed elements instead of many small ones.
 
-The references of a conversion resemble each other: packed together they are a fraction as long. A
-local runner holds a shuffle in memory, at some moments several times over, and adds some hundred
-bytes to each element; a service charges for the bytes.
+The references of a conversion are similar to each other, so they compress well together. A local
+runner holds the shuffle in memory, sometimes several copies of it, and adds a few hundred bytes to
+each element. A service charges for the bytes.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints import KV, List
 
 GATHERED_BYTES = 8 << 20
-"""Of values that wait to be packed together."""
+"""Size of the values that are packed together."""
 
 BUCKETS = 2048
-"""Into which keys are cast that are too many to be elements themselves."""
+"""Number of buckets for keys that are too many to be elements themselves."""
 
 _ARRAY = b"\xdd"
-"""How MessagePack begins an array whose length follows in four bytes."""
+"""The first byte of a MessagePack array with a length of four bytes."""
 
-_QUICKLY = 1
+_COMPRESSION_LEVEL = 1
 
 
 class Group(beam.PTransform):
-    """Does what GroupByKey does to pairs of a string and a value, in the global window.
+    """Groups pairs of a string and a value like GroupByKey, in the global window.
 
-    It takes one collection, or several as if they were one.
+    The input is one collection, or several, which are flattened.
 
     Args:
         kind: Type of the values, which msgspec can encode.
@@ -52,9 +52,9 @@ class Group(beam.PTransform):
 
 
 class GroupMany(beam.PTransform):
-    """Does what `Group` does, for keys of which most have only a few values.
+    """Groups like `Group`, for many keys with few values each.
 
-    All values of a bucket of keys lie in memory together, a `BUCKETS`-th of all.
+    All values of a bucket of keys are in memory together: one `BUCKETS`-th of all values.
     """
 
     def __init__(self, kind: Any) -> None:
@@ -78,12 +78,11 @@ class Gather(beam.DoFn):
     """Yields each key of a bundle with its values, packed as one array or a few."""
 
     def start_bundle(self) -> None:
-        """Begins with nothing."""
         self._encoder = msgspec.msgpack.Encoder()
         self._begin()
 
     def process(self, pair: tuple[Any, Any]) -> Iterator[tuple[Any, bytes]]:
-        """Holds a value back."""
+        """Stores a value until the bundle ends or enough bytes are stored."""
         held = self._held[pair[0]]
         before = len(held)
         self._encoder.encode_into(pair[1], held, -1)
@@ -94,7 +93,6 @@ class Gather(beam.DoFn):
             self._begin()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Yields the rest."""
         yield from map(GlobalWindows.windowed_value, self._arrays())
         self._begin()
 
@@ -106,7 +104,7 @@ class Gather(beam.DoFn):
     def _arrays(self) -> Iterator[tuple[Any, bytes]]:
         for key, held in self._held.items():
             array = _ARRAY + self._counts[key].to_bytes(4, "big") + held
-            yield key, zlib.compress(array, _QUICKLY)
+            yield key, zlib.compress(array, _COMPRESSION_LEVEL)
 
 
 class Open(beam.DoFn):
@@ -120,11 +118,10 @@ class Open(beam.DoFn):
         self._kind = kind
 
     def setup(self) -> None:
-        """Makes what cannot travel."""
+        """Creates the decoder, which cannot be pickled."""
         self._decoder = msgspec.msgpack.Decoder(list[self._kind])  # type: ignore[name-defined]
 
     def process(self, pair: tuple[Any, Iterable[bytes]]) -> Iterator[tuple[Any, list[Any]]]:
-        """Unpacks the arrays of a key."""
         arrays = map(zlib.decompress, pair[1])
         yield pair[0], [value for array in arrays for value in self._decoder.decode(array)]
 
@@ -134,13 +131,13 @@ def _several(inputs: Any) -> Sequence[Any]:
 
 
 def _gathered(inputs: Sequence[Any], pair: Any) -> Any:
-    """All inputs, each gathered where it is made: in between a runner would hold each value."""
+    """Packs each input right after the step that yields it, before a runner stores its values."""
     gather = beam.ParDo(Gather()).with_output_types(pair)
     return [one | f"Gather {at}" >> gather for at, one in enumerate(inputs)] | beam.Flatten()
 
 
 def _cast(pair: tuple[str, Any]) -> tuple[int, tuple[str, Any]]:
-    # Not hash(), which is another one in each process.
+    # hash() would differ between processes.
     digest = hashlib.blake2b(pair[0].encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") % BUCKETS, pair
 

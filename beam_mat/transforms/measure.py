@@ -1,6 +1,6 @@
-"""What a step tells while it works: time and counts as Beam metrics, progress to the terminal.
+"""Metrics of steps: time and counts as Beam metrics, and progress for the terminal.
 
-Where no terminal can be reached, progress is told as metrics too, and the driver asks for them.
+If the terminal cannot be reached, the progress is counted in Beam metrics, which the driver polls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMESPACE = "beam_mat"
 
 @contextlib.contextmanager
 def timed(step: str) -> Iterator[None]:
-    """Adds the time that the block takes to the counter ``<step>_us`` (microseconds)."""
+    """Adds the duration of the block to the counter ``<step>_us`` (microseconds)."""
     begin = time.perf_counter_ns()
     try:
         yield
@@ -41,29 +41,29 @@ TELL_SECONDS = 0.1
 
 
 class Progress:
-    """Sends increments to the terminal's progress display, ten times a second at most.
+    """Sends increments to the progress display of the terminal, at most ten times a second.
 
-    Best effort, and only to loopback: results are counted elsewhere. Threads may share one.
-    Without a display the increments wait for `flush`, which adds them to Beam counters.
+    Increments go to loopback and may get lost: results are counted elsewhere. Thread-safe.
+    Without a display, `flush` adds the increments to Beam counters.
     """
 
     def __init__(self, address: str) -> None:
-        """Takes the ``host:port`` of a `beam_mat.progress.Receiver`, or "" for Beam counters."""
+        """Takes the ``host:port`` of a `runners.progress.Receiver`, or "" to use Beam counters."""
         self._address = address
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._next = 0.0
 
     def add(self, **counts: int) -> None:
-        """Adds what has been done since the last call."""
+        """Adds increments by name."""
         with self._lock:
             self._counts.update(counts)
             due = time.monotonic() >= self._next
-        if due and self._address:  # only a bundle's own thread can count in Beam
+        if due and self._address:  # Beam counters work only in the thread of the bundle
             self.flush()
 
     def flush(self) -> None:
-        """Sends what has not been sent. To be called in the bundle's own thread at its end."""
+        """Sends all increments. Must be called in the thread of the bundle, at its end."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             self._next = time.monotonic() + TELL_SECONDS
@@ -77,7 +77,7 @@ class Progress:
 
 
 def tell(address: str, **counts: int) -> None:
-    """Sends increments at once; for what happens seldom. See `Progress`."""
+    """Sends increments at once, for rare events. See `Progress`."""
     progress = Progress(address)
     progress.add(**counts)
     progress.flush()

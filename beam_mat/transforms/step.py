@@ -1,4 +1,4 @@
-"""What the steps that open files have in common."""
+"""The base class of the steps that open files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from beam_mat.storage import stores
 
 
 class FileStep(beam.DoFn):
-    """A step that opens files, wherever its worker runs."""
+    """A step that opens files, on any worker."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def setup(self) -> None:
-        """Tells this worker how stores are reached."""
+        """Sets the storage options in this worker."""
         stores.use_in_worker(self._settings.storage)

@@ -14,16 +14,9 @@ from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact, RowLe
 from beam_mat.core.contract.unit import Unit as RowUnit
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.notes import (
-    ChunkFact,
-    ImageOutcome,
-    MixJob,
-    PathFact,
-    Source,
-    Unit,
-    Wanted,
-)
+from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Source, Wanted, Written
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import MixJob, Unit
 from beam_mat.core.scan import Layout
 from beam_mat.transforms import coders
 
@@ -41,11 +34,19 @@ VALUES: list[msgspec.Struct] = [
     Source("f.zip", 0),
     PathFact(chunk="mat-0"),
     PathFact(member=MEMBER),
+    PathFact(missed_by="mat"),
     Wanted("a/1.jpg", MEMBER, ("mat-0", "mat-9")),
     Wanted("a/2.jpg", None, ()),
     ChunkFact(chunk=CHUNK),
-    ChunkFact(outcomes=(ImageOutcome("a/1.jpg"), ImageOutcome("a/2.jpg", FAULT))),
+    ChunkFact(
+        outcomes=(
+            ImageOutcome("a", file="images/a.1.jpg", tokens=(3, 4)),
+            ImageOutcome("b", FAULT),
+        ),
+        table="0a/1b",
+    ),
     ChunkFact(repeated=0),
+    Written("mat-0", "mat-0-1a", ("0a/1b", "0a/2c")),
     UNIT,
     MixJob(UNIT, (UNIT, UNIT)),
     MixJob(None, (UNIT,)),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.notes import PathFact, Source, Wanted
+from beam_mat.core.references import PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import inputs
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
+from beam_mat.work import image_results
 from tests.making import picture, write_files, write_zip
 from tests.transforms.collect import collect
 
@@ -70,8 +73,8 @@ def test_an_image_is_written_once_and_told_to_every_chunk(
         Wanted("bad.jpg", members["bad.jpg"], ("c2",)),
         Wanted("gone.jpg", None, ("c3",)),
     ]
-    found = collect([("batch", wanted)], ConvertImages(settings, [source(zipped)]))
-    outcomes = [(name, outcome) for name, fact in found for outcome in fact.outcomes]
+    facts = collect([("0 0 f.zip", wanted)], ConvertImages(settings, [source(zipped)]))
+    outcomes = [(name, outcome) for name, fact in facts for outcome in fact.outcomes]
     assert sorted(
         (name, one.path, one.fault and one.fault.reason.value) for name, one in outcomes
     ) == [
@@ -80,5 +83,24 @@ def test_an_image_is_written_once_and_told_to_every_chunk(
         ("c2", "good.jpg", None),
         ("c3", "gone.jpg", "image_missing"),
     ]
-    images = Path(settings.output) / "images"
-    assert {path.name: path.read_bytes() for path in images.iterdir()} == {"good.jpg": data}
+    (file,) = (Path(settings.output) / "images").iterdir()
+    assert file.read_bytes() == data
+    good = {one.file for _, one in outcomes if one.fault is None}
+    assert good == {f"images/{file.name}"}, "records name the file"
+    (table,) = {fact.table for _, fact in facts}
+    ((rows, _),) = image_results.read(settings.output, [table])
+    assert rows["path"].to_pylist() == ["bad.jpg", "gone.jpg", "good.jpg"]
+
+
+def test_an_image_that_was_converted_is_not_converted_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(settings, resume=True)
+    zipped = source(write_zip(tmp_path / "f.zip", {"a.jpg": picture()}))
+    ((_, fact),) = collect([zipped], ListMembers(settings))
+    wanted = [("0 0 f.zip", [Wanted("a.jpg", fact.member, ("c",))])]
+    first = collect(wanted, ConvertImages(settings, [zipped]))
+    (file,) = (Path(settings.output) / "images").iterdir()
+    written = file.stat().st_mtime_ns
+    assert collect(wanted, ConvertImages(settings, [zipped])) == first
+    assert file.stat().st_mtime_ns == written

@@ -1,14 +1,15 @@
-"""A shard becomes references to its chunks, and a note of how many records there were."""
+"""A shard becomes references to its chunks, and a result with the number of its records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from beam_mat.core import layout
-from beam_mat.core.notes import ShardNote
+from beam_mat.core.results import ShardSplit
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, notes
+from beam_mat.storage import files
 from beam_mat.transforms.split import SplitShard
+from beam_mat.work import results
 from tests.making import record
 from tests.transforms.collect import collect
 from tests.transforms.conftest import ShardOf
@@ -24,10 +25,11 @@ def test_the_chunks_hold_every_record(settings: Settings, shard_of: ShardOf) -> 
         sum(before.count for before in first[:place]) for place in range(len(first))
     ]
     assert [c.count for c in chunks if c.shard == shards[1]] == [1]
-    found = {note.shard: note for note in notes.collect(settings, layout.SHARD_NOTES, ShardNote)}
-    assert [found[shard].records for shard in shards] == [20, 1, 0]
-    assert [len(found[shard].chunks) for shard in shards] == [len(first), 1, 0]
-    assert sorted(found[shards[0]].chunks, key=lambda chunk: chunk.start) == first
+    stems = [shard.stem(settings.digest()) for shard in shards]
+    found = list(results.read(settings, layout.SPLITS, stems, ShardSplit))
+    assert [one.records for one in found] == [20, 1, 0]
+    assert [len(one.chunks) for one in found] == [len(first), 1, 0]
+    assert list(found[0].chunks) == first
 
 
 def test_a_shard_that_is_no_json_is_one_chunk_with_a_fault(

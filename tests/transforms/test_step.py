@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from fsspec import config
 
-from beam_mat import pipeline
+from beam_mat.convert import pipeline
 from beam_mat.core.settings import Settings
 from beam_mat.storage import stores
 from beam_mat.transforms.images import ListMembers

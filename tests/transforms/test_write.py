@@ -1,7 +1,8 @@
-"""A chunk and the outcomes of its images become parts, rejects and a note."""
+"""A chunk and the outcomes of its images become parts, rejects and a result."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,29 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
-from beam_mat.core.notes import ChunkFact, ChunkNote, ImageOutcome, MixNote
+from beam_mat.core.image_name import image_file
+from beam_mat.core.references import ChunkFact, ImageOutcome
+from beam_mat.core.references import Written as WrittenChunk
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import ChunkOutput, MixOutput
 from beam_mat.core.settings import Settings
-from beam_mat.core.shard_totals import ShardTotals
-from beam_mat.storage import notes
+from beam_mat.core.summary import ShardSummary
 from beam_mat.transforms.split import SplitShard
-from beam_mat.transforms.write import WRITTEN, AddUpShard, MixUnits, PlanMix, WriteChunk
-from tests import dataset
+from beam_mat.transforms.write import WRITTEN, MixUnits, PlanMix, SummariseShard, WriteChunk
+from beam_mat.work import results
+from tests import outputs as dataset
 from tests.making import image_record, picture, record, write_files
 from tests.transforms.collect import collect
 from tests.transforms.conftest import ShardOf, chunk_of
 
-GOOD = ImageOutcome("a.jpg")
+DATA = picture()
+FILE = image_file("a.jpg", hashlib.sha256(DATA).hexdigest(), "JPEG")
+GOOD = ImageOutcome("a.jpg", file=FILE)
 GONE = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
 
 
 class Written(beam.PTransform):  # type: ignore[misc]
-    """The names of the chunks that are written."""
+    """The chunks that are written, by their shard's stem."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -53,7 +59,7 @@ def facts(chunk: Chunk, *outcomes: ImageOutcome, repeated: tuple[int, ...] = ())
 @pytest.fixture
 def output(settings: Settings) -> Path:
     """The output folder, with the image that the image step has written."""
-    write_files(Path(settings.output) / "images", {"a.jpg": picture()})
+    write_files(Path(settings.output), {FILE: DATA})
     return Path(settings.output)
 
 
@@ -73,9 +79,9 @@ def test_records_become_rows_or_rejects(
         (3, "not_an_object"),
         (4, "duplicate_id"),
     ]
-    (note,) = notes.collect(settings, layout.CHUNK_NOTES, ChunkNote)
-    assert (note.chunk, note.accepted, note.image_uses) == (chunk, 2, 1)
-    assert {part.path.partition("/")[0]: part.rows for part in note.parts} == {
+    (made,) = results.collect(settings, layout.OUTPUTS, ChunkOutput)
+    assert (made.records, made.accepted, made.image_uses) == (5, 2, 1)
+    assert {part.path.partition("/")[0]: part.rows for part in made.parts} == {
         "jsonl": 2,
         "parquet": 2,
     }
@@ -99,21 +105,26 @@ def test_doing_a_chunk_again_writes_the_same_bytes(
     assert dataset.tree(output) == once
 
 
-def test_a_shard_is_added_up_when_its_chunks_are_written(
+def test_a_shard_is_summed_up_when_its_chunks_are_written(
     settings: Settings, shard_of: ShardOf, output: Path
 ) -> None:
+    settings = msgspec.structs.replace(settings, fingerprint="f")
     shard = shard_of([image_record("i", "a.jpg"), record("t"), 5])
     split = collect([shard], SplitShard(settings))
     stem = shard.stem(settings.digest())
-    with pytest.raises(LostRecordError, match="other chunks than were written"):
-        collect([(stem, ["another"])], AddUpShard(settings))
-    written = collect([facts(split[0], GOOD)], Written(settings))
-    assert written == [(stem, split[0].name)]
-    collect([(stem, [split[0].name])], AddUpShard(settings))
-    (totals,) = notes.collect(settings, layout.SHARD_TOTALS, ShardTotals)
-    (note,) = notes.collect(settings, layout.CHUNK_NOTES, ChunkNote)
-    assert (totals.shard, totals.accepted, totals.rejected_records) == (shard, 2, 1)
-    assert totals.parts == list(note.parts)
+    ((key, (chunk, written)),) = collect([facts(split[0], GOOD)], Written(settings))
+    assert (key, chunk, written.chunk) == (stem, split[0], split[0].name)
+    another = (chunk, WrittenChunk("another", written.output, ()))
+    with pytest.raises(LostRecordError, match="the written chunks are not the chunks of the shard"):
+        collect([(stem, [another])], SummariseShard(settings))
+    assert list(results.collect(settings, layout.SUMMARIES, ShardSummary)) == []
+    collect([(stem, [(chunk, written)])], SummariseShard(settings))
+    name = f"{settings.fingerprint}/{stem}"
+    (found,) = results.read(settings, layout.SUMMARIES, [name], ShardSummary)
+    (made,) = results.collect(settings, layout.OUTPUTS, ChunkOutput)
+    assert (found.shard, found.stem) == (shard, stem)
+    assert (found.accepted, found.rejected_records) == (2, 1)
+    assert found.parts == made.parts
 
 
 def test_text_only_chunks_are_dealt_in_with_images(
@@ -132,11 +143,11 @@ def test_text_only_chunks_are_dealt_in_with_images(
     assert sorted(row["id"] for row in dataset.rows(output)) == ["i0", "i1", "i2", "i3"]
     jobs = collect([("train", [unit for _, unit in units])], PlanMix())
     collect(jobs, MixUnits(settings))
-    (note,) = notes.collect(settings, layout.MIXED_NOTES, MixNote)
-    for path in note.replaced:
+    (mix,) = results.collect(settings, layout.MIXES, MixOutput)
+    for path in mix.replaced:
         (output / path).unlink()
     ids = [row["id"] for row in dataset.rows(output)]
     assert sorted(ids) == ["i0", "i1", "i2", "i3", "t0", "t1", "t2"]
-    assert sum(part.rows for part in note.parts) == 7
+    assert sum(part.rows for part in mix.parts) == 7
     for part in (output / "jsonl").iterdir():
-        assert dataset.json_lines(part)[0]["images"] == ["images/a.jpg"]
+        assert dataset.json_lines(part)[0]["images"] == [FILE]

@@ -1,0 +1,1 @@
+"""The work of each step, as plain functions without Beam."""

@@ -1,0 +1,183 @@
+"""Splits shards into chunks, lists their images, writes their parts, and summarises shards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from beam_mat.core import layout
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.mix import deal, surplus
+from beam_mat.core.record import Trajectory, parse
+from beam_mat.core.references import ChunkFact, ImageOutcome, Written, outcomes_digest
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, Unit
+from beam_mat.core.settings import Settings
+from beam_mat.core.summary import ShardSummary, summarise
+from beam_mat.core.validation import ChunkResult, judge
+from beam_mat.storage import files, inputs, parts, present, shards
+from beam_mat.work import results
+
+
+def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
+    """Yields the chunks of a shard in order. A shard that was scanned before is not read again.
+
+    Raises:
+        SourceError: The shard changed while it was read.
+    """
+    stem = shard.stem(settings.digest())
+    found = results.find(settings, layout.SPLITS, stem, ShardSplit)
+    if found:
+        for chunk in found.chunks:
+            # The stored shard may have another order.
+            yield msgspec.structs.replace(chunk, shard=shard)
+        return
+    chunks = []
+    for chunk in shards.chunks(shard, settings.digest()):
+        chunks.append(chunk)
+        yield chunk
+    inputs.hold(shard)
+    made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks))
+    results.write(settings, layout.SPLITS, stem, made)
+
+
+def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
+    """Returns the images and ids of a chunk. A chunk that was read before is not read again."""
+    found = requested(settings, chunk)
+    if found:
+        return found
+    paths: dict[str, None] = {}
+    ids = []
+    for index, trajectory in trajectories(settings, chunk):
+        paths.update(dict.fromkeys(trajectory.images))
+        if settings.drop_duplicates:
+            ids.append((index, trajectory.id))
+    made = ChunkRequest(tuple(paths), tuple(ids))
+    results.write(settings, layout.REQUESTS, chunk.name, made)
+    return made
+
+
+def requested(settings: Settings, chunk: Chunk) -> ChunkRequest | None:
+    """Returns the images and ids of a chunk if an earlier run has read it, or None."""
+    return results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest)
+
+
+def ids(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, str]]:
+    """Yields index and id of each valid record."""
+    found = requested(settings, chunk)
+    if found:
+        yield from found.ids
+    else:
+        yield from ((index, one.id) for index, one in trajectories(settings, chunk))
+
+
+def trajectories(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, Trajectory]]:
+    """Yields the valid records of a chunk, each with its index."""
+    if chunk.fault:
+        return
+    for record in shards.records(chunk):
+        parsed = parse(record.data, settings.prefixes)
+        if isinstance(parsed, Trajectory):
+            yield record.index, parsed
+
+
+def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, ChunkOutput]:
+    """Writes the parts and the rejects of a chunk.
+
+    Nothing is written if the files of an earlier run with the same outcomes exist.
+
+    Args:
+        settings: The settings.
+        facts: The chunk, and the outcome of each image that it requests.
+    """
+    facts = list(facts)
+    (chunk,) = (fact.chunk for fact in facts if fact.chunk)
+    outcomes = [outcome for fact in facts for outcome in fact.outcomes]
+    repeated = {fact.repeated for fact in facts if fact.repeated is not None}
+    name = f"{chunk.name}-{outcomes_digest(outcomes, repeated)[:16]}"
+    tables = tuple(sorted({fact.table for fact in facts if fact.table}))
+    output = results.find(settings, layout.OUTPUTS, name, ChunkOutput)
+    if output is None or not present.all_there(settings, output.files()):
+        by_path = {outcome.path: outcome for outcome in outcomes}
+        judged = judge(shards.records(chunk), by_path, repeated, settings)
+        output = _write(settings, name, chunk, judged, outcomes)
+        results.write(settings, layout.OUTPUTS, name, output)
+    return Written(chunk.name, name, tables), output
+
+
+def _write(
+    settings: Settings,
+    stem: str,
+    chunk: Chunk,
+    judged: ChunkResult,
+    outcomes: Sequence[ImageOutcome],
+) -> ChunkOutput:
+    units, written = [], list[Part]()
+    for split, (with_images, text_only) in sorted(judged.trajectories.items()):
+        stay = len(text_only) - surplus(len(with_images), len(text_only))
+        for name, images, texts in (
+            (stem, with_images, text_only[:stay]),
+            (f"{stem}-text", [], text_only[stay:]),
+        ):
+            if images or texts:
+                unit = Unit(name, split, len(images), len(images) + len(texts))
+                rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
+                written += parts.write_unit(settings, unit, rows, aside=not images)
+                units.append(unit)
+    rejects = parts.write_rejects(settings, stem, judged.rejects) if judged.rejects else None
+    return ChunkOutput(
+        records=chunk.count,
+        accepted=judged.accepted,
+        respelled=judged.respelled,
+        image_uses=judged.image_uses,
+        rejected=judged.counts(),
+        units=tuple(units),
+        parts=tuple(written),
+        rejects=rejects,
+        missing=_missing(outcomes),
+        statistics=judged.counting.ordered(),
+    )
+
+
+def _missing(outcomes: Iterable[ImageOutcome]) -> tuple[str, ...]:
+    missing = Reason.IMAGE_MISSING
+    return tuple(sorted(one.path for one in outcomes if one.fault and one.fault.reason is missing))
+
+
+def summary(settings: Settings, shard: Shard, written: Iterable[Written]) -> ShardSummary:
+    """Returns the summary of a shard whose chunks are written.
+
+    Raises:
+        LostRecordError: The shard's numbers do not add up.
+    """
+    written = list(written)
+    stem = shard.stem(settings.digest())
+    (found,) = results.read(settings, layout.SPLITS, [stem], ShardSplit)
+    names = (one.output for one in written)
+    outputs = results.read(settings, layout.OUTPUTS, names, ChunkOutput)
+    by_chunk = {one.chunk: output for one, output in zip(written, outputs, strict=True)}
+    tables = {table for one in written for table in one.tables}
+    return summarise(shard, stem, found, by_chunk, tables)
+
+
+def write_summary(settings: Settings, summed: ShardSummary, *, exact: bool) -> str:
+    """Writes a shard's summary and returns its name.
+
+    Args:
+        settings: The settings.
+        summed: The summary.
+        exact: Whether the name has a hash of the summary. Otherwise there is one summary per shard
+            and fingerprint, and the driver knows its name.
+    """
+    name = f"{settings.fingerprint}/{summed.stem}"
+    if exact:
+        name += f"-{hashlib.sha256(msgspec.json.encode(summed)).hexdigest()[:16]}"
+    results.write(settings, layout.SUMMARIES, name, summed)
+    return name
+
+
+def summary_uri(settings: Settings, name: str) -> str:
+    """Returns the URI of a summary."""
+    return files.join(settings.output, layout.SUMMARIES, f"{name}.json")

@@ -1,0 +1,207 @@
+"""Reads data files of an existing dataset: the units of a file, and the rows of a unit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+
+from beam_mat.core.contract.entry import Entry
+from beam_mat.core.contract.examine import Examiner, decode
+from beam_mat.core.contract.finding import Finding, Place, printable
+from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
+from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
+from beam_mat.core.reject import Reason
+from beam_mat.core.scan import (
+    COMPRESSED,
+    HEAD_BYTES,
+    OBJECT_OVER_LINES,
+    UTF8_BOM,
+    Break,
+    Layout,
+    detect,
+    scan,
+)
+from beam_mat.storage import files, shards
+
+BATCH_ROWS = 16
+"""Parquet rows in memory at a time, including their images."""
+
+
+def units(note: FileNote) -> Iterator[Unit]:
+    """Yields the units of a file, and fills its note."""
+    found = _parquet_units(note) if note.file.type == "parquet" else _json_units(note)
+    for unit in found:
+        note.units += 1
+        yield unit
+
+
+def _json_units(note: FileNote) -> Iterator[Unit]:
+    file = note.file
+    head = files.read_range(file.uri, 0, min(HEAD_BYTES, file.size))
+    found = detect(head)
+    if isinstance(found, Break):
+        if head:
+            note.findings.append(_unreadable(file, head, found))
+        return
+    note.layout = found.layout
+    if found.layout is Layout.ARRAY and head.startswith(UTF8_BOM):
+        why = "the file begins with a byte order mark"
+        note.findings.append(Finding(Kind.MALFORMED_JSON, Place(file.order), why))
+    blocks = files.read_blocks(file.uri, found.offset, file.size)
+    yield from cut_file(file, found.layout, scan(found.layout, blocks, found.offset))
+
+
+def _unreadable(file: DatasetFile, head: bytes, found: Break) -> Finding:
+    lenient = head.startswith(tuple(COMPRESSED)) or OBJECT_OVER_LINES.match(head[found.start :])
+    kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
+    return Finding(kind, Place(file.order), found.detail)
+
+
+def _parquet_units(note: FileNote) -> Iterator[Unit]:
+    file = note.file
+    try:
+        with files.open_binary(file.uri) as opened, pq.ParquetFile(opened) as parquet:
+            schema, groups = parquet.schema_arrow, parquet.metadata
+            counts = [groups.row_group(at).num_rows for at in range(groups.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        note.findings.append(_damaged(Place(file.order), error))
+        return
+    note.shape = Shape(fields={field.name: _shape(field.type) for field in schema})
+    if _has_image_feature(schema):
+        why = "the file's metadata has an Image feature"
+        note.findings.append(Finding(Kind.IMAGE_FEATURE, Place(file.order), why))
+    first = 0
+    for number, rows in enumerate(counts):
+        if rows:
+            yield Unit(file, number, first)
+        first += rows
+
+
+def _shape(type: pa.DataType) -> Shape:
+    types = pa.types
+    if types.is_dictionary(type):
+        return _shape(type.value_type)
+    if types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type):
+        return Shape(item=_shape(type.value_type))
+    if types.is_struct(type):
+        return Shape(fields={field.name: _shape(field.type) for field in type})
+    kinds = (
+        (types.is_boolean, BOOL),
+        (types.is_integer, INT),
+        (types.is_floating, FLOAT),
+        (types.is_string, TEXT),
+        (types.is_large_string, TEXT),
+        (types.is_binary, BINARY),
+        (types.is_large_binary, BINARY),
+        (types.is_temporal, TIME),
+    )
+    return Shape(next((bit for is_kind, bit in kinds if is_kind(type)), 0))
+
+
+def _has_image_feature(schema: pa.Schema) -> bool:
+    """Returns whether the metadata makes Hugging Face's reader decode images."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError:
+        return False
+    waiting: list[Any] = [features]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if value.get("_type") == "Image" and value.get("decode", True):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
+
+
+def examine(unit: Unit, entry: Entry, examiner: Examiner) -> None:
+    """Passes a unit's rows to `examiner`, and adds the findings of the unit."""
+    if unit.chunk is None:
+        _examine_parquet(unit, entry, examiner)
+    elif unit.chunk.fault:
+        of_file = unit.chunk.fault is Reason.MALFORMED_JSON
+        kind = Kind.MALFORMED_JSON if of_file else Kind.FILE_NOT_CHECKED
+        place = Place(unit.file.order, unit.first)
+        examiner.tally.add(Finding(kind, place, unit.chunk.detail))
+    else:
+        _examine_json(unit, examiner)
+
+
+def _examine_json(unit: Unit, examiner: Examiner) -> None:
+    chunk = unit.chunk
+    assert chunk is not None
+    data = files.read_range(unit.file.uri, chunk.start, chunk.end)
+    malformed = []
+    for record in shards.split(chunk, data):
+        try:
+            value = decode(record.data)
+        except ValueError as error:
+            examiner.unreadable()
+            malformed.append((Place(unit.file.order, record.index), error))
+            continue
+        examiner.rows([(record.index, value)])
+    # LLaMA-Factory reads JSON Lines with Arrow, so Arrow decides whether they are valid.
+    fault = arrow_fault(data) if chunk.layout is Layout.LINES else None
+    sound = chunk.layout is Layout.LINES and fault is None
+    for place, why in malformed:
+        # Arrow accepts bytes that are not valid UTF-8, but training fails when it reads the row.
+        lenient = sound and not isinstance(why, UnicodeDecodeError)
+        kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
+        examiner.tally.add(Finding(kind, place, str(why)))
+    if examiner.clash and not sound:
+        examiner.tally.add(examiner.clash)
+    if fault and not malformed and not examiner.clash and not examiner.has_other_values:
+        examiner.tally.add(Finding(Kind.MALFORMED_JSON, Place(unit.file.order, unit.first), fault))
+
+
+def arrow_fault(data: bytes) -> str | None:
+    """Returns why Arrow, with the options of Hugging Face's reader, rejects JSON Lines, or None."""
+    block = BATCH_BYTES // 32
+    while True:
+        try:
+            pj.read_json(io.BytesIO(data), read_options=pj.ReadOptions(block_size=block))
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error) or block > len(data):
+                return str(error)[:200]
+        except pa.ArrowNotImplementedError as error:
+            if block > len(data):
+                return str(error)[:200]
+        else:
+            return None
+        block *= 2
+
+
+def _examine_parquet(unit: Unit, entry: Entry, examiner: Examiner) -> None:
+    wanted = {*entry.columns.values(), "id"}
+    at = unit.first
+    try:
+        with (
+            files.open_binary(unit.file.uri) as opened,
+            pq.ParquetFile(opened, buffer_size=1 << 20) as parquet,
+        ):
+            columns = [name for name in parquet.schema_arrow.names if name in wanted]
+            batches = parquet.iter_batches(
+                BATCH_ROWS, row_groups=[unit.number], columns=columns, use_threads=False
+            )
+            for batch in batches:
+                values = batch.to_pylist()
+                examiner.rows([(at + place, value) for place, value in enumerate(values)])
+                at += len(values)
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        examiner.tally.add(_damaged(Place(unit.file.order, at), error))
+
+
+def _damaged(place: Place, error: Exception) -> Finding:
+    """Returns an error of Arrow as a finding. Raises errors of a disk or a store again."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+    return Finding(Kind.FILE_UNREADABLE, place, printable(str(error)[:200]))

@@ -1,0 +1,182 @@
+"""Image results: the rows of images.parquet for the images of a batch.
+
+A batch has a folder, whose name is a hash of the source, its version, the byte range of the batch
+and the settings. Each call that converts images of the batch writes one file to this folder. The
+file has exactly the requested rows, and its name is a hash of them. The image tables of a dataset
+are made from these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_mat.core import layout
+from beam_mat.core.errors import LostRecordError
+from beam_mat.core.image import ImageFault
+from beam_mat.core.image_statistics import ConvertedImage, ImageFile, ImageStatistics
+from beam_mat.core.references import ImageOutcome
+from beam_mat.core.reject import Reason
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files, present
+from beam_mat.storage.parts import parquet_writer
+
+TABLE_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("file", pa.string()),
+        ("status", pa.string()),
+        ("detail", pa.string()),
+        ("source", pa.string()),
+        ("source_format", pa.string()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("source_bytes", pa.int64()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("qwen2_vl_tokens", pa.int32()),
+        ("qwen3_vl_tokens", pa.int32()),
+    ]
+)
+"""Schema of images.parquet. `status` is kept, resized, converted or a faulty image's `Reason`."""
+
+RESULT_SCHEMA = TABLE_SCHEMA.append(pa.field("origin", pa.string()))
+"""With the origin of each row, so that a later run can reuse the row."""
+
+STATISTICS = b"statistics"
+"""Key in a file's metadata, so that the driver need not compute statistics from all images."""
+
+
+class ImageRow(msgspec.Struct, frozen=True):
+    """A row of images.parquet. Values that are unknown for a faulty image are None.
+
+    `origin` is `Member.origin`; it is not in images.parquet.
+    """
+
+    path: str
+    file: str | None
+    status: str
+    detail: str | None = None
+    source: str | None = None
+    source_format: str | None = None
+    source_width: int | None = None
+    source_height: int | None = None
+    source_bytes: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    qwen2_vl_tokens: int | None = None
+    qwen3_vl_tokens: int | None = None
+    origin: str | None = None
+
+    def outcome(self) -> ImageOutcome:
+        """Returns the outcome for records that use this image."""
+        if self.file is not None:
+            tokens = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
+            return ImageOutcome(self.path, file=self.file, tokens=tokens)
+        return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
+
+
+def missing(path: str) -> ImageRow:
+    """Returns the row of an image that no source has."""
+    detail = f"{path!r} is in none of the image sources"
+    return ImageRow(path, None, Reason.IMAGE_MISSING.value, detail)
+
+
+def folder_of(settings: Settings, root: str, version: str, batch: str) -> str:
+    """Returns the name of a batch's folder.
+
+    Args:
+        settings: The settings, which affect the bytes of an image.
+        root: URI of the source.
+        version: Version of the source if it is a zip. Files in a folder have their own versions.
+        batch: Identifies the batch in its source.
+    """
+    key = msgspec.json.encode([settings.image_digest(), root, version, batch])
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+def uri_of(output: str, name: str) -> str:
+    """Returns the URI of a result. Its name has the batch's folder and a hash of its rows."""
+    return files.join(output, layout.IMAGE_RESULTS, f"{name}.parquet")
+
+
+def write(settings: Settings, folder: str, rows: Sequence[ImageRow]) -> str:
+    """Writes rows, sorted by path, to a batch's folder. Returns the name of the result."""
+    key = hashlib.sha256(msgspec.json.encode(rows)).hexdigest()[:24]
+    name = f"{folder}/{key}"
+    uri = uri_of(settings.output, name)
+    if settings.resume and files.exists(uri):
+        return name
+    table = pa.Table.from_pylist(msgspec.to_builtins(list(rows)), RESULT_SCHEMA)
+    schema = RESULT_SCHEMA.with_metadata({STATISTICS: msgspec.json.encode(statistics_of(table))})
+    with (
+        files.write_new(uri, files.join(settings.output, layout.SCRATCH)) as file,
+        parquet_writer(file, schema) as writer,
+    ):
+        writer.write_table(table.cast(schema))
+    return name
+
+
+def find(settings: Settings, folder: str, origins: Mapping[str, str]) -> dict[str, ImageRow]:
+    """Returns the rows of earlier runs that are still valid, by path.
+
+    A row is valid if its image was made from the same member, and its file exists with its size.
+
+    Args:
+        settings: The settings.
+        folder: Folder of the batch.
+        origins: The current origin of each image, by path.
+    """
+    if not settings.resume or not origins:
+        return {}
+    rows: dict[str, ImageRow] = {}
+    found = files.find(files.join(settings.output, layout.IMAGE_RESULTS, folder))
+    for data in files.read_each(file.uri for _, file in found):
+        for values in pq.read_table(pa.BufferReader(data), schema=RESULT_SCHEMA).to_pylist():
+            path = values["path"]
+            if path in origins and origins[path] == values["origin"]:
+                rows[path] = ImageRow(**values)
+    usable = [row for row in rows.values() if row.file is not None]
+    uris = [files.join(settings.output, row.file or "") for row in usable]
+    for row, size in zip(usable, present.sizes(uris), strict=True):
+        if size != row.bytes:
+            del rows[row.path]
+    return rows
+
+
+def read(output: str, names: Iterable[str]) -> Iterator[tuple[pa.Table, ImageStatistics]]:
+    """Yields the rows of results, as in images.parquet, and their statistics.
+
+    Raises:
+        FileNotFoundError: One does not exist.
+        LostRecordError: Another version of this package wrote a result.
+    """
+    for data in files.read_each(uri_of(output, name) for name in names):
+        file = pq.ParquetFile(pa.BufferReader(data))
+        found = (file.schema_arrow.metadata or {}).get(STATISTICS)
+        if found is None:
+            raise LostRecordError("another version of beam-mat wrote the results of some images")
+        statistics = msgspec.json.decode(found, type=ImageStatistics)
+        yield file.read(TABLE_SCHEMA.names).replace_schema_metadata(), statistics
+
+
+def statistics_of(table: pa.Table) -> ImageStatistics:
+    """Returns the statistics of the usable images among rows of images.parquet."""
+    statistics = ImageStatistics()
+    columns = ("format", "width", "height", "bytes")
+    before = zip(*(table[f"source_{name}"].to_pylist() for name in columns), strict=True)
+    after = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    for was, now in zip(before, after, strict=True):
+        if now[0] is not None:
+            statistics.add(ConvertedImage(ImageFile(*was), ImageFile(*now)))
+    return statistics.ordered()

@@ -1,0 +1,130 @@
+"""Data files: cut where their readers cut them, on any file system, whatever bytes they hold."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from beam_mat.core.contract import unit as units_of
+from beam_mat.core.contract.entry import Entry
+from beam_mat.core.contract.examine import Examiner, Rules
+from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.picture import look
+from beam_mat.core.contract.unit import DatasetFile, FileNote, Unit, UnitNote
+from beam_mat.storage import files
+from beam_mat.work import data_files as dataset
+from tests.rows import COLUMNS, TAGS, array, inside, lines, parquet, seen, text
+
+ENTRY = Entry("d", "d", COLUMNS, TAGS)
+
+
+def examined(path: Path | str, type: str = "json") -> tuple[FileNote, list[UnitNote]]:
+    info = files.info(str(path))
+    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, type), findings=[])
+    return note, [_examine(unit) for unit in dataset.units(note)]
+
+
+def _examine(unit: Unit) -> UnitNote:
+    examiner = Examiner(unit, ENTRY, Rules(10**6), lambda some: [look(one, 10**6) for one in some])
+    dataset.examine(unit, ENTRY, examiner)
+    return examiner.note(with_shape=True)
+
+
+def batches(data: bytes, size: int) -> list[bytes]:
+    """As Hugging Face's JSON reader takes them."""
+    file, found = io.BytesIO(data), []
+    while batch := file.read(size):
+        found.append(batch + file.readline())
+    return found
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=30), st.integers(20, 200))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_lines_are_cut_as_their_reader_cuts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[int], size: int
+) -> None:
+    data = b"".join(b'{"n": "%s"}\n' % (b"x" * length) for length in lengths)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(data)
+    monkeypatch.setattr(units_of, "BATCH_BYTES", size)
+    info = files.info(str(path))
+    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, "json"), findings=[])
+    cut = [unit.chunk for unit in dataset.units(note)]
+    assert [data[chunk.start : chunk.end] for chunk in cut if chunk] == [
+        batch.rstrip() for batch in batches(data, size)
+    ]
+    assert [chunk.first for chunk in cut if chunk] == [
+        sum(chunk.count for chunk in cut[:at] if chunk) for at in range(len(cut))
+    ]
+
+
+@given(st.binary(max_size=40), st.integers(0, 300), st.sampled_from([lines, array]))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_give_findings(tmp_path: Path, junk: bytes, at: int, form: object) -> None:
+    whole = lines(text(), seen()) if form is lines else array(text(), seen())
+    for data in (junk, whole[:at] + junk + whole[at + len(junk) :], whole[:at]):
+        path = tmp_path / "rows.json"
+        path.write_bytes(data)
+        note, found = examined(path)
+        assert note.units == len(found)
+
+
+@given(st.binary(max_size=40), st.integers(0, 3000))
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_bytes_in_parquet_give_findings(tmp_path: Path, junk: bytes, at: int) -> None:
+    whole = parquet(inside(), inside())
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(whole[:at] + junk + whole[at + len(junk) :])
+    examined(path, "parquet")
+
+
+def test_another_file_system() -> None:
+    with fsspec.open("memory://check/rows.jsonl", "wb") as file:
+        file.write(lines(text(), seen(messages=[])))
+    _, (note,) = examined("memory://check/rows.jsonl")
+    assert [count.kind for count in note.counts] == [Kind.NO_TURNS]
+
+
+def test_a_row_beyond_the_limit_is_told_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(lines(text(), text(system="s" * (9 << 20)), text(), text(messages=[])))
+    note, found = examined(path)
+    assert note.findings == []
+    assert [(count.kind, count.first[0].place.row) for unit in found for count in unit.counts] == [
+        (Kind.FILE_NOT_CHECKED, 1),
+        (Kind.NO_TURNS, 3),
+    ]
+
+
+def test_columns_of_parquet_have_their_schema_s_types(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    values = {"a": pa.array([1], pa.int8()), "b": pa.array([["x"]], pa.large_list(pa.string()))}
+    values["c"] = pa.array(["x"]).dictionary_encode()
+    pq.write_table(pa.table(values), path)
+    note, _ = examined(path, "parquet")
+    assert note.shape is not None
+    assert note.shape.fields is not None
+    assert {key: shape.describe() for key, shape in note.shape.fields.items()} == {
+        "a": "whole number",
+        "b": "a list of text",
+        "c": "text",
+    }
+
+
+def test_a_damaged_row_group_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    data = bytearray(parquet(*[inside()] * 100))
+    data[4:200] = b"\xff" * 196
+    path.write_bytes(data)
+    _, found = examined(path, "parquet")
+    kinds = {count.kind for unit in found for count in unit.counts}
+    assert Kind.FILE_UNREADABLE in kinds

@@ -1,0 +1,272 @@
+"""Images out: each written once under a name with its hash, and a row that says what was done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from beam_mat.core import layout
+from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
+from beam_mat.core.image import ImageFault
+from beam_mat.core.image_name import image_file
+from beam_mat.core.member import Member, Packing
+from beam_mat.core.references import Wanted
+from beam_mat.core.reject import Reason
+from beam_mat.core.settings import Settings
+from beam_mat.storage import catalog, files, inputs
+from beam_mat.storage.fetch import fetch
+from beam_mat.work import images
+from beam_mat.work.image_results import ImageRow
+from tests.build import opened, picture, with_entry, zip_of
+
+LARGE, SMALL = picture((800, 600), format="JPEG"), picture()
+MEMBERS = {
+    "c/large.jpg": LARGE,
+    "c/small.png": SMALL,
+    "c/moving.gif": picture(mode="P", format="GIF"),
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(output=str(tmp_path / "out"))
+
+
+def converted(settings: Settings, tmp_path: Path, data: bytes) -> dict[str, ImageRow]:
+    zip_path = tmp_path / "images.zip"
+    zip_path.write_bytes(data)
+    pairs = fetch(list(catalog.members(str(zip_path), 0)))
+    with files.Outbox() as outbox:
+        rows = [images.convert(settings, member, found, outbox) for member, found in pairs]
+    return {row.path: row for row in rows}
+
+
+def written(settings: Settings) -> dict[str, bytes]:
+    """The image files, by their paths below the output folder."""
+    root = Path(settings.output)
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in (root / "images").rglob("*")
+        if path.is_file()
+    }
+
+
+def test_each_image_is_in_the_file_that_its_row_names(settings: Settings, tmp_path: Path) -> None:
+    rows = converted(settings, tmp_path, zip_of(MEMBERS))
+    held = written(settings)
+    assert sorted(rows) == sorted(MEMBERS)
+    assert {row.file for row in rows.values()} == set(held)
+    for path, row in rows.items():
+        assert row.file
+        data = held[row.file]
+        picture, sha256 = opened(data), hashlib.sha256(data).hexdigest()
+        assert (row.bytes, row.sha256) == (len(data), sha256)
+        assert row.file == image_file(path, sha256, row.format or "")
+        assert (row.format, (row.width, row.height)) == (picture.format, picture.size)
+        assert (row.source, row.source_bytes) == (str(tmp_path / "images.zip"), len(MEMBERS[path]))
+        assert row.qwen2_vl_tokens == tokens(picture.size, QWEN2_VL)
+        assert row.qwen3_vl_tokens == tokens(picture.size, QWEN3_VL)
+        assert row.outcome().fault is None
+        assert row.outcome().file == row.file
+    assert held[rows["c/small.png"].file or ""] == SMALL
+    done = {path: (row.status, row.source_format, row.source_width) for path, row in rows.items()}
+    assert done == {
+        "c/large.jpg": ("resized", "JPEG", 800),
+        "c/small.png": ("kept", "PNG", 48),
+        "c/moving.gif": ("converted", "GIF", 48),
+    }
+
+
+def test_doing_it_twice_writes_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
+    data = zip_of(MEMBERS)
+    first, held = converted(settings, tmp_path, data), written(settings)
+    assert converted(settings, tmp_path, data) == first
+    assert written(settings) == held
+
+
+def test_a_picture_that_changes_gets_a_file_of_its_own(settings: Settings, tmp_path: Path) -> None:
+    (first,) = converted(settings, tmp_path, zip_of({"a.png": SMALL})).values()
+    held = written(settings)
+    (second,) = converted(settings, tmp_path, zip_of({"a.png": picture((24, 24))})).values()
+    assert first.file != second.file
+    now = written(settings)
+    assert now.items() > held.items(), "nothing is overwritten"
+    assert len(now) == 2
+
+
+def test_a_faulty_image_is_not_written_and_says_why(settings: Settings, tmp_path: Path) -> None:
+    faulty = {"cut.jpg": LARGE[:9000], "text.png": b"text", "good.png": SMALL, "crc.png": SMALL}
+    rows = converted(settings, tmp_path, with_entry(zip_of(faulty), 3, crc=1))
+    assert list(written(settings)) == [rows["good.png"].file]
+    expected = {
+        "cut.jpg": Reason.IMAGE_TRUNCATED,
+        "text.png": Reason.IMAGE_UNDECODABLE,
+        "crc.png": Reason.MEMBER_DAMAGED,
+    }
+    for path, reason in expected.items():
+        outcome = rows[path].outcome()
+        assert outcome.fault
+        assert (outcome.path, outcome.fault.reason, outcome.file) == (path, reason, "")
+        assert path in outcome.fault.detail
+        assert rows[path].sha256 is rows[path].file is None
+
+
+def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
+    fault = ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
+    member = Member("a.jpg", "/nowhere.zip", 0, 0, 9, 9, 9, Packing.STORED, 0, fault)
+    ((_, found),) = fetch([member])
+    row = images.convert(settings, member, found, files.Outbox())
+    assert row.status == "member_unsupported"
+
+
+class Zip:
+    """A zip whose images are converted, run by run.
+
+    Attributes:
+        settings: Of the next run.
+    """
+
+    def __init__(self, folder: Path, members: Mapping[str, bytes]) -> None:
+        self.settings = Settings(str(folder / "out"), resume=True, resizer="r 1")
+        self._path = folder / "z.zip"
+        self.write(zip_of(members))
+
+    def write(self, data: bytes) -> None:
+        self._path.write_bytes(data)
+
+    def run(self, *missing: str) -> images.ConvertedBatch:
+        """Converts all members, and images that the zip does not have, as one batch."""
+        source = inputs.look(str(self._path))
+        members = list(catalog.members(source.uri, 0))
+        (batch,) = {images.batch_of(member.path, member) for member in members}
+        wanted = [Wanted(member.path, member, ("c",)) for member in members]
+        wanted += [Wanted(path, None, ("c",)) for path in missing]
+        done: list[int] = []
+        made = images.convert_batch(
+            self.settings, batch, wanted, lambda _: (source.uri, source.version), done.append
+        )
+        assert sum(done) == len(members)
+        assert [row.path for row in made.rows] == sorted(item.path for item in wanted)
+        return made
+
+
+@pytest.fixture
+def zipped(tmp_path: Path) -> Zip:
+    return Zip(tmp_path, MEMBERS)
+
+
+def test_a_batch_that_was_converted_is_found(zipped: Zip) -> None:
+    first = zipped.run()
+    assert first.found == 0
+    again = zipped.run()
+    assert again == first._replace(found=3)
+
+
+def test_nothing_is_looked_for_in_a_fresh_folder(zipped: Zip) -> None:
+    zipped.run()
+    zipped.settings = msgspec.structs.replace(zipped.settings, resume=False)
+    assert zipped.run().found == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": Budget(1024)}, {"apply_exif": True}, {"resizer": "r 2"}]
+)
+def test_other_settings_find_nothing(zipped: Zip, change: dict[str, object]) -> None:
+    zipped.run()
+    zipped.settings = msgspec.structs.replace(zipped.settings, **change)
+    assert zipped.run().found == 0
+
+
+def test_settings_that_decide_no_image_find_all(zipped: Zip) -> None:
+    zipped.run()
+    zipped.settings = msgspec.structs.replace(
+        zipped.settings, formats=("jsonl",), val_fraction=0.5, fingerprint="other", image_threads=3
+    )
+    assert zipped.run().found == 3
+
+
+def test_another_version_of_the_zip_finds_nothing(zipped: Zip) -> None:
+    zipped.run()
+    zipped.write(zip_of({**MEMBERS, "new.png": SMALL}))
+    assert zipped.run().found == 0
+
+
+def test_another_member_under_the_same_version_is_converted_again(
+    zipped: Zip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store's version may be coarse, or a zip come back with its old one."""
+    monkeypatch.setattr(inputs, "look", lambda uri: files.FileInfo(uri, 1, "always the same"))
+    zipped.run()
+    zipped.write(with_entry(zip_of(MEMBERS), 1, crc=1))
+    made = zipped.run()
+    assert made.found == 2
+    (changed,) = (row for row in made.rows if row.path == "c/small.png")
+    assert changed.status == "member_damaged"
+
+
+def test_a_lost_file_is_written_again(zipped: Zip) -> None:
+    first = zipped.run()
+    held = written(zipped.settings)
+    lost = next(row for row in first.rows if row.path == "c/small.png")
+    (Path(zipped.settings.output) / (lost.file or "")).unlink()
+    assert zipped.run() == first._replace(found=2)
+    assert written(zipped.settings) == held
+
+
+def test_what_failed_is_not_tried_again(zipped: Zip) -> None:
+    zipped.write(zip_of({"text.png": b"text", "good.png": SMALL}))
+    first = zipped.run()
+    assert zipped.run() == first._replace(found=2)
+
+
+def test_images_that_no_source_has_have_rows_too(zipped: Zip) -> None:
+    made = zipped.run("gone.jpg")
+    assert [row.path for row in made.rows if row.file is None] == ["gone.jpg"]
+    again = zipped.run()
+    assert (len(again.rows), again.found) == (3, 3), "nobody has asked for it now"
+
+
+def test_a_batch_without_any_member(settings: Settings) -> None:
+    def nowhere(member: Member) -> tuple[str, str]:
+        raise AssertionError(member)
+
+    wanted = [Wanted(path, None, ("c",)) for path in ("b", "a")]
+    made = images.convert_batch(settings, "missing 7", wanted, nowhere, lambda _: None)
+    assert [(row.path, row.status) for row in made.rows] == [
+        ("a", "image_missing"),
+        ("b", "image_missing"),
+    ]
+    assert made.table.partition("/")[0]
+    assert written(settings) == {}
+
+
+def test_images_that_are_read_together_share_a_batch() -> None:
+    def member(source: str, order: int, batch: int, packing: Packing = Packing.STORED) -> Member:
+        return Member("a", source, order, 0, 9, 9, 9, packing, 0, batch=batch)
+
+    one = images.batch_of("a", member("z.zip", 0, 0))
+    assert images.batch_of("b", member("z.zip", 0, 0)) == one
+    others = {
+        images.batch_of("a", member("y.zip", 0, 0)),
+        images.batch_of("a", member("z.zip", 1, 0)),
+        images.batch_of("a", member("z.zip", 0, 1)),
+        images.batch_of("a", None),
+    }
+    assert one not in others
+    assert len(others) == 4
+    folder = [member(f"d/{name}", 0, 0, Packing.FILE) for name in "ab"]
+    assert len({images.batch_of("a", file) for file in folder}) == 1
+    missing = {images.batch_of(str(number), None) for number in range(2000)}
+    assert len(missing) == images.MISSING_BATCHES
+
+
+def test_all_results_of_a_zip_s_stretch_are_in_one_folder(zipped: Zip) -> None:
+    tables = {zipped.run().table, zipped.run("gone.jpg").table}
+    assert len(tables) == 2
+    assert len({table.partition("/")[0] for table in tables}) == 1
+    found = files.find(files.join(zipped.settings.output, layout.IMAGE_RESULTS))
+    assert {f"{table}.parquet" for table in tables} == {name for name, _ in found}
