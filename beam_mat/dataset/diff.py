@@ -1,0 +1,241 @@
+"""Finds what was added, removed or changed between two generations of a dataset, and why.
+
+Reads only files that are in one of the two generations and not in the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from beam_mat.core.reject import Reject
+from beam_mat.core.results import Part
+from beam_mat.core.settings import JSONL, PARQUET
+from beam_mat.core.summary import ShardSummary
+from beam_mat.dataset import image_table
+from beam_mat.dataset.commit import Snapshot
+from beam_mat.dataset.rows import Row, location, rows_of
+from beam_mat.storage import files
+
+CAME, WENT, CHANGED = "came", "went", "changed"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One record, image, shard or image source that differs.
+
+    Attributes:
+        kind: `CAME`, `WENT` or `CHANGED`.
+        name: Id of a record, published path of an image, URI of an input.
+        why: A short reason.
+    """
+
+    kind: str
+    name: str
+    why: str
+
+
+class Diff(msgspec.Struct, frozen=True):
+    """The differences between two generations.
+
+    Attributes:
+        before, after: The generations.
+        inputs: Shards, zips and folders.
+        records: Records of the dataset. Records with the same id are listed separately.
+        images: Usable images.
+    """
+
+    before: int
+    after: int
+    inputs: tuple[Change, ...]
+    records: tuple[Change, ...]
+    images: tuple[Change, ...]
+
+
+def diff(output: str, before: Snapshot, after: Snapshot) -> Diff:
+    """Compares two generations.
+
+    Args:
+        output: URI of the output folder.
+        before: One generation.
+        after: The other one.
+    """
+    images, replaced = _images(output, before, after)
+    return Diff(
+        before.number,
+        after.number,
+        tuple(_inputs(before, after)),
+        tuple(_records(output, before, after, replaced)),
+        tuple(images),
+    )
+
+
+def _inputs(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    for uri in sorted({*before.shards, *after.shards}):
+        was, now = before.shards.get(uri), after.shards.get(uri)
+        if was is None:
+            yield Change(CAME, uri, "new shard")
+        elif now is None:
+            yield Change(WENT, uri, "the shard is no longer among the inputs")
+        elif was.content != now.content:
+            yield Change(CHANGED, uri, "new version of the shard")
+    for uri in sorted({*before.sources, *after.sources}):
+        old, new = before.sources.get(uri), after.sources.get(uri)
+        if old is None:
+            yield Change(CAME, uri, "new image source")
+        elif new is None:
+            yield Change(WENT, uri, "the image source is no longer among the inputs")
+        elif (old.size, old.version) != (new.size, new.version):
+            yield Change(CHANGED, uri, "new version of the image source")
+
+
+def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change], dict[str, str]]:
+    """Returns changes of images, and for each replaced file the reason."""
+    if before.images == after.images:
+        return [], {}
+    was, now = _usable(output, before), _usable(output, after)
+    changes: list[Change] = []
+    replaced: dict[str, str] = {}
+    for path in sorted(was.keys() | now.keys()):
+        old, new = was.get(path), now.get(path)
+        if old is None and new is not None:
+            changes.append(Change(CAME, path, f"from {new[1]}"))
+        elif new is None and old is not None:
+            changes.append(Change(WENT, path, _why_gone(old[1], after)))
+        elif old is not None and new is not None and old[0] != new[0]:
+            why = _why_replaced(old[1], new[1])
+            changes.append(Change(CHANGED, path, why))
+            replaced[old[0]] = f"image {path}: {why}"
+    return changes, replaced
+
+
+def _usable(output: str, snapshot: Snapshot) -> dict[str, tuple[str, str]]:
+    """Returns file and source of each usable image, by published path."""
+    table = image_table.read(output, snapshot.images).select(["path", "file", "source"])
+    return {
+        row["path"]: (row["file"], row["source"])
+        for row in table.to_pylist()
+        if row["file"] is not None
+    }
+
+
+def _why_gone(source: str, after: Snapshot) -> str:
+    if source in after.sources:
+        return f"no record uses it, or it is no longer in {source}"
+    return f"{source} is no longer among the inputs, or no record uses it"
+
+
+def _why_replaced(old: str, new: str) -> str:
+    return f"another picture in {new}" if old == new else f"now from {new}, previously from {old}"
+
+
+def _records(
+    output: str, before: Snapshot, after: Snapshot, replaced: dict[str, str]
+) -> Iterator[Change]:
+    was_parts, now_parts = _one_format(before.parts()), _one_format(after.parts())
+    was = _by_id(output, _without(was_parts, now_parts), before)
+    now = _by_id(output, _without(now_parts, was_parts), after)
+    was_rejected = _rejected(output, _without(before.rejects(), after.rejects()))
+    now_rejected = _rejected(output, _without(after.rejects(), before.rejects()))
+    for id in sorted(was.keys() | now.keys()):
+        # Rows that only moved to another part are no change.
+        gone, new = (
+            _remainder(was.get(id, []), now.get(id, [])),
+            _remainder(now.get(id, []), was.get(id, [])),
+        )
+        for old, young in zip(gone, new, strict=False):
+            yield Change(CHANGED, id, _why_changed(old, young, before, after, replaced))
+        for old in gone[len(new) :]:
+            yield Change(WENT, id, _why_lost(old, after, now_rejected.get(id)))
+        for young in new[len(gone) :]:
+            yield Change(CAME, id, _why_new(young, before, was_rejected.get(id)))
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A row: a hash of its text, its images, and the shard whose stem is in its part's name."""
+
+    text: str
+    images: tuple[str, ...]
+    shard: str
+
+
+def _one_format(parts: Iterable[Part]) -> list[Part]:
+    parts = list(parts)
+    formats = {part.format for part in parts}
+    return [part for part in parts if part.format == (JSONL if JSONL in formats else PARQUET)]
+
+
+def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
+    known = {part.path for part in others}
+    return [part for part in parts if part.path not in known]
+
+
+def _by_id(output: str, parts: Iterable[Part], snapshot: Snapshot) -> dict[str, list[_Found]]:
+    stems = {one.stem: one for one in snapshot.shards.values()}
+    found = defaultdict[str, list[_Found]](list)
+    for part in parts:
+        shard = _shard_of(part, stems)
+        for row in rows_of(output, part):
+            found[row.id].append(_Found(_text(row), row.images, shard.uri if shard else ""))
+    return found
+
+
+def _shard_of(part: Part, stems: dict[str, ShardSummary]) -> ShardSummary | None:
+    """Returns the shard whose stem is in a part's name. Mixed parts can have rows of others too."""
+    return next((one for stem, one in stems.items() if f"-{stem}-" in part.path), None)
+
+
+def _text(row: Row) -> str:
+    return hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
+
+
+def _remainder(some: list[_Found], others: list[_Found]) -> list[_Found]:
+    left = [(one.text, one.images) for one in others]
+    rest = []
+    for one in some:
+        if (one.text, one.images) in left:
+            left.remove((one.text, one.images))
+        else:
+            rest.append(one)
+    return rest
+
+
+def _rejected(output: str, parts: Iterable[Part]) -> dict[str, Reject]:
+    found: dict[str, Reject] = {}
+    decoder = msgspec.json.Decoder(Reject)
+    for part in parts:
+        for line in files.read_bytes(location(output, part.path)).splitlines():
+            reject = decoder.decode(line)
+            if reject.id:
+                found.setdefault(reject.id, reject)
+    return found
+
+
+def _why_changed(
+    old: _Found, new: _Found, before: Snapshot, after: Snapshot, replaced: dict[str, str]
+) -> str:
+    if old.text == new.text:
+        why = [replaced[file] for file in old.images if file in replaced]
+        return why[0] if why else "its images changed"
+    was, now = before.shards.get(old.shard), after.shards.get(new.shard)
+    if was and now and was.content != now.content:
+        return f"new version of {now.uri}"
+    return "its text changed"
+
+
+def _why_lost(old: _Found, after: Snapshot, rejected: Reject | None) -> str:
+    if rejected:
+        return f"now rejected as {rejected.reason.value}: {rejected.detail}"
+    if old.shard and old.shard not in after.shards:
+        return f"{old.shard} is no longer among the inputs"
+    return f"new version of {old.shard}" if old.shard else "its shard changed"
+
+
+def _why_new(new: _Found, before: Snapshot, rejected: Reject | None) -> str:
+    if rejected:
+        return f"previously rejected as {rejected.reason.value}: {rejected.detail}"
+    if new.shard and new.shard not in before.shards:
+        return f"new shard {new.shard}"
+    return f"new version of {new.shard}" if new.shard else "its shard changed"

@@ -1,0 +1,113 @@
+"""The flat folders have the files of the newest generation, and ``replaced/`` has older files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Set
+
+from beam_mat.core import layout
+from beam_mat.core.summary import ShardSummary
+from beam_mat.dataset.commit import Commit, Snapshot
+from beam_mat.storage import files
+
+
+def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
+    """Makes the flat folders contain exactly the files of a snapshot.
+
+    Args:
+        output: URI of the output folder.
+        snapshot: The newest generation.
+        keep: Whether to move other files to ``replaced/`` instead of removing them.
+
+    Returns:
+        Paths of the snapshot's files that are missing.
+    """
+    live, there = snapshot.files(), _listed(output)
+    lost = [path for path in sorted(live - there) if not _restore(output, path)]
+    for path in sorted(there - live):
+        _retire(output, path) if keep else files.remove_file(files.join(output, path))
+    for folder in layout.FLAT_FOLDERS:
+        files.prune(files.join(output, folder))
+    return lost
+
+
+def complete(output: str, snapshot: Snapshot) -> list[str]:
+    """As `arrange`, but leaves other files where they are."""
+    missing = sorted(snapshot.files() - _listed(output))
+    return [path for path in missing if not _restore(output, path)]
+
+
+def _listed(output: str) -> set[str]:
+    there: set[str] = set()
+    for folder in layout.FLAT_FOLDERS:
+        found = files.find(files.join(output, folder))
+        there.update(f"{folder}/{name}" for name, _ in found)
+    return there
+
+
+def restore(output: str, commit: Commit) -> None:
+    """Moves files that a commit adds back from ``replaced/``, if an earlier commit moved them."""
+    for part in (*commit.parts.added, *commit.rejects.added):
+        if not files.exists(files.join(output, part.path)):
+            _restore(output, part.path)
+
+
+def retire(output: str, commit: Commit, live: Set[str]) -> None:
+    """Moves files that a commit replaces to ``replaced/``.
+
+    Args:
+        output: URI of the output folder.
+        commit: The newest commit.
+        live: Paths of the files of the newest generation.
+    """
+    gone = {part.path for part in (*commit.parts.removed, *commit.rejects.removed)}
+    gone.update(path for mix in commit.mixes.added for path in mix.replaced)
+    _retire_all(output, gone - live)
+    put_aside(output, commit.shards.added, live)
+
+
+def put_aside(output: str, shards: Iterable[ShardSummary], live: Set[str]) -> None:
+    """Moves files of finished shards to ``replaced/`` if they are not in the dataset.
+
+    Args:
+        output: URI of the output folder.
+        shards: The shards.
+        live: Paths of the files of the newest generation.
+    """
+    made = {part.path for one in shards for part in (*one.parts, *one.rejects)}
+    _retire_all(output, made - live)
+
+
+def remove_unlisted(output: str, stems: Iterable[str], live: Set[str]) -> None:
+    """Removes files of shards from the flat folders if they are not in the dataset.
+
+    Args:
+        output: URI of the output folder.
+        stems: Stems of shards that changed while they were converted.
+        live: Paths of the files of the newest generation.
+    """
+    stems = tuple(stems)
+    for folder in layout.FLAT_FOLDERS if stems else ():
+        for name, file in files.find(files.join(output, folder)):
+            if f"{folder}/{name}" not in live and any(stem in name for stem in stems):
+                files.remove_file(file.uri)
+
+
+def _retire_all(output: str, paths: Iterable[str]) -> None:
+    for path in sorted(paths):
+        if not path.startswith(f"{layout.TEXT_ONLY}/"):
+            _retire(output, path)
+
+
+def _retire(output: str, path: str) -> None:
+    target = files.join(output, layout.REPLACED, path)
+    with contextlib.suppress(FileNotFoundError):  # a user has removed it
+        files.move(files.join(output, path), target)
+
+
+def _restore(output: str, path: str) -> bool:
+    try:
+        files.move(files.join(output, layout.REPLACED, path), files.join(output, path))
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,232 @@
+"""Image tables. A conversion writes one complete table; a watch adds tables with new rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from beam_mat.core import layout
+from beam_mat.core.image_statistics import ImageStatistics
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import Part
+from beam_mat.core.settings import PARQUET
+from beam_mat.storage import files
+from beam_mat.storage.parts import parquet_writer
+from beam_mat.work import image_results
+from beam_mat.work.image_results import TABLE_SCHEMA
+
+_TOTALS = b"totals"
+_STATISTICS = image_results.STATISTICS
+"""Keys in the metadata of a complete table."""
+
+
+class ImageTotals(msgspec.Struct, frozen=True):
+    """Totals of the images of a dataset.
+
+    Attributes:
+        status: Number of images by status: kept, resized, converted, or the reason of a fault.
+        source_bytes: Bytes of the usable images in the sources.
+        bytes: Bytes of the usable images in the dataset.
+    """
+
+    status: dict[str, int]
+    source_bytes: int
+    bytes: int
+
+    @property
+    def number(self) -> int:
+        """Number of images."""
+        return sum(self.status.values())
+
+
+def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
+    """Writes the table of all images of a conversion from its image results.
+
+    Args:
+        output: URI of the output folder.
+        names: Names of the image results. No two of them have a row for the same path.
+    """
+    names = sorted(names)
+    status: Counter[str] = Counter()
+    statistics = ImageStatistics()
+    path = _path("\n".join(names).encode())
+    with _writer(output, path) as file:
+        with parquet_writer(file, TABLE_SCHEMA) as writer:
+            for table, some in image_results.read(output, names):
+                writer.write_table(table)
+                status.update(table["status"].to_pylist())
+                statistics.merge(some)
+            before, after = statistics.formats_before.values(), statistics.formats_after.values()
+            sums = ImageTotals(
+                dict(sorted(status.items())),
+                sum(amount.bytes for amount in before),
+                sum(amount.bytes for amount in after),
+            )
+            writer.add_key_value_metadata(
+                {
+                    _TOTALS: msgspec.json.encode(sums),
+                    _STATISTICS: msgspec.json.encode(statistics.ordered()),
+                }
+            )
+        written = file.result()
+    return _part(path, sums.number, written), sums
+
+
+def write_rows(output: str, table: pa.Table) -> Part:
+    """Writes a table of images that a commit adds."""
+    rows = table.sort_by("path")
+    key = msgspec.json.encode(rows.to_pylist())
+    path = _path(key)
+    with _writer(output, path) as file:
+        with parquet_writer(file, TABLE_SCHEMA) as writer:
+            writer.write_table(rows)
+        written = file.result()
+    return _part(path, rows.num_rows, written)
+
+
+def write_view(output: str, parts: Sequence[Part], table: pa.Table | None = None) -> Part:
+    """Writes images.parquet. If several rows have the same path, the last one counts.
+
+    Args:
+        output: URI of the output folder.
+        parts: The image tables of a snapshot, in order.
+        table: Their rows, if they are in memory already.
+    """
+    scratch = files.join(output, layout.SCRATCH)
+    with files.write(files.join(output, layout.IMAGE_TABLE), scratch) as file:
+        if len(parts) == 1:
+            for block in files.read_blocks(files.join(output, parts[0].path), 0, parts[0].bytes):
+                file.write(block)
+            rows = parts[0].rows
+        else:
+            table = read(output, parts) if table is None else table.sort_by("path")
+            rows = table.num_rows
+            with parquet_writer(file, TABLE_SCHEMA) as writer:
+                writer.write_table(table)
+        written = file.result()
+    return _part(layout.IMAGE_TABLE, rows, written)
+
+
+def read(output: str, parts: Iterable[Part], columns: list[str] | None = None) -> pa.Table:
+    """Returns the rows of image tables, sorted by path if there are several tables.
+
+    Args:
+        output: URI of the output folder.
+        parts: The tables, in order.
+        columns: The columns to read, including the path; None for all.
+    """
+    tables = [_read(output, part.path, columns) for part in parts]
+    if not tables:
+        return TABLE_SCHEMA.empty_table()
+    if len(tables) == 1:
+        return tables[0]
+    merged = tables[0]
+    for newer in tables[1:]:
+        merged = merge(merged, newer)
+    return merged.sort_by("path").combine_chunks()
+
+
+def _read(output: str, path: str, columns: list[str] | None) -> pa.Table:
+    with files.open_binary(files.join(output, path)) as file:
+        table = pq.read_table(file, schema=TABLE_SCHEMA, columns=columns)
+    return table.replace_schema_metadata()
+
+
+def merge(table: pa.Table, newer: pa.Table) -> pa.Table:
+    """Returns the rows of two tables; rows of `newer` replace rows with the same path."""
+    if not newer.num_rows:
+        return table
+    old = table.filter(pc.invert(pc.is_in(table["path"], value_set=newer["path"])))
+    return pa.concat_tables([old, newer]).combine_chunks()
+
+
+def newer_rows(
+    output: str, table: pa.Table, shards: Iterable[tuple[Set[str], Iterable[str]]]
+) -> pa.Table:
+    """Returns the rows of shards that a table does not have yet.
+
+    A usable image never becomes missing only because a zip has not been listed yet.
+
+    Args:
+        output: URI of the output folder.
+        table: The rows of a dataset.
+        shards: For each shard, the image paths in its records, and the names of its image results.
+            If several rows have the same path, the last one counts, except that a missing image
+            never replaces another row.
+    """
+    missing = Reason.IMAGE_MISSING.value
+    rows: dict[str, dict[str, object]] = {}
+    for paths, names in shards:
+        wanted = pa.array(sorted(paths), pa.string())
+        for found, _ in image_results.read(output, names):
+            for row in found.filter(pc.is_in(found["path"], value_set=wanted)).to_pylist():
+                if row["path"] not in rows or row["status"] != missing:
+                    rows[row["path"]] = row
+    known = table.filter(pc.is_in(table["path"], value_set=pa.array(list(rows), pa.string())))
+    for row in known.to_pylist():
+        newer = rows[row["path"]]
+        if newer == row or newer["status"] == missing:
+            del rows[row["path"]]
+    return pa.Table.from_pylist([rows[path] for path in sorted(rows)], TABLE_SCHEMA)
+
+
+def totals(table: pa.Table) -> ImageTotals:
+    """Returns the totals of a table."""
+    usable = table.filter(pc.is_valid(table["file"]))
+    status = Counter(table["status"].to_pylist())
+    return ImageTotals(
+        dict(sorted(status.items())),
+        pc.sum(usable["source_bytes"]).as_py() or 0,
+        pc.sum(usable["bytes"]).as_py() or 0,
+    )
+
+
+def statistics(output: str, parts: Sequence[Part]) -> ImageStatistics:
+    """Returns the statistics of the images of a snapshot, for the report."""
+    if len(parts) == 1:
+        with files.open_binary(files.join(output, parts[0].path)) as file:
+            metadata = pq.ParquetFile(file).metadata.metadata or {}
+        if _STATISTICS in metadata:
+            return msgspec.json.decode(metadata[_STATISTICS], type=ImageStatistics)
+    return image_results.statistics_of(read(output, parts))
+
+
+def usable(output: str) -> Iterator[tuple[str, int, str]]:
+    """Yields file, size and SHA-256 of every usable image that images.parquet lists."""
+    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
+        columns = ["file", "bytes", "sha256"]
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            for path, size, sha256 in zip(
+                *(batch[name].to_pylist() for name in columns), strict=True
+            ):
+                if path is not None:
+                    yield path, size, sha256
+
+
+def files_of(output: str, paths: Iterable[str]) -> set[str]:
+    """Returns the paths of the image files in the image tables at these paths."""
+    found: set[str] = set()
+    for path in paths:
+        with files.open_binary(files.join(output, path)) as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=["file"]):
+                found.update(name for name in batch["file"].to_pylist() if name is not None)
+    return found
+
+
+def _writer(output: str, path: str) -> AbstractContextManager[files.HashingWriter]:
+    return files.write_new(files.join(output, path), files.join(output, layout.SCRATCH))
+
+
+def _path(key: bytes) -> str:
+    return f"{layout.GENERATIONS}/{hashlib.sha256(key).hexdigest()[:16]}.images.parquet"
+
+
+def _part(path: str, rows: int, written: files.Written) -> Part:
+    return Part(path, PARQUET, layout.IMAGES, rows, 0, written.bytes, written.sha256)

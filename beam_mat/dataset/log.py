@@ -1,0 +1,190 @@
+"""The log of commits. Each number is written by exactly one writer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from beam_mat.core import layout
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.settings import FORMAT
+from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, checkpoint_name, file_name
+from beam_mat.storage import files
+from beam_mat.work.results import is_json
+
+
+class MissingCommitError(ConfigError):
+    """A commit that another one builds on is missing."""
+
+
+_DECODER = msgspec.json.Decoder(Commit)
+_NAME = re.compile(r"(\d{6,})(\.checkpoint)?\.json")
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """The generations for which there is a file.
+
+    Attributes:
+        commits: Numbers of commits, ascending.
+        checkpoints: Numbers of checkpoints, ascending.
+    """
+
+    commits: tuple[int, ...] = ()
+    checkpoints: tuple[int, ...] = ()
+
+    @property
+    def newest(self) -> int:
+        """The newest generation, or 0."""
+        return max((*self.commits, *self.checkpoints), default=0)
+
+    def start(self, number: int) -> int:
+        """Returns the newest checkpoint at or below a generation, or 0."""
+        return max((one for one in self.checkpoints if one <= number), default=0)
+
+
+def numbers(output: str) -> Numbers:
+    """Lists the generations for which there is a file."""
+    names = (name for name, _ in files.find(files.join(output, layout.GENERATIONS)))
+    found = [match for match in map(_NAME.fullmatch, names) if match]
+    return Numbers(
+        tuple(sorted(int(one[1]) for one in found if not one[2])),
+        tuple(sorted(int(one[1]) for one in found if one[2])),
+    )
+
+
+def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None:
+    """Returns a commit, or None if there is no file.
+
+    Raises:
+        ConfigError: The file cannot be decoded, or has another layout version.
+    """
+    uri = files.join(output, checkpoint_name(number) if checkpoint else file_name(number))
+    try:
+        found = _DECODER.decode(files.read_bytes(uri, is_json))
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            [
+                f"{uri}: this version of beam-mat cannot read this commit ({error}); use the "
+                "version that wrote it, or choose another folder"
+            ]
+        ) from error
+    if found.format != FORMAT:
+        raise ConfigError(
+            [
+                f"{uri}: has layout version {found.format}, but this version of beam-mat uses "
+                f"{FORMAT}; use the version that wrote it, or choose another folder"
+            ]
+        )
+    return found
+
+
+def snapshot(output: str, number: int | None = None) -> Snapshot:
+    """Returns the dataset at a generation.
+
+    Args:
+        output: URI of the output folder.
+        number: The generation; None for the newest.
+
+    Raises:
+        ConfigError: There is no such generation, or a commit that it builds on is missing.
+    """
+    there = numbers(output)
+    wanted = there.newest if number is None else number
+    found = Snapshot()
+    if wanted == 0 and number is None:
+        return found
+    if wanted not in (*there.commits, *there.checkpoints):
+        raise ConfigError([f"{output}@{wanted}: {_kept(there)}"])
+    for commit in chain(output, there, wanted):
+        found.apply(commit)
+    return found
+
+
+def chain(output: str, there: Numbers, number: int) -> list[Commit]:
+    """Returns the commits that make up a generation, oldest first.
+
+    Raises:
+        ConfigError: One is missing.
+    """
+    commits: list[Commit] = []
+    at = number
+    while True:
+        found = read(output, at, checkpoint=True) if at in there.checkpoints else None
+        found = found or read(output, at)
+        if found is None or found.previous >= at:  # a damaged file may name itself
+            uri = files.join(output, file_name(at))
+            raise MissingCommitError(
+                [
+                    f"{uri}: is missing or damaged, and generation {number} builds on it; restore "
+                    "the file, or run beam-mat convert, which starts a new log"
+                ]
+            )
+        commits.append(found)
+        if found.previous == 0:
+            return commits[::-1]
+        at = found.previous
+
+
+def _kept(there: Numbers) -> str:
+    if not there.newest:
+        return "there is no generation yet; run beam-mat convert or beam-mat watch"
+    return (
+        f"this generation does not exist; choose one from "
+        f"{min((*there.commits, *there.checkpoints))} to {there.newest}"
+    )
+
+
+def commits(output: str) -> Iterator[Commit]:
+    """Yields all commits for which there is a file, oldest first."""
+    for number in numbers(output).commits:
+        if found := read(output, number):
+            yield found
+
+
+def catch_up(output: str, found: Snapshot) -> Iterator[Commit]:
+    """Applies all commits after a snapshot to it, and yields them."""
+    while commit := read(output, found.number + 1):
+        found.apply(commit)
+        yield commit
+
+
+def append(
+    output: str, snapshot: Snapshot, made: Made, content: Content, number: int | None = None
+) -> Commit | None:
+    """Appends a commit to the log and applies it to the snapshot.
+
+    Args:
+        output: URI of the output folder.
+        snapshot: The newest generation.
+        made: How the new one is made.
+        content: Its content.
+        number: As in `Snapshot.next`.
+
+    Returns:
+        The commit; None if another writer has committed a generation of this number.
+    """
+    commit = snapshot.next(made, content, number=number)
+    if not write(output, commit):
+        return None
+    snapshot.apply(commit)
+    return commit
+
+
+def write(output: str, commit: Commit) -> bool:
+    """Writes a commit, unless there is a commit of this number.
+
+    Returns:
+        Whether this call wrote it. If several writers try at once, one succeeds.
+    """
+    data = msgspec.json.format(msgspec.json.encode(commit), indent=1) + b"\n"
+    return files.create(files.join(output, file_name(commit.generation)), data)
+
+
+def write_checkpoint(output: str, found: Snapshot) -> None:
+    """Writes the checkpoint of a snapshot."""
+    uri = files.join(output, checkpoint_name(found.number))
+    files.create(uri, msgspec.json.encode(found.checkpoint()))

@@ -1,0 +1,66 @@
+"""Plans which text-only units are mixed with which image units; see `core.mix`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from beam_mat.core.mix import plan
+from beam_mat.core.results import MixJob, MixOutput, Unit
+from beam_mat.core.summary import ShardSummary
+
+
+def all_jobs(shards: Iterable[ShardSummary]) -> list[MixJob]:
+    """Returns the mixes of a dataset, as the graph of a conversion plans them."""
+    by_split: dict[str, list[Unit]] = {}
+    for unit in (unit for one in shards for unit in one.units):
+        by_split.setdefault(unit.split, []).append(unit)
+    return [job for split in sorted(by_split) for job in plan(by_split[split])]
+
+
+def plan_mixes(
+    shards: Iterable[ShardSummary], mixes: Iterable[MixOutput]
+) -> tuple[dict[str, MixOutput], list[MixJob]]:
+    """Plans the mixes of a dataset that has some already.
+
+    Mixes that are still valid are kept, so that a commit replaces few files. Text-only units that
+    are in no mix are mixed with image units that are in no mix. If there is no such image unit, all
+    mixes of the split are planned again.
+
+    Args:
+        shards: The shards of the dataset.
+        mixes: Its current mixes.
+
+    Returns:
+        The mixes to keep, by name, and the mixes to make.
+    """
+    units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
+    kept = {mix.job.name: mix for mix in mixes if _holds(mix.job, units)}
+    jobs: list[MixJob] = []
+    for split in sorted({split for split, _ in units}):
+        here = [unit for unit in units.values() if unit.split == split]
+        has_images = any(unit.image_rows for unit in here)
+        if has_images:
+            # Text-only units that were mixed without images can now be mixed with images.
+            _drop(kept, [name for name, mix in kept.items() if _is_alone(mix, split)])
+        used = {unit for mix in kept.values() for unit in mix.job.inputs()}
+        free = [unit for unit in here if unit not in used]
+        if all(unit.image_rows for unit in free):
+            continue
+        if has_images and not any(unit.image_rows for unit in free):
+            _drop(kept, [name for name, mix in kept.items() if mix.job.split == split])
+            free = here
+        jobs += plan(free)
+    return kept, jobs
+
+
+def _drop(kept: dict[str, MixOutput], names: Iterable[str]) -> None:
+    for name in names:
+        del kept[name]
+
+
+def _holds(job: MixJob, units: dict[tuple[str, str], Unit]) -> bool:
+    return all(units.get((unit.split, unit.name)) == unit for unit in job.inputs())
+
+
+def _is_alone(mix: MixOutput, split: str) -> bool:
+    return mix.job.base is None and mix.job.split == split

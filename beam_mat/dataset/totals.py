@@ -1,0 +1,90 @@
+"""Totals of the shards and images of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import RejectCount
+from beam_mat.core.statistics import Statistics
+from beam_mat.core.summary import ShardSummary, add_rejected
+from beam_mat.dataset.image_table import ImageTotals
+
+
+class Totals(msgspec.Struct):
+    """Totals of a dataset.
+
+    Attributes:
+        records: Number of input records.
+        accepted: Number of records in the dataset.
+        rejected: The other records, by reason.
+        respelled: Number of words that were respelled.
+        image_uses: Number of images in accepted records; repeated images count each time.
+        images: Totals of the images.
+    """
+
+    records: int
+    accepted: int
+    rejected: dict[Reason, RejectCount]
+    respelled: int
+    image_uses: int
+    images: ImageTotals
+
+    @property
+    def rejected_records(self) -> int:
+        """Number of rejected records."""
+        return sum(found.count for found in self.rejected.values())
+
+    def counts(self) -> dict[str, Any]:
+        """Returns the counts of a commit and of the manifest."""
+        return {
+            "records": self.records,
+            "accepted": self.accepted,
+            "rejected": self.rejected_records,
+            "rejected_by_reason": {
+                reason.value: self.rejected[reason].count
+                for reason in Reason
+                if reason in self.rejected
+            },
+            "respelled_words": self.respelled,
+            "image_uses": self.image_uses,
+            "images": self.images.status,
+            "image_source_bytes": self.images.source_bytes,
+            "image_bytes": self.images.bytes,
+        }
+
+
+def totals_of(shards: Iterable[ShardSummary], images: ImageTotals) -> Totals:
+    """Returns the totals of a dataset.
+
+    Args:
+        shards: All shards of the dataset.
+        images: Totals of its images.
+    """
+    shards = _ordered(shards)
+    rejected: dict[Reason, RejectCount] = {}
+    for one in shards:
+        add_rejected(rejected, one.rejected)
+    return Totals(
+        records=sum(one.records for one in shards),
+        accepted=sum(one.accepted for one in shards),
+        rejected=rejected,
+        respelled=sum(one.respelled for one in shards),
+        image_uses=sum(one.image_uses for one in shards),
+        images=images,
+    )
+
+
+def statistics_of(shards: Iterable[ShardSummary]) -> Statistics:
+    """Returns the statistics of the records of shards."""
+    statistics = Statistics()
+    for one in _ordered(shards):
+        statistics.merge(one.statistics)
+    return statistics
+
+
+def _ordered(shards: Iterable[ShardSummary]) -> list[ShardSummary]:
+    return sorted(shards, key=lambda one: (one.order, one.uri))

@@ -1,0 +1,215 @@
+"""Compares all files of a dataset with the sizes and hashes in its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from beam_mat.core import layout
+from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
+from beam_mat.core.image import Action
+from beam_mat.dataset import image_table, manifest
+from beam_mat.dataset.commit import WATCH
+from beam_mat.dataset.manifest import Manifest
+from beam_mat.storage import files
+
+THREADS = 8
+SAVE_SECONDS = 5.0
+NAMED_FAULTS = 10
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """A file in the manifest or in images.parquet: path below the output folder, size, hash."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class State(msgspec.Struct):
+    """The progress of a verification.
+
+    Attributes:
+        manifest: SHA-256 of the manifest.
+        done: Number of verified files, in the order of `expected`.
+        faulty: How many of them have a fault.
+        faults: A sentence for each of the first faults.
+    """
+
+    manifest: str
+    done: int = 0
+    faulty: int = 0
+    faults: list[str] = []  # msgspec copies the default
+
+    def add(self, faults: Sequence[str]) -> None:
+        """Counts faults; keeps the first."""
+        self.faulty += len(faults)
+        self.faults += faults[: NAMED_FAULTS - len(self.faults)]
+
+
+_WATCHED = "A killed watch can leave such files; start the watch again to repair them. "
+
+
+def verify(output: str, console: Console) -> None:
+    """Verifies a dataset, and prints the number of files.
+
+    Args:
+        output: URI of the dataset.
+        console: Where to print.
+
+    Raises:
+        ConfigError: There is no dataset.
+        DamagedError: A file is missing, changed, or not listed.
+    """
+    listed = manifest.read(output)
+    if listed is None:
+        fault = f"{output}: has no {layout.MANIFEST}, so it is not a finished dataset"
+        raise ConfigError([f"{fault}; run the same beam-mat convert again to finish it"])
+    state = _begin(output)
+    if state.done:
+        console.print(f"Resuming: {state.done:,} files are verified already")
+    _verify(output, listed, state)
+    state.add(strangers(output, listed))
+    _forget(output)
+    if state.faulty:
+        more = state.faulty - len(state.faults)
+        rest = [f"… and {more:,} more"] if more else []
+        noun = "file" if state.faulty == 1 else "files"
+        watched = _WATCHED if listed.command == WATCH else ""
+        raise DamagedError(
+            "\n  ".join(
+                [f"{state.faulty:,} damaged or missing {noun} in {output}:", *state.faults, *rest]
+            )
+            + f"\n{watched}To repair the dataset, delete these files and {layout.MANIFEST}, and "
+            "run the same beam-mat convert again, which writes the missing files"
+        )
+    console.print(f"All {state.done:,} files match {layout.MANIFEST}")
+
+
+def _begin(output: str) -> State:
+    """Returns the saved state of an earlier verification of this manifest, or a new state."""
+    digest = hashlib.sha256(files.read_bytes(files.join(output, layout.MANIFEST))).hexdigest()
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        data = files.read_bytes(files.join(output, layout.VERIFIED))
+        state = msgspec.json.decode(data, type=State)
+        if state.manifest == digest:
+            return state
+    return State(digest)
+
+
+def _save(output: str, state: State) -> None:
+    # On a read-only store, a verification cannot be resumed. On the hub, a write would be a commit.
+    if files.is_read_only(output):
+        return
+    with contextlib.suppress(OSError, BeamMatError):
+        files.write_bytes(
+            files.join(output, layout.VERIFIED),
+            msgspec.json.encode(state),
+            files.join(output, layout.SCRATCH),
+        )
+
+
+def _forget(output: str) -> None:
+    if files.is_read_only(output):
+        return
+    with contextlib.suppress(OSError, BeamMatError):
+        files.remove(files.join(output, layout.VERIFIED))
+
+
+def _verify(output: str, listed: Manifest, state: State) -> None:
+    table = listed.image_table
+    if fault := fault_of(output, Expected(table.path, table.bytes, table.sha256)):
+        state.add([f"{fault}; the images cannot be verified without it"])
+        return
+    good = sum(listed.counts["images"].get(action.value, 0) for action in Action)
+    total = len(listed.files()) + good
+    saved = time.monotonic()
+    with _progress(total, state.done) as progress:
+        (task,) = progress.task_ids
+        try:
+            for fault in _faults(output, islice(expected(output, listed), state.done, None)):
+                state.done += 1
+                state.add([fault] if fault else [])
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(output, state)
+                    saved = time.monotonic()
+                    if progress.disable:
+                        line = (
+                            f"{state.done:,} of {total:,} files verified, {state.faulty:,} faulty\n"
+                        )
+                        sys.stderr.write(line)
+                progress.update(task, completed=state.done)
+        except BaseException:
+            _save(output, state)
+            raise
+
+
+def _faults(output: str, listed: Iterator[Expected]) -> Iterator[str | None]:
+    """Yields the fault of each file or None, in order. Reads several files at once."""
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
+        coming = deque[Future[str | None]]()
+        try:
+            while True:
+                for file in islice(listed, 8 * THREADS - len(coming)):
+                    coming.append(pool.submit(fault_of, output, file))
+                if not coming:
+                    return
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _progress(total: int, done: int) -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    progress = Progress(*columns, console=console, disable=not console.is_terminal)
+    progress.add_task("Verify", total=total, completed=done)
+    return progress
+
+
+def expected(output: str, listed: Manifest) -> Iterator[Expected]:
+    """Yields every file that a dataset should have, the image table before the images."""
+    for part in (listed.image_table, *listed.parts, *listed.rejects):
+        yield Expected(part.path, part.bytes, part.sha256)
+    for path, size, sha256 in image_table.usable(output):
+        yield Expected(path, size, sha256)
+
+
+def fault_of(output: str, file: Expected) -> str | None:
+    """Returns the fault of a file, or None."""
+    uri = files.join(output, file.path)
+    digest = hashlib.sha256()
+    try:
+        size = files.info(uri).size
+        if size != file.bytes:
+            return f"{file.path}: has {size} bytes, but {file.bytes} were written"
+        for block in files.read_blocks(uri, 0, size):
+            digest.update(block)
+    except FileNotFoundError:
+        return f"{file.path}: is missing"
+    except (OSError, BeamMatError) as error:
+        return f"{file.path}: cannot be read ({error})"
+    if digest.hexdigest() != file.sha256:
+        return f"{file.path}: has SHA-256 {digest.hexdigest()}, but {file.sha256} was written"
+    return None
+
+
+def strangers(output: str, listed: Manifest) -> list[str]:
+    """Returns faults for unlisted files in the folders of which LLaMA-Factory reads all files."""
+    paths = {part.path for part in listed.parts}
+    return [
+        f"{folder}/{name}: is not in the manifest, but LLaMA-Factory would read it"
+        for folder in layout.PART_FOLDERS
+        for name, _ in files.find(files.join(output, folder))
+        if f"{folder}/{name}" not in paths
+    ]
