@@ -1,4 +1,4 @@
-"""A made-up set in the shape of MAT, for trying beam-mat out and for its tests."""
+"""A small synthetic set in the shape of MAT, to try beam-mat with and for its tests."""
 
 from beam_mat.sample.write import SampleSummary, write_sample
 

@@ -1,34 +1,28 @@
-"""Writing the sample to a folder: JSON shards and one zip, piece by piece."""
+"""Writes the sample to a folder: JSON shards and one zip."""
 
 from __future__ import annotations
 
+import itertools
+import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from beam_mat.core.reject import Reason
-from beam_mat.sample.archive import SampleZip, sample_zip
-from beam_mat.sample.faults import Faulty
-from beam_mat.sample.faulty_images import add_faulty_members, faulty_images
-from beam_mat.sample.faulty_records import broken_shard, faulty_records
-from beam_mat.sample.pictures import MAX_PICTURES, picture
-from beam_mat.sample.records import element, records, repeats
+from beam_mat.sample.data import FAULTY_RECORDS, FaultyRecord, body
+from beam_mat.sample.picture import MAX_PICTURES, picture
+from beam_mat.sample.records import element, repeats
+from beam_mat.sample.records import records as valid_records
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What was written, and what a conversion of it will say.
+    """The files that were written, and the counts that a conversion of them reports.
 
-    Attributes:
-        shards: The JSON files.
-        image_zip: The zip of images.
-        records: Records in, as the converter counts them: elements of arrays, and one for the
-            tail of a shard that breaks off.
-        rejected: Reason -> records that are rejected with ``--duplicates keep``. All others are
-            accepted.
-        duplicates: How many more are rejected with ``--duplicates drop``.
+    `records` counts as the converter does: the elements of all arrays, where the truncated end of a
+    shard counts as one. `rejected` has the number of records by reason with ``--duplicates keep``;
+    ``--duplicates drop`` rejects `duplicates` more.
     """
 
     shards: tuple[Path, ...]
@@ -47,105 +41,95 @@ def write_sample(
     seed: int = 0,
     faults: bool = False,
 ) -> SampleSummary:
-    """Write a MAT-shaped set: ``mat_train*.json`` and ``files.zip``.
+    """Writes a set in the shape of MAT: ``mat_train*.json`` and ``files.zip``.
 
-    The same arguments give the same bytes (with the same versions of Python, Pillow and zlib).
-    Records and pictures are written one by one, so that memory does not grow with the set.
+    The same arguments give the same bytes on every machine. Records and pictures are written one
+    by one, so memory use does not grow with the set.
 
     Args:
-        folder: Made where it is missing; must be empty.
-        records: Sound records, some of them with the id of an earlier one.
-        images: Sound images in the zip; without any, every record is text only.
-        shards: JSON files that share the records.
-        seed: Another seed gives other tasks and other pictures.
-        faults: Add records and images for every `Reason`, the most of them to the first shard,
-            and a shard ``mat_train-broken.json`` that breaks off.
+        folder: A new or empty folder.
+        records: Number of valid records; some of them have the id of an earlier one.
+        images: Number of valid images in the zip. With 0, every record is text only.
+        shards: Number of JSON files that the records are divided among.
+        seed: Another seed gives other tasks, and other pictures for them.
+        faults: Also write invalid records and images for every `Reason`: most of them in the
+            first shard, and a truncated shard ``mat_train-broken.json``.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: `records`, `images` or `shards` is out of range.
         FileExistsError: The folder is not empty, or is a file.
     """
-    _check(records, images, shards)
-    _check_empty(folder)
+    _check(folder, records, images, shards)
     folder.mkdir(parents=True, exist_ok=True)
-    extra = [*faulty_records(seed), *faulty_images(seed)] if faults else []
-    paths = _write_shards(folder, seed, records, images, shards, extra)
-    rejected = Counter(one.reason for one in extra if one.reason is not None)
+    extra = FAULTY_RECORDS if faults else ()
+    elements = map(element, valid_records(seed, records, images))
+    paths = []
+    for shard in range(shards):
+        paths.append(folder / ("mat_train.json" if shards == 1 else f"mat_train-{shard:05}.json"))
+        size = records * (shard + 1) // shards - records * shard // shards
+        part = itertools.islice(elements, size)
+        # One of each in turn, so that each invalid record is between valid ones; then the rest.
+        mixed = itertools.zip_longest(part, map(_faulty, extra if shard == 0 else ()))
+        _write_array(paths[-1], (one for pair in mixed for one in pair if one is not None))
+    rejected = Counter(fault.reason for fault in extra if fault.reason)
     total = records + len(extra)
     if faults:
         paths.append(folder / "mat_train-broken.json")
-        paths[-1].write_bytes(broken_shard(seed))
+        paths[-1].write_bytes(body("data/broken_shard.json"))
         rejected[Reason.MALFORMED_JSON] += 1
         total += 3
     image_zip = folder / "files.zip"
-    with sample_zip(image_zip) as archive:
-        _add_pictures(archive, seed, images)
-        if faults:
-            add_faulty_members(seed, archive)
+    _write_zip(image_zip, seed, images, faults=faults)
     return SampleSummary(
         shards=tuple(paths),
         image_zip=image_zip,
         records=total,
         rejected=dict(rejected),
-        duplicates=repeats(records) + sum(one.repeats_id for one in extra),
+        duplicates=repeats(records) + (3 if faults else 0),
     )
 
 
-def _write_shards(
-    folder: Path, seed: int, count: int, images: int, shards: int, extra: list[Faulty]
-) -> list[Path]:
-    sound = ([element(record)] for record in records(seed, count, images))
-    paths = []
-    for shard in range(shards):
-        name = "mat_train.json" if shards == 1 else f"mat_train-{shard:05}.json"
-        paths.append(folder / name)
-        size = count * (shard + 1) // shards - count * shard // shards
-        part: Iterator[Iterable[bytes]] = islice(sound, size)
-        if shard == 0:
-            part = _alternately(part, (one.pieces for one in extra))
-        _write_array(paths[-1], part)
-    return paths
+def _faulty(fault: FaultyRecord) -> bytes:
+    old, new = (text.encode("latin-1") for text in fault.replace)
+    made = element(fault.value)
+    return made.replace(old, new * fault.times, 1) if old else made
 
 
-def _alternately(
-    first: Iterator[Iterable[bytes]], second: Iterator[Iterable[bytes]]
-) -> Iterator[Iterable[bytes]]:
-    """One of each in turn, so that a fault stands between sound records; then the rest."""
-    for one in first:
-        yield one
-        yield from islice(second, 1)
-    yield from second
-
-
-def _write_array(path: Path, elements: Iterator[Iterable[bytes]]) -> None:
+def _write_array(path: Path, elements: Iterator[bytes]) -> None:
     with path.open("xb") as file:
         file.write(b"[")
         between = b"\n"
-        for pieces in elements:
-            file.write(between)
-            file.writelines(pieces)
+        for one in elements:
+            file.write(between + one)
             between = b",\n"
         file.write(b"\n]" if between == b",\n" else b"]")
 
 
-def _add_pictures(archive: SampleZip, seed: int, images: int) -> None:
-    # The published zip is in the order of its names, so that neighbours in the JSON are far apart.
-    for index in sorted(range(images), key=lambda index: picture(seed, index).member):
-        drawn = picture(seed, index)
-        archive.add(drawn.member, drawn.encoded())
+def _write_zip(path: Path, seed: int, images: int, *, faults: bool) -> None:
+    if faults:
+        path.write_bytes(body("data/faulty.zip"))
+    with zipfile.ZipFile(path, "a") as archive:
+        # The published zip is sorted by name, so neighbours in the JSON are far apart in the zip.
+        for index in sorted(range(images), key=lambda index: picture(seed, index).member):
+            shown = picture(seed, index)
+            info = zipfile.ZipInfo(shown.member, (2024, 12, 10, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = 0o100600 << 16
+            # At level 0 every zlib gives the same bytes.
+            archive.writestr(info, shown.encoded(), compresslevel=0)
 
 
-def _check(records: int, images: int, shards: int) -> None:
+def _check(folder: Path, records: int, images: int, shards: int) -> None:
     if records < 0:
         raise ValueError(f"records is {records}; it must be 0 or more.")
     if not 0 <= images <= MAX_PICTURES:
         raise ValueError(f"images is {images}; it must be from 0 to {MAX_PICTURES}.")
     if shards < 1:
         raise ValueError(f"shards is {shards}; it must be 1 or more.")
-
-
-def _check_empty(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; name a new folder or empty this one first.")
+        raise FileExistsError(
+            f"{folder} is not empty; choose a new folder or empty this one first."
+        )
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; name a new folder.")
+        raise FileExistsError(f"{folder} is a file; choose a new folder.")
