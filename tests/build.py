@@ -1,4 +1,4 @@
-"""Small builders that the tests share: records, shards, pictures, zips."""
+"""Builders for tests: records, shards, pictures and zips."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.scan import Layout
 
 PREFIXES = (("data/open_llava_next/", "tongagent/"),)
-"""What ``--rewrite`` does when nothing else is asked for."""
+"""The default of ``--rewrite``."""
 
 SHARED = Path(os.environ.get("BEAM_MAT_SHARED", Path(__file__).parents[2] / "shared"))
 needs_mat_sample = pytest.mark.skipif(
     not (SHARED / "mat-sample").is_dir(),
-    reason="needs real MAT records: set BEAM_MAT_SHARED to a folder that holds mat-sample",
+    reason="needs real MAT records: set BEAM_MAT_SHARED to a folder that has mat-sample",
 )
 needs_photos = pytest.mark.skipif(
     not (SHARED / "photos").is_dir(),
-    reason="needs photographs: set BEAM_MAT_SHARED to a folder that holds photos",
+    reason="needs photographs: set BEAM_MAT_SHARED to a folder that has photos",
 )
 
 
@@ -37,12 +37,12 @@ def turn(role: object, content: object) -> dict[str, object]:
 
 
 def dialogue(*contents: str) -> list[dict[str, object]]:
-    """User and assistant turns in alternation."""
+    """Returns alternating user and assistant turns."""
     return [turn(("user", "assistant")[at % 2], text) for at, text in enumerate(contents)]
 
 
 def record(*contents: str, **fields: object) -> dict[str, Any]:
-    """A record in the released shape, with its conversation and any field replaced."""
+    """Returns a record in MAT's format with these turns and fields."""
     turns = [turn("system", "You are an agent."), *dialogue(*(contents or ("Why?", "So.")))]
     return {"id": "i1", "image": "{}", "conversations": turns, **fields}
 
@@ -69,7 +69,7 @@ def chunk(**changes: Any) -> Chunk:
 
 
 def blocks(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
-    """`data` in blocks of these sizes, the rest in one."""
+    """Yields `data` in blocks of these sizes, and the rest in one block."""
     at = 0
     for size in sizes:
         yield data[at : at + size]
@@ -80,7 +80,7 @@ def blocks(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
 def picture(
     size: tuple[int, int] = (48, 40), mode: str = "RGB", format: str = "PNG", **options: Any
 ) -> bytes:
-    """An image file with something to see: a coarse noise, blown up."""
+    """Returns an image file with coarse noise."""
     return save(canvas(size, mode), format, **options)
 
 
@@ -130,7 +130,7 @@ _FIELDS = (
 
 
 def with_entry(data: bytes, number: int, **changes: int) -> bytes:
-    """A zip whose directory says something else of its entry `number`: crc, packed, size, …"""
+    """Returns a zip with changed values in directory entry `number`: crc, packed, size, …"""
     at = data.find(b"PK\1\2")
     for _ in range(number):
         at = data.find(b"PK\1\2", at + 1)
@@ -140,7 +140,7 @@ def with_entry(data: bytes, number: int, **changes: int) -> bytes:
 
 
 def zip64_end(data: bytes) -> bytes:
-    """The same zip with its end told in ZIP64 records alone, as archives over 4 GiB have it."""
+    """Returns the zip with its end in ZIP64 records, like an archive over 4 GiB."""
     end = data.rfind(b"PK\5\6")
     entries, size, offset = struct.unpack_from("<H2L", data, end + 10)
     record64 = struct.pack(

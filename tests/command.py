@@ -1,4 +1,4 @@
-"""The command line, called in this process or as a program of its own."""
+"""Runs the command line, in this process or in another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beam_mat.cli import main
+from beam_mat.cli.entry import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = (sys.executable, "-c", "from beam_mat.cli import main; raise SystemExit(main())")
@@ -19,7 +19,7 @@ PROGRAM = (sys.executable, "-c", "from beam_mat.cli import main; raise SystemExi
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended and what it said."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -35,8 +35,8 @@ def run(*words: object) -> Ran:
 
 
 def spawn(*words: object, environment: Mapping[str, str] | None = None) -> Ran:
-    """Runs the command as a program, with `environment` added to this process's own."""
-    # The path is for a package that is not installed.
+    """Runs the command in a new process. `environment` is added to that of this process."""
+    # The path is needed if the package is not installed.
     ended = subprocess.run(
         [*PROGRAM, *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
@@ -50,7 +50,7 @@ def spawn(*words: object, environment: Mapping[str, str] | None = None) -> Ran:
 def convert_words(
     json: Path | Iterable[Path], images: Path | Iterable[Path], output: Path
 ) -> list[str]:
-    """The words of a conversion, to which options can be added."""
+    """Returns the arguments of a conversion, to which options can be added."""
     shards = [json] if isinstance(json, Path) else list(json)
     sources = [images] if isinstance(images, Path) else list(images)
     words = ["convert", "--json", *shards, "--images", *sources, "--output", output]

@@ -15,35 +15,35 @@ from tests.command import converted
 from tests.stands import servers
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell has what it runs in the background ignore Ctrl-C, which is what some tests are about.
+    # A shell lets background processes ignore Ctrl-C, but some tests need it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def mat_sample() -> Path:
-    """Forty real trajectories: mat_train.json and files.zip."""
+    """Returns a folder with forty real trajectories: mat_train.json and files.zip."""
     folder = SHARED / "mat-sample"
     if not folder.exists():
-        pytest.skip(f"the real trajectories are not here: there is no {folder}")
+        pytest.skip(f"the real trajectories are missing: {folder} does not exist")
     return folder
 
 
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> SampleSummary:
-    """A sample with every fault, in two shards and one that breaks off."""
+    """Makes a sample with every fault, in two shards and a truncated one."""
     return write_sample(tmp_path_factory.mktemp("sample") / "set", shards=2, faults=True)
 
 
 @pytest.fixture(scope="session")
 def made_up_output(tmp_path_factory: pytest.TempPathFactory, made_up: SampleSummary) -> Path:
-    """What a conversion of `made_up` wrote. Not to be changed."""
+    """Returns the output of a conversion of `made_up`. Tests must not change it."""
     output = tmp_path_factory.mktemp("made-up") / "out"
     return converted(made_up.shards, made_up.image_zip, output, "--val-fraction", "0.2")
 
 
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an emulator of Google's store with a bucket named tests."""
+    """Yields the address of an emulator of Google's store with a bucket named tests."""
     if not servers.FAKE_GCS.exists() or not find_spec("gcsfs"):
         servers.missing(servers.FAKE_GCS)
     with servers.google(tmp_path_factory.mktemp("google")) as url:
@@ -53,7 +53,7 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an emulator of S3 with a bucket named tests."""
+    """Yields the address of an emulator of S3 with a bucket named tests."""
     if not find_spec("moto") or not find_spec("s3fs"):
         servers.missing("moto")
     with servers.amazon(tmp_path_factory.mktemp("amazon")) as url:

@@ -1,9 +1,8 @@
-"""Histories of an output folder: inputs come, change and go, runs are killed and files get lost.
+"""Random histories of an output folder: inputs change, runs are killed and files get lost.
 
-Whatever happened, the next whole run must leave what a run into an empty folder leaves. Every
-command runs in a process of its own that is forked here, so that a kill is one: at some change that
-it makes to its output the process ends on the spot, with its lock held and scratch files lying
-about.
+After any history, the next complete run must give the same result as a run into an empty folder.
+Every command runs in a forked process, which can be killed at any change of its output. The process
+then ends at once, holding its lock and leaving scratch files.
 
     python -m tests.histories --count 100
     python -m tests.histories --count 100 --prism .cache/prism/prism
@@ -18,6 +17,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -26,40 +26,42 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from beam_mat import cli
-from beam_mat.storage import files, local, stores, uploads
+from beam_mat.cli import entry as cli
+from beam_mat.storage import files, store, stores
+from beam_mat.storage.far_store import FarStore
+from beam_mat.storage.local_store import LocalStore
+from beam_mat.storage.memory_store import MemoryStore
+from tests import log_checks
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.processes import end, mark
 from tests.stands.reach import Options
 
 KILLED = 137
-CHANGES: tuple[tuple[Any, str], ...] = (
-    *((local, name) for name in ("place", "remove_file", "remove", "create", "prune")),
-    (uploads.Upload, "send"),
-    *((files, name) for name in ("create", "remove_file", "remove", "move")),
+CHANGES = tuple(
+    (kind, name) for kind in (LocalStore, MemoryStore, FarStore) for name in store.CHANGES
 )
-"""What changes an output folder, on a disk or a store."""
+"""Every method that changes an output folder: see `beam_mat.storage.store`."""
 
 IMAGES = [f"{folder}/{name}" for folder in "ab" for name in ("0.jpg", "1.png", "2.jpg", "3.jpg")]
 LOG = ("generations/", "replaced/")
-"""What a watch leaves and a conversion does not."""
+"""Folders whose content depends on the history."""
+COMMIT = re.compile(r"generations/\d{6}\.json")
 
 Tree = dict[str, bytes]
 
 
 def forked(work: Callable[[], Any], kill_at: int | None = None) -> tuple[int, Any]:
-    """Does something in a child.
+    """Calls a function in a child process.
 
     Args:
-        work: What.
-        kill_at: How many changes to a folder it makes before it dies in the next.
+        work: The function.
+        kill_at: The number of changes to a folder after which the process dies in the next one.
 
     Returns:
-        The child's exit code, and what `work` returned; None where it came to no end.
+        The child's exit code, and the function's result; None if it did not return.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -98,19 +100,16 @@ def _die_at(kill_at: int) -> None:
 
     for owner, name in CHANGES:
         change = getattr(owner, name)
-        if owner is uploads.Upload:
-            setattr(owner, name, lambda *arguments, change=change: dying(change, *arguments))
-        else:
-            setattr(owner, name, partial(dying, change))
+        setattr(owner, name, lambda *arguments, change=change: dying(change, *arguments))
 
 
 @dataclass
 class Place:
-    """Where outputs lie.
+    """The location of outputs.
 
     Attributes:
-        uri: Of a folder for them.
-        options: What the store has to be told.
+        uri: URI of a folder.
+        options: Storage options.
     """
 
     uri: str
@@ -120,7 +119,7 @@ class Place:
         """Runs a command.
 
         Returns:
-            Its exit code, and what it said.
+            Its exit code and its output.
         """
         told = ["--storage-options", json.dumps(self.options)] if self.options else []
 
@@ -134,7 +133,7 @@ class Place:
         return found or (code, "")
 
     def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls something of `beam_mat.storage.files`."""
+        """Calls a function of `beam_mat.storage.files` and returns its result."""
 
         def call() -> Any:
             stores.use(self.options)
@@ -144,19 +143,24 @@ class Place:
 
 
 def names(output: str) -> list[str]:
-    """Every file below a folder, notes included."""
+    """Returns all files below a folder, including work results."""
     return [name for name, _ in files.find(output)]
 
 
 def tree(output: str) -> Tree:
-    """A dataset's files."""
+    """Returns the files of a dataset."""
     found = [name for name in names(output) if not name.startswith(("_beam_mat/", *LOG))]
     data = files.read_each(files.join(output, name) for name in found)
     return dict(zip(found, data, strict=True))
 
 
+def without_generation(manifest: bytes) -> bytes:
+    """Returns a manifest without its generation number, which depends on the history."""
+    return re.sub(rb'  "generation": \d+,\n', b"", manifest)
+
+
 def rows(found: Tree) -> Counter[bytes]:
-    """JSONL rows and rejected records, in any order."""
+    """Counts the JSONL rows and rejected records."""
     lines = Counter[bytes]()
     for name, data in found.items():
         if name.startswith(("jsonl", "rejects/")):
@@ -165,10 +169,10 @@ def rows(found: Tree) -> Counter[bytes]:
 
 
 class World:
-    """The inputs, an output, and what chance does to them.
+    """The inputs and an output, with random changes to them.
 
     Attributes:
-        told: What has happened, a line a step.
+        told: The steps so far, one line per step.
     """
 
     def __init__(self, folder: Path, place: Place, seed: int, prism: Path | None) -> None:
@@ -194,10 +198,14 @@ class World:
         if not prism and chance.random() < 0.5:
             self._options += ["--duplicates", "drop"]
         self._options.append("--max-pixels=100000")
+        self._lost = False
+        self._keep: list[str] = []
+        if kept := chance.choice((None, None, "2", "all")):
+            self._keep = ["--keep-generations", kept]
         self._folder.mkdir()
 
     def go_through(self, steps: int) -> None:
-        """Lets so many things happen, and then has a whole run."""
+        """Makes random steps, and then a complete run."""
         weighted = (*STEPS, *WATCHING) if self._prism else STEPS
         kinds, weights = zip(*weighted, strict=True)
         first = (World.put_shard, World.put_source)
@@ -205,22 +213,34 @@ class World:
             if self._sources or step in (World.put_shard, World.put_source, World.bring_back):
                 self.told.append(step.__name__)
                 step(self)
+                self._hold_to_log()
 
-    # What happens to the inputs.
+    # Changes of the inputs.
 
     def put_shard(self) -> None:
-        """A shard comes, or another takes its place."""
+        """Adds or replaces a shard."""
         name = f"{self._chance.choice('stuv')}.json"
         self._land(name, [self._record() for _ in range(self._chance.randint(0, 6))])
 
     def put_source(self) -> None:
-        """A zip or a folder of images comes, or another takes its place."""
+        """Adds or replaces a zip or a folder of images."""
         name = self._chance.choice(("y.zip", "z.zip", *(() if self._prism else ("folder",))))
         paths = self._chance.sample(IMAGES, self._chance.randint(0, len(IMAGES)))
         self._land(name, {path: self._picture(path) for path in paths})
 
+    def repaint(self) -> None:
+        """Some pictures of a source become others, under their old names."""
+        name = self._chance.choice([*self._sources])
+        members = dict(self._sources[name])
+        for path in self._chance.sample(sorted(members), min(len(members), 2)):
+            format = "PNG" if path.endswith("png") else "JPEG"
+            members[path] = picture((80, 60), self._chance.randint(4, 99), format)
+        taken_away = self._taken_away
+        self._land(name, members)
+        self._taken_away = taken_away  # every path is still there
+
     def take_away(self) -> None:
-        """An input goes."""
+        """Removes an input."""
         name = self._chance.choice([*self._shards, *self._sources])
         self._tell(name)
         if len(self._shards) > 1 or name not in self._shards:
@@ -228,23 +248,23 @@ class World:
             self._taken_away = True
 
     def bring_back(self) -> None:
-        """An input is again what it was once, its time included."""
+        """Restores an earlier version of an input, with its time."""
         if self._past:
             name = self._chance.choice(sorted(self._past))
             self._land(name, *self._chance.choice(self._past[name]))
 
     def touch(self) -> None:
-        """An input gets another time and no other content."""
+        """Changes the time of an input but not its content."""
         name = self._chance.choice([*self._shards, *self._sources])
         self._land(name, self._shards[name] if name in self._shards else self._sources[name])
 
     def shuffle(self) -> None:
-        """Another source comes first; for a watch their names decide."""
+        """Changes the precedence of sources. In a watch it depends on their names."""
         if not self._prism:
             self._chance.shuffle(self._order)
 
     def decide_otherwise(self) -> None:
-        """Another option that changes bytes: all is to be replaced."""
+        """Changes an option that affects the output, so that the next run needs --overwrite."""
         self._options[-1] = f"--max-pixels={self._chance.choice((10_000, 100_000))}"
         self._overwrite = True
 
@@ -302,27 +322,29 @@ class World:
         size = self._chance.choice(((80, 60), (800, 700)))
         return picture(size, self._chance.randint(0, 3), "PNG" if path[-3:] == "png" else "JPEG")
 
-    # What happens to the output.
+    # Changes of the output.
 
     def lose(self) -> None:
-        """Files get lost, and the manifest with them, or else nobody would look."""
+        """Removes files and the manifest. With a manifest, a run would not look for lost files."""
         found = self._place.ask(names, self._output)
         if not any(name.startswith("_beam_mat/") for name in found):
-            return  # without any note it would not be taken for a dataset
-        if self._prism:  # what is in its log a watch takes for being there
+            return  # without work results the folder is not a dataset
+        if self._prism or self._keep:  # older generations cannot be made again
             found = [name for name in found if name.startswith("_beam_mat/")]
+        else:
+            self._lost = True
         lost = self._chance.sample(found, min(len(found), self._chance.randint(1, 3)))
         for name in {*lost, "manifest.json"}:
             self._tell(name)
             self._place.ask(files.remove_file, files.join(self._output, name))
 
     def forget(self) -> None:
-        """The notes of all jobs get lost, of a dataset that is there. A watch cannot do without."""
+        """Removes all work results of a finished dataset. A watch needs them."""
         if not self._prism and self._published():
             self._place.ask(files.remove, files.join(self._output, "_beam_mat"))
 
     def killed(self) -> None:
-        """A run is killed."""
+        """Kills a conversion."""
         at = self._chance.randint(0, self._changes)
         code, said = self._convert(at)
         self._tell(f"at {at}: {'killed' if code == KILLED else 'done'}")
@@ -333,22 +355,35 @@ class World:
         else:
             self._hold_to_manifest()
 
+    def vacuum(self) -> None:
+        """Older generations are removed, or the vacuum is killed while it removes them."""
+        keep = self._chance.randint(1, 3)
+        at = self._chance.choice((None, self._chance.randint(0, 20)))
+        code, said = self._place.run("vacuum", self._output, "--keep", str(keep), kill_at=at)
+        self._tell(f"--keep {keep} at {at}: {code}")
+        assert code in ((0, 1, 2, KILLED) if self._lost else (0, 2, KILLED)), said
+        assert "Traceback" not in said, said
+        if code == 0:
+            assert len(self._place.ask(log_checks.kept, self._output)) <= keep
+            self._strays = False
+        self._hold_to_manifest()
+
     def publish(self) -> None:
-        """Somebody tries to publish what is there."""
+        """Runs ``publish`` in any state."""
         code, said = self._place.run("publish", self._output)
         self._tell(code)
         assert code in (0, 1, 2), said
         assert "Traceback" not in said, said
 
     def whole(self) -> None:
-        """A run that nothing disturbs."""
+        """Makes a complete conversion."""
         code, said = self._convert()
         assert code == 0, said
         self._strays = False
         self._hold_to_fresh()
 
     def watch(self) -> None:
-        """A watch comes to rest."""
+        """Runs a watch until it is idle."""
         if not self._overwrite:
             code, said = self._watch()
             assert code == 0, said
@@ -357,21 +392,21 @@ class World:
             self._hold_to_rows()
 
     def watch_killed(self) -> None:
-        """A watch is killed."""
+        """Kills a watch."""
         if not self._overwrite:
             at = self._chance.randint(0, 2 * self._changes)
             code, said = self._watch(at)
             self._tell(f"at {at}: {'killed' if code == KILLED else 'done'}")
             assert code in (0, KILLED), said
-            # What it was about to commit lies there until somebody begins again.
+            # Files that were not committed remain until the next run.
             self._strays |= code == KILLED
             self._hold_to_manifest()
 
     def _convert(self, kill_at: int | None = None) -> tuple[int, str]:
-        more = ["--overwrite"] if self._overwrite else []
+        more = [*self._keep, *(["--overwrite"] if self._overwrite else [])]
         code, said = self._place.run(*self._words(self._output), *more, kill_at=kill_at)
         if code == 0:
-            self._overwrite = False
+            self._overwrite = self._lost = False
         return code, said
 
     def _words(self, output: str) -> list[str]:
@@ -385,15 +420,15 @@ class World:
         soon = ("--interval", "0.1s", "--window", "0.1s", "--image-wait", "0.1s")
         rest = ("--stop-when-idle", "1s", "--prism_location", str(self._prism))
         words = ["watch", *where, "--output", self._output, *soon, *rest, *self._options]
-        return self._place.run(*words, kill_at=kill_at)
+        return self._place.run(*words, *self._keep, kill_at=kill_at)
 
-    # What has to be.
+    # Checks.
 
     def _published(self) -> bool:
         return bool(self._place.ask(files.exists, files.join(self._output, "manifest.json")))
 
     def _hold_to_manifest(self) -> None:
-        """A manifest is there only with all that it promises."""
+        """Checks that if there is a manifest, all its files are valid."""
         if self._published():
             code, said = self._place.run("verify", self._output)
             faults = [line for line in said.splitlines() if line.startswith("  ")]
@@ -402,30 +437,37 @@ class World:
                 code = code if faults else 0
             assert code == 0, said
 
+    def _hold_to_log(self) -> None:
+        """Every generation in the log can be read whole, with its own pictures."""
+        if not self._lost:
+            faults = self._place.ask(log_checks.faults, self._output)
+            assert faults == [], faults
+
     def _anew(self) -> Tree:
-        """What a run into an empty folder leaves."""
+        """Returns the files of a run into an empty folder."""
         self._place.ask(files.remove, self._fresh)
         code, said = self._place.run(*self._words(self._fresh))
         assert code == 0, said
         return dict(self._place.ask(tree, self._fresh))
 
     def _hold_to_rows(self) -> None:
-        """The rows are those of a run into an empty folder; but a watch keeps what it has taken."""
+        """Compares rows with those of a run into an empty folder. A watch keeps removed inputs."""
         if not self._taken_away:
             found, expected = rows(self._place.ask(tree, self._output)), rows(self._anew())
             assert found == expected, f"too much: {found - expected}, missing: {expected - found}"
 
     def _hold_to_fresh(self) -> None:
-        """All is what a run into an empty folder leaves."""
+        """Compares all files with those of a run into an empty folder."""
         self._hold_to_manifest()
         found = self._place.ask(tree, self._output)
         expected = self._anew()
         self._changes = 2 * len(expected)
-        if any(name.startswith(LOG) for name in self._place.ask(names, self._output)):
-            for one in (found, expected):  # these tell of the log
-                del one["manifest.json"], one["report.html"]
+        for one in (found, expected):
+            one["manifest.json"] = without_generation(one["manifest.json"])
+        commits = [name for name in self._place.ask(names, self._output) if COMMIT.fullmatch(name)]
+        if len(commits) > 1:
             kept = [name for name in found.keys() - expected.keys() if name.startswith("images/")]
-            for name in kept:  # older generations have rows with them
+            for name in kept:  # rows of older generations use them
                 del found[name]
         faults = [f"{name}: is too much" for name in found.keys() - expected.keys()]
         faults += [f"{name}: is missing" for name in expected.keys() - found.keys()]
@@ -434,13 +476,16 @@ class World:
 
 
 def _is_left_by_a_kill(fault: str) -> bool:
-    """Whether a watch that was killed as it committed may leave this fault until the next start."""
-    return "is not listed" in fault or fault.startswith(("  images.parquet: ", "  images/"))
+    """Returns whether a watch that was killed during a commit may leave this fault."""
+    return "is not in the manifest" in fault or fault.startswith(
+        ("  images.parquet: ", "  images/")
+    )
 
 
 STEPS = (
     (World.put_shard, 3),
     (World.put_source, 3),
+    (World.repaint, 2),
     (World.take_away, 1),
     (World.bring_back, 2),
     (World.touch, 1),
@@ -450,26 +495,27 @@ STEPS = (
     (World.forget, 0.3),
     (World.killed, 5),
     (World.publish, 1),
+    (World.vacuum, 1.5),
     (World.whole, 2),
 )
-"""What may happen, and how often."""
+"""The possible steps and their weights."""
 WATCHING = ((World.watch, 2), (World.watch_killed, 4))
 
 
 def history(
     folder: Path, seed: int, steps: int, place: Place | None = None, prism: Path | None = None
 ) -> None:
-    """Goes through a history.
+    """Runs one history.
 
     Args:
-        folder: For the inputs; for the output too where no `place` is named.
-        seed: Of chance.
-        steps: How many.
-        place: Where the output lies.
-        prism: The runner of watches; without it there are none.
+        folder: Folder for the inputs, and for the output if there is no `place`.
+        seed: Seed of the random steps.
+        steps: Number of steps.
+        place: Location of the output.
+        prism: Prism's program for watches. Without it there are no watches.
 
     Raises:
-        AssertionError: Something was not as of a fresh run. Tells all that had happened.
+        AssertionError: The result differs from a fresh run. The message lists all steps.
     """
     world = World(folder, place or Place(str(folder)), seed, prism)
     try:
@@ -480,7 +526,7 @@ def history(
 
 
 def main() -> None:
-    """Goes through histories, one after the other."""
+    """Runs histories one after another."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
     parser.add_argument("--count", type=int, default=10, help="how many")
@@ -489,8 +535,8 @@ def main() -> None:
     parser.add_argument("--output", help="where outputs lie, such as s3://bucket; else on disk")
     parser.add_argument("--storage-options", type=json.loads, default={}, help="as of a command")
     typed = parser.parse_args()
-    # What a command imports is here already when it is forked.
-    for module in ("convert", "finish", "verify", "watch.command"):
+    # Import the modules of the commands before the fork.
+    for module in ("convert.driver", "convert.vacuum", "dataset.verify", "watch.driver"):
         importlib.import_module(f"beam_mat.{module}")
     place = Place(typed.output, typed.storage_options) if typed.output else None
     for seed in range(typed.first, typed.first + typed.count):

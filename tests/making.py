@@ -1,4 +1,4 @@
-"""Inputs made by hand: records in MAT's shape, pictures, shards and zips."""
+"""Makes inputs: records in MAT's format, pictures, shards and zips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def record(
     answer: str = "Thought: Eight.",
     system: str = "You are an agent.",
 ) -> Record:
-    """A record of one question and one answer."""
+    """Returns a record with one question and one answer."""
     return {
         "id": id,
         "image": image,
@@ -36,13 +36,13 @@ def record(
 
 
 def image_record(id: str, path: str, **parts: str) -> Record:
-    """A record about one picture."""
+    """Returns a record about one picture."""
     question = parts.pop("question", "Task: What is this?")
     return record(id, image=path, question=f"<image>\n{question}", **parts)
 
 
 def picture(size: tuple[int, int] = (80, 60), seed: int = 0, format: str = "JPEG") -> bytes:
-    """A picture of coloured noise, scaled up, so that no two seeds give the same."""
+    """Returns a picture of coarse coloured noise, which is different for each seed."""
     small = Image.frombytes("RGB", (8, 6), random.Random(seed).randbytes(8 * 6 * 3))
     out = io.BytesIO()
     small.resize(size).save(out, format)
@@ -57,7 +57,7 @@ def write_shard(path: Path, records: Iterable[object]) -> Path:
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
-    """Writes a zip of stored members, in the order given."""
+    """Writes a zip of stored members, in this order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():

@@ -1,4 +1,4 @@
-"""Finding and ending processes that outlive the program that started them."""
+"""Finds and ends processes that outlive the program that started them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ MARK = "BEAM_MAT_TEST_MARK"
 
 
 def mark() -> dict[str, str]:
-    """An environment variable that every process started with it hands on to its children."""
+    """Returns an environment variable that marks a process and its children."""
     return {MARK: uuid.uuid4().hex}
 
 
 def survivors(marked: dict[str, str]) -> list[str]:
-    """Command lines of the processes that carry the mark and do not end by themselves."""
+    """Waits, and returns the command lines of marked processes that are still running."""
     found = [process for process in psutil.process_iter() if _carries(process, marked[MARK])]
     _, alive = psutil.wait_procs(found, timeout=10)
     return [" ".join(process.cmdline()) for process in alive]
 
 
 def end(marked: dict[str, str]) -> None:
-    """Ends what is left of the processes that carry the mark, such as those of a killed one."""
+    """Ends all marked processes that are still running."""
     for process in psutil.process_iter():
         if _carries(process, marked[MARK]):
             with contextlib.suppress(psutil.NoSuchProcess):

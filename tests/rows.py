@@ -1,4 +1,4 @@
-"""Datasets made by hand in LLaMA-Factory's own format: rows, registries, files."""
+"""Makes datasets in LLaMA-Factory's format: rows, registries and files."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ TAGS = {
     "system_tag": "system",
 }
 IMAGE = "a.png"
-"""Is in every dataset that `write` makes."""
+"""An image in every dataset that `write` makes."""
 
 
 def turns(*contents: object) -> list[Row]:
-    """User and assistant turns in alternation."""
+    """Returns alternating user and assistant turns."""
     roles = ("user", "assistant")
     return [{"role": roles[at % 2], "content": text} for at, text in enumerate(contents)]
 
 
 def text(**changes: Any) -> Row:
-    """A row without an image."""
+    """Returns a row without an image."""
     return {"messages": turns("Why?", "So."), "images": [], "system": "Be brief.", **changes}
 
 
 def seen(**changes: Any) -> Row:
-    """A row with an image."""
+    """Returns a row with an image."""
     return text(**{"messages": turns("<image> What?", "That."), "images": [IMAGE], **changes})
 
 
 def entry(file_name: object = "rows.jsonl", **changes: Any) -> dict[str, Any]:
-    """An entry of dataset_info.json, complete; a change to ... takes a key out."""
+    """Returns a complete entry of dataset_info.json. A change to ``...`` removes a key."""
     whole = {
         "file_name": file_name,
         "formatting": "sharegpt",
@@ -58,24 +58,24 @@ def entry(file_name: object = "rows.jsonl", **changes: Any) -> dict[str, Any]:
 
 
 def without(names: Mapping[str, str], *gone: str) -> dict[str, str]:
-    """Columns or tags without some."""
+    """Returns columns or tags without some of them."""
     return {key: value for key, value in names.items() if key not in gone}
 
 
 def lines(*rows: object) -> bytes:
-    """JSON Lines."""
+    """Returns JSON Lines."""
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def array(*rows: object) -> bytes:
-    """A JSON array."""
+    """Returns a JSON array."""
     return json.dumps(list(rows), indent=1).encode()
 
 
 def parquet(
     *rows: Row, schema: pa.Schema | None = None, metadata: Mapping[bytes, bytes] | None = None
 ) -> bytes:
-    """A Parquet file."""
+    """Returns a Parquet file."""
     table = pa.Table.from_pylist(list(rows), schema)
     if metadata:
         table = table.replace_schema_metadata(dict(metadata))
@@ -85,7 +85,7 @@ def parquet(
 
 
 def inside(**changes: Any) -> Row:
-    """A row with the image's bytes in it."""
+    """Returns a row that contains the image's bytes."""
     return seen(**{"images": [{"bytes": picture(), "path": IMAGE}], **changes})
 
 

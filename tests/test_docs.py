@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.completion import COMMANDS
+from beam_mat.cli.commands import COMMANDS
 from beam_mat.core.reject import Reason
+from beam_mat.dataset.state import TABLE, Command
 from beam_mat.sample import write_sample
 from tests.command import PROGRAM, ROOT, converted
 from tests.making import picture
@@ -49,6 +50,9 @@ def folder(tmp_path: Path) -> Path:
         shutil.copy(made.shards[0], place / name)
     for name in ("files.zip", "more.zip"):
         shutil.copy(made.image_zip, place / name)
+    later = write_sample(tmp_path / "later", records=4, images=4, seed=1)
+    shutil.copy(later.shards[0], place / "later.json")
+    shutil.copy(later.image_zip, place / "later.zip")
     with zipfile.ZipFile(made.image_zip) as archive:
         archive.extractall(place / "unzipped")
     program = place / ".venv" / "bin" / "beam-mat"
@@ -138,6 +142,46 @@ def test_the_readme_leads_to_every_page() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in DOCS:
         assert f"(docs/{page.name})" in text, page.name
+
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+def test_the_map_has_every_module_and_no_other() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    named = []
+    for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        if package := re.match(r"`(beam_mat(?:/\w+)?)`", section):
+            modules = re.findall(r"^\| `([\w/]+\.py)` \|", section, re.MULTILINE)
+            named += [f"{package[1]}/{module}" for module in modules]
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "beam_mat").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert set(named) == there
+    assert len(named) == len(there)
+
+
+def test_the_map_has_every_package_in_its_layer() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \|", text, re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = re.search(r"^layers = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert listed
+    layers = [re.findall(r"beam_mat\.(\w+)", line) for line in listed[1].splitlines()]
+    assert rows == [(str(at), name) for at, names in enumerate(layers, 1) for name in names]
+
+
+def test_the_table_of_states_is_that_of_the_code() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    heads = " | ".join(f"`{command.value}`" for command in Command)
+    table = text.partition(f"| state | {heads} |\n")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[1:]]
+    assert rows == [
+        [state.value, *(actions[command].value for command in Command)]
+        for state, actions in TABLE.items()
+    ]
 
 
 def test_every_reason_has_its_cure_in_the_docs_and_there_is_no_other() -> None:

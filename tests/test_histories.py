@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import ROOT
-from tests.test_runners import prism  # noqa: F401
+from tests.runners.test_runners import prism  # noqa: F401
 
 pytestmark = pytest.mark.slow
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.options import ConvertOptions
+from beam_mat.cli.convert import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,8 +23,9 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 
 def test_every_option_is_in_the_readme() -> None:
-    for option in vars(ConvertOptions([])._visible_options):
-        assert f"--{option.replace('_', '-')}" in README
+    for action in command_line()._actions:
+        if action.help != argparse.SUPPRESS and action.option_strings[0] != "-h":
+            assert action.option_strings[0] in README
 
 
 @pytest.mark.slow

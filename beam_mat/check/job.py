@@ -1,22 +1,16 @@
-"""From options to a check: every value looked at, every fault told at once."""
+"""From checked arguments to a check: the dataset is looked up, all faults told at once."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_mat.check.options import MODELS, command_line
-from beam_mat.config import DATAFLOW, runner_of, take_storage, whole_number
 from beam_mat.core.contract.entry import (
     CHECKED_TYPES,
-    COLUMNS,
-    TAGS,
     Entry,
     Unsupported,
     check_folder,
@@ -28,19 +22,17 @@ from beam_mat.core.contract.finding import Finding, Place
 from beam_mat.core.contract.kind import Kind
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import ConfigError
+from beam_mat.core.job import DATAFLOW
+from beam_mat.runners import choose
 from beam_mat.storage import files
 
 REGISTRY = "dataset_info.json"
 
 
 class Checked(msgspec.Struct):
-    """An entry that is checked.
+    """An entry that is checked, with its data files and what is wrong before any file is opened.
 
-    Attributes:
-        name: Its name.
-        entry: How to read its rows; None where its faults forbid it.
-        findings: What is wrong before any file is opened.
-        files: Its data files, in order.
+    `entry` is None if its faults forbid reading its rows.
     """
 
     name: str
@@ -49,16 +41,30 @@ class Checked(msgspec.Struct):
     files: list[DatasetFile]
 
 
+class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The request of a user. Each value is valid, but a file that it names may not exist.
+
+    `name` is the only entry to check. Image paths start from `media_dir`, by default the dataset's
+    folder. `columns` and `tags` describe a dataset without dataset_info.json. `storage_options` are
+    as typed. `beam` has Beam's options, see `beam_mat.runners.choose`.
+    """
+
+    dataset: str | None
+    name: str | None
+    media_dir: str | None
+    columns: dict[str, str]
+    tags: dict[str, str]
+    rules: Rules
+    storage_options: str = ""
+    beam: Sequence[str] = ()
+
+
 class CheckJob(msgspec.Struct):
     """A check, ready to run.
 
-    Attributes:
-        dataset: URI of the folder, or of the only file.
-        media: URI of ``media_dir``.
-        entries: What is checked.
-        skipped: Why other entries are not, by name.
-        rules: What training will be told.
-        storage: See `beam_mat.core.settings.Settings`.
+    `skipped` has the reason why other entries are not checked, by name. `dataset` is the URI of the
+    folder or of the only file, `media` that of ``media_dir``. For `runner` and `storage` see
+    `beam_mat.core.job.Job` and `beam_mat.core.settings.Settings`.
     """
 
     dataset: str
@@ -66,6 +72,8 @@ class CheckJob(msgspec.Struct):
     entries: list[Checked]
     skipped: dict[str, str]
     rules: Rules
+    runner: str
+    image_threads: int
     storage: str
 
     @property
@@ -74,93 +82,57 @@ class CheckJob(msgspec.Struct):
         return [file for checked in self.entries for file in checked.files]
 
 
-def resolve(
-    typed: argparse.Namespace, options: PipelineOptions, unknown: Sequence[str]
-) -> CheckJob:
+def resolve(asked: CheckArguments, faults: Iterable[str] = ()) -> CheckJob:
     """Looks the dataset up.
 
     Args:
-        typed: This command's options.
-        options: Beam's.
-        unknown: Words that nobody knows.
+        asked: What to check.
+        faults: Faults that are known already, to be raised together with the others.
 
     Raises:
-        ConfigError: With every fault of what was asked for; what is wrong with the dataset is none.
+        ConfigError: With every fault of the request. Faults of the dataset are findings.
     """
-    faults = command_line().unknown(unknown)
-    rules = _rules(faults, typed)
-    columns = _pairs(faults, "--columns", typed.columns, COLUMNS)
-    tags = _pairs(faults, "--tags", typed.tags, TAGS)
-    if tags and not columns:
-        faults.append("--tags is given without --columns; say --columns messages=... too")
-    storage = take_storage(faults, typed.storage_options or "", runner_of(options))
-    folder, registry = _find(faults, typed.dataset)
-    named = {"DATASET": typed.dataset, "--media-dir": typed.media_dir}
-    faults += _service_faults(options, {name: [uri] for name, uri in named.items() if uri})
+    faults = list(faults)
+    runner = choose.runner_of(asked.beam)
+    storage = choose.storage_for_workers(faults, asked.storage_options, runner)
+    folder, registry = _find(faults, asked.dataset)
+    named = {"DATASET": asked.dataset, "--media-dir": asked.media_dir}
+    faults += _service_faults(asked.beam, {name: [uri] for name, uri in named.items() if uri})
     if faults:
         raise ConfigError(faults)
-    job = CheckJob(folder, folder, [], {}, rules, storage)
-    if typed.media_dir:
-        job.media = files.normalize(typed.media_dir)
+    threads = choose.image_threads(asked.beam)
+    job = CheckJob(folder, folder, [], {}, asked.rules, runner, threads, storage)
+    if asked.media_dir:
+        job.media = files.normalize(asked.media_dir)
         if not files.is_folder(job.media):
-            raise ConfigError(
-                [f"--media-dir {typed.media_dir}: there is no such folder; check the path"]
-            )
+            fault = f"--media-dir {asked.media_dir}: there is no such folder; check the path"
+            raise ConfigError([fault])
     if registry:
-        if columns:
-            raise ConfigError([f"--columns: {registry} says them already; leave them out"])
-        _read_registry(job, registry, typed.name)
+        if asked.columns:
+            raise ConfigError([f"--columns: {registry} describes the columns; remove --columns"])
+        _read_registry(job, registry, asked.name)
     else:
-        _read_columns(job, typed, columns, tags)
+        _read_columns(job, asked)
     # An entry may name a file anywhere.
-    if faults := _service_faults(options, {"file_name": [file.uri for file in job.files]}):
+    if faults := _service_faults(asked.beam, {"file_name": [file.uri for file in job.files]}):
         raise ConfigError(faults)
     return job
 
 
-def _service_faults(options: PipelineOptions, uris: dict[str, list[str]]) -> list[str]:
-    if runner_of(options) != DATAFLOW:
-        return []
-    from beam_mat import dataflow
-
-    faults = dataflow.faults(options, uris)
-    given = options.get_all_options(drop_default=True)
+def _service_faults(beam: Sequence[str], uris: dict[str, list[str]]) -> list[str]:
+    faults = choose.runner_faults(beam, uris, detach=False)
+    if choose.runner_of(beam) != DATAFLOW:
+        return faults
     return faults + [
-        f"--{name}: the findings are added up by who waits for the job; leave it out"
+        f"--{name}: check has to wait for the job to add up the findings; remove it"
         for name in ("template_location", "dry_run")
-        if given.get(name)
+        if choose.given(beam, name)
     ]
-
-
-def _rules(faults: list[str], typed: argparse.Namespace) -> Rules:
-    pixels = whole_number(faults, "--image-max-pixels", typed.image_max_pixels, 28 * 28) or 0
-    if (typed.model is None) != (typed.cutoff_len is None):
-        faults.append("--model and --cutoff-len belong together; give both or none")
-    if typed.model is not None and typed.model not in MODELS:
-        faults.append(f"--model {typed.model}: give {', '.join(MODELS)}")
-    cutoff = typed.cutoff_len and whole_number(faults, "--cutoff-len", typed.cutoff_len, 1)
-    return Rules(pixels, cutoff, MODELS.get(typed.model or ""))
-
-
-def _pairs(
-    faults: list[str],
-    option: str,
-    pairs: Sequence[str] | None,
-    known: Iterable[str],
-) -> dict[str, str]:
-    given = {}
-    for pair in pairs or ():
-        name, sign, word = pair.partition("=")
-        if not sign or not word or name not in known:
-            faults.append(f"{option} {pair}: give NAME=WORD with NAME one of {', '.join(known)}")
-        given[name] = word
-    return given
 
 
 def _find(faults: list[str], dataset: str | None) -> tuple[str, str | None]:
     """The dataset's folder or file, and its registry where there is one."""
     if not dataset:
-        faults.append("DATASET is missing: name it first, as in beam-mat check dataset")
         return "", None
     try:
         uri = files.normalize(dataset)
@@ -194,36 +166,27 @@ def _read_registry(job: CheckJob, registry: str, name: str | None) -> None:
             _add(job, known, value)
     if not job.entries:
         reasons = [f"{known}: cannot be checked: {why}" for known, why in job.skipped.items()]
-        raise ConfigError(
-            reasons or [f"{registry} has no entry; add one, with file_name and columns"]
-        )
+        empty = f"{registry} has no entry; add one, with file_name and columns"
+        raise ConfigError(reasons or [empty])
 
 
-def _read_columns(
-    job: CheckJob, typed: argparse.Namespace, columns: dict[str, str], tags: dict[str, str]
-) -> None:
-    if typed.name:
-        raise ConfigError(
-            [
-                f"--name {typed.name}: there is no {REGISTRY} in {job.dataset} that has entries; "
-                "leave out --name, and say what the columns are by --columns"
-            ]
-        )
-    if not columns:
-        why = f"{typed.dataset}: there is no {REGISTRY}; say what the columns are, as in --columns"
-        raise ConfigError([f"{why} messages=messages images=images"])
-    value: dict[str, Any] = {"formatting": "sharegpt", "columns": columns}
-    if tags:
-        value["tags"] = tags
-    at = job.dataset
-    if files.is_folder(at):
-        _add(job, posixpath.basename(at), {**value, "file_name": "."})
-        return
-    job.dataset = posixpath.dirname(at)
-    if not typed.media_dir:
-        job.media = job.dataset
-    name = posixpath.basename(at)
-    _add(job, name, {**value, "file_name": name})
+def _read_columns(job: CheckJob, asked: CheckArguments) -> None:
+    if asked.name:
+        fault = f"--name {asked.name}: there is no {REGISTRY} in {job.dataset} that has entries"
+        raise ConfigError([f"{fault}; remove --name, and describe the columns with --columns"])
+    if not asked.columns:
+        why = f"{asked.dataset}: there is no {REGISTRY}; describe the columns, for example"
+        raise ConfigError([f"{why} --columns messages=messages images=images"])
+    value: dict[str, Any] = {"formatting": "sharegpt", "columns": asked.columns}
+    if asked.tags:
+        value["tags"] = asked.tags
+    name = value["file_name"] = posixpath.basename(job.dataset)
+    if files.is_folder(job.dataset):
+        value["file_name"] = "."
+    else:
+        job.dataset = posixpath.dirname(job.dataset)
+        job.media = job.media if asked.media_dir else job.dataset
+    _add(job, name, value)
 
 
 def _add(job: CheckJob, name: str, value: object) -> None:
@@ -233,12 +196,10 @@ def _add(job: CheckJob, name: str, value: object) -> None:
         return
     entry, findings = read
     checked = Checked(name, entry, findings, [])
-    if entry is not None:
-        why = _list_files(job, checked, entry.file_name)
-        if why:
-            job.skipped[name] = why
-            return
-    job.entries.append(checked)
+    if entry is not None and (why := _list_files(job, checked, entry.file_name)):
+        job.skipped[name] = why
+    else:
+        job.entries.append(checked)
 
 
 def _list_files(job: CheckJob, checked: Checked, file_name: str) -> str | None:
@@ -260,12 +221,11 @@ def _list_files(job: CheckJob, checked: Checked, file_name: str) -> str | None:
     types = {file_type(name) for name, info in listed if info} - {None}
     if types and not types & {*CHECKED_TYPES}:
         return f"its files are {', '.join(sorted(map(str, types)))}; check reads JSON and Parquet"
-    place = len(job.entries)
     for name, info in listed:
         kind = file_type(name)
         if info and kind in CHECKED_TYPES:
-            order = len(checked.files)
-            checked.files.append(DatasetFile(place, order, info.uri, info.size, info.version, kind))
+            order = (len(job.entries), len(checked.files))
+            checked.files.append(DatasetFile(*order, info.uri, info.size, info.version, kind))
     return None
 
 

@@ -1,4 +1,4 @@
-"""The graph of a check. References travel between the steps; rows and images do not."""
+"""The graph of a check. Its steps pass references to each other, not rows or images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact
-from beam_mat.transforms import coders
-from beam_mat.transforms.check import (
+from beam_mat.check.steps import (
     WAITING,
     CheckImages,
     CheckLengths,
@@ -16,17 +14,13 @@ from beam_mat.transforms.check import (
     CheckUnit,
     SplitFile,
 )
+from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact
+from beam_mat.transforms import coders
 from beam_mat.transforms.group import Group
 
 
 def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: CheckSettings) -> None:
-    """Adds the check of data files to a pipeline.
-
-    Args:
-        pipeline: To which the steps are added.
-        files: The data files of all entries.
-        settings: What the steps need to know.
-    """
+    """Adds the check of the data files of all entries to a pipeline."""
     coders.register()
     checked = (
         pipeline

@@ -1,4 +1,4 @@
-"""What a check found, for people and for machines."""
+"""The results of a check, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from beam_mat.check.job import CheckJob
 from beam_mat.core.contract.conclude import conclude
-from beam_mat.core.contract.finding import Count, Finding, Tally
+from beam_mat.core.contract.finding import Finding, Tally
 from beam_mat.core.contract.kind import Severity
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
@@ -24,7 +24,7 @@ _ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 
 class Where(msgspec.Struct):
-    """A place as a person looks for it; a line counts from 1, a row from 0."""
+    """The location of a finding. Lines are counted from 1, rows from 0."""
 
     file: str | None
     line: int | None
@@ -34,7 +34,7 @@ class Where(msgspec.Struct):
 
 
 class Violation(msgspec.Struct):
-    """A kind of violation in an entry."""
+    """All violations of one kind in an entry."""
 
     entry: str
     kind: str
@@ -46,7 +46,7 @@ class Violation(msgspec.Struct):
 
 
 class Checked(msgspec.Struct):
-    """What an entry holds."""
+    """The size of an entry."""
 
     name: str
     files: int
@@ -56,7 +56,7 @@ class Checked(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """Everything that ``--json`` prints."""
+    """The output of ``--json``."""
 
     dataset: str
     entries: list[Checked]
@@ -70,7 +70,7 @@ def report(
     units: Sequence[UnitNote],
     images: Sequence[ImageNote],
 ) -> Report:
-    """Adds up what the steps left, entry by entry."""
+    """Merges the results of the steps for each entry."""
     made = Report(job.dataset, [], job.skipped, [])
     for place, checked in enumerate(job.entries):
         tally = Tally()
@@ -86,22 +86,11 @@ def report(
         uses = sum(note.image_uses for note in of_units)
         made.entries.append(Checked(checked.name, len(checked.files), rows, distinct, uses))
         names = {note.file.order: note for note in mine}
-        counts = sorted(tally.counts(), key=lambda count: _ORDER[count.kind.severity])
-        made.violations += [_violation(checked.name, count, names) for count in counts]
+        for count in sorted(tally.counts(), key=lambda count: _ORDER[count.kind.severity]):
+            kind, first = count.kind, [_where(finding, names) for finding in count.first]
+            about = (kind.value, kind.severity.value, count.number, kind.happens, kind.cure, first)
+            made.violations.append(Violation(checked.name, *about))
     return made
-
-
-def _violation(entry: str, count: Count, files: dict[int, FileNote]) -> Violation:
-    kind = count.kind
-    return Violation(
-        entry=entry,
-        kind=kind.value,
-        severity=kind.severity.value,
-        count=count.number,
-        happens=kind.happens,
-        cure=kind.cure,
-        first=[_where(finding, files) for finding in count.first],
-    )
 
 
 def _where(finding: Finding, files: dict[int, FileNote]) -> Where:
@@ -118,24 +107,17 @@ def _where(finding: Finding, files: dict[int, FileNote]) -> Where:
     )
 
 
-def as_json(found: Report) -> str:
-    """The report for machines."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
-
-
 def show(console: Console, found: Report) -> None:
-    """Prints the report for people."""
+    """Prints the report as text."""
     for entry in found.entries:
-        console.print(
-            f"{entry.name}: {entry.rows:,} rows in {entry.files:,} file(s), {entry.image_uses:,} "
-            f"images ({entry.images:,} image files)",
-            markup=False,
-            soft_wrap=True,
-        )
+        rows, files = _number(entry.rows, "row"), _number(entry.files, "file")
+        images, sources = _number(entry.image_uses, "image"), _number(entry.images, "image file")
+        said = f"{entry.name}: {rows} in {files}, {images} ({sources})"
+        console.print(said, markup=False, soft_wrap=True)
     for name, why in found.not_checked.items():
-        console.print(f"{name}: not checked: {why}", markup=False, soft_wrap=True)
+        console.print(f"{name} was not checked: {why}", markup=False, soft_wrap=True)
     if not found.violations:
-        console.print("Nothing was found that LLaMA-Factory would stumble over")
+        console.print("No violations found")
         return
     several = len(found.entries) > 1
     for severity in Severity:
@@ -146,8 +128,12 @@ def show(console: Console, found: Report) -> None:
         console.print(f"{item.kind}: {item.happens}", markup=False, soft_wrap=True)
         console.print(f"  {item.cure}", markup=False, soft_wrap=True)
     sums = Counter(item.severity for item in found.violations)
-    parts = [f"{sums[item.value]} {item.value}" for item in Severity if sums[item.value]]
-    console.print(f"{len(found.violations)} kind(s) of violation: {', '.join(parts)}")
+    parts = [f"{item.value}: {sums[item.value]}" for item in Severity if sums[item.value]]
+    console.print(f"{_number(len(found.violations), 'kind')} of violations ({', '.join(parts)})")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _table(severity: Severity, listed: list[Violation], *, several: bool) -> Table:
@@ -156,7 +142,7 @@ def _table(severity: Severity, listed: list[Violation], *, several: bool) -> Tab
         table.add_column("entry")
     table.add_column("kind", no_wrap=True)
     table.add_column("count", justify="right")
-    table.add_column("the first of them", overflow="fold")
+    table.add_column("examples", overflow="fold")
     for item in listed:
         first = "\n".join(_line(where) for where in item.first[:3])
         cells: list[Any] = [item.kind, f"{item.count:,}", escape(first)]

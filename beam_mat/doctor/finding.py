@@ -1,4 +1,4 @@
-"""A line of what the doctor says."""
+"""A row of the doctor's tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class State(str, Enum):
-    """How a thing is: a `FAULT` keeps conversions from working, an `ABSENCE` does not."""
+    """The state of something: a `FAULT` keeps conversions from working, an `ABSENCE` does not."""
 
     GOOD = "ok"
     ABSENCE = "no"
@@ -16,7 +16,7 @@ class State(str, Enum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What was looked at, how it is, what was found, and what to do."""
+    """What was examined, its state, what was found, and what to do about it."""
 
     what: str
     state: State

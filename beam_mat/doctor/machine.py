@@ -1,4 +1,4 @@
-"""What the machine has: cores, memory, room for files."""
+"""The machine's cores, memory and disk space."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def machine() -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("cores", State.GOOD, str(usable or 1))
     memory = _memory()
-    yield Finding("memory", State.GOOD, decimal(memory) if memory else "not told by this system")
+    yield Finding("memory", State.GOOD, decimal(memory) if memory else "unknown on this system")
     yield _disk("disk, this folder", Path.cwd())
     yield _disk("disk, temporary files", Path(tempfile.gettempdir()))
 
 
 def _memory() -> int | None:
-    """Bytes that processes here may use together: the machine's, or a container's limit."""
+    """Bytes that all processes here may use: the machine's memory, or a container's limit."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -34,7 +34,7 @@ def _memory() -> int | None:
     for limit in CGROUP_LIMITS:
         try:
             total = min(total, int(Path(limit).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # none, or "max"
+        except (OSError, ValueError):  # no such file, or "max"
             continue
     return total
 
@@ -45,7 +45,7 @@ def _disk(what: str, folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=folder):
             return Finding(what, State.GOOD, f"{free} free in {folder}")
     except OSError as error:
-        # Workers keep what is not whole in the folder for temporary files; another output may do.
+        # Workers need the folder for temporary files; the output can be elsewhere.
         state = State.FAULT if "temporary" in what else State.ABSENCE
-        cure = "set TMPDIR to a folder that can be written" if "temporary" in what else ""
-        return Finding(what, state, f"{folder} cannot be written: {error.strerror}", cure)
+        cure = "set TMPDIR to a writable folder" if "temporary" in what else ""
+        return Finding(what, state, f"cannot write to {folder}: {error.strerror}", cure)

@@ -1,4 +1,4 @@
-"""Versions of what is installed, held against what this package asks for."""
+"""Versions of what is installed, compared with what this package requires."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from beam_mat.doctor.finding import Finding, State
 
 NEEDED = ("apache-beam", "fsspec", "msgspec", "pillow", "pyarrow")
 DRIVERS = {"gcsfs": ("gs://", "gcp"), "s3fs": ("s3://", "s3"), "huggingface_hub": ("hf://", "hf")}
-"""Each with the addresses that it reaches, and the extra that brings it."""
+"""Each with the addresses that it reads, and the extra of this package that installs it."""
 
 
 def versions() -> Iterator[Finding]:
-    """This package, Python, and everything that conversions are made with."""
+    """Examines this package, Python, and the libraries that conversions need."""
     yield Finding("beam-mat", State.GOOD, beam_mat.__version__)
     python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding("python", State.GOOD, python)
@@ -26,7 +26,7 @@ def versions() -> Iterator[Finding]:
 
 
 def drivers() -> Iterator[Finding]:
-    """What reaches the stores."""
+    """Examines the drivers for object stores."""
     for name, (address, extra) in DRIVERS.items():
         found = _version(name)
         if found:
@@ -44,7 +44,7 @@ def _version(name: str) -> str | None:
 
 
 def _wanted() -> dict[str, str]:
-    """Which versions this package asks for, by name, as far as it is installed."""
+    """The versions that this package requires, by name; empty if it is not installed."""
     try:
         from packaging.requirements import Requirement
 

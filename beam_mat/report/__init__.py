@@ -1,13 +1,6 @@
-"""report.html: what went in, what came out and why not all, on one page that opens offline.
+"""report.html: one page about a conversion's input, its output and its rejected records.
 
-The page is a function of the dataset: its manifest, its statistics.json and its images. Whoever
-publishes a dataset makes `Findings` of what the workers counted, and writes them down there; from
-then on the page can be made anew.
+The page works offline and is made from the dataset alone: its manifest, its statistics.json and its
+images. A command that publishes a dataset turns the workers' statistics into `Findings` and writes
+these to statistics.json. The page can then be made again at any time.
 """
-
-from beam_mat.report.findings import Findings, find
-from beam_mat.report.page import render
-from beam_mat.report.read import ReportData, collect, read
-from beam_mat.report.write import write, write_page
-
-__all__ = ["Findings", "ReportData", "collect", "find", "read", "render", "write", "write_page"]

@@ -1,4 +1,4 @@
-"""Histograms as bars, on an axis where each doubling takes the same room."""
+"""Lays out histograms as bar charts with a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LABELS = 8
 
 
 class Bar(NamedTuple):
-    """A bar: where it stands, and what it stands for."""
+    """A bar: its rectangle, its lowest and highest value, and the number of values."""
 
     x: float
     y: float
@@ -28,19 +28,17 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A number below the axis."""
+    """A label below the axis."""
 
     x: float
     label: str
 
 
 class Axis(NamedTuple):
-    """Where bars stand: one a value at first, then so many for each doubling.
+    """Positions of the bars: one bar per small value, then a fixed number per power of two.
 
-    Attributes:
-        bits: First bits of a value that tell its bar.
-        first: The position of the first bar.
-        step: The distance of two bars.
+    A bar depends on the leading `bits` of a value. `first` is the position of the first bar, `step`
+    the distance between two bars.
     """
 
     bits: int
@@ -52,11 +50,12 @@ class Axis(NamedTuple):
         return round((position - self.first) * self.step, 1)
 
     def position(self, value: int) -> int:
-        """The place of a value's bar among all bars."""
-        return _position(value, self.bits)
+        """The position of a value's bar among all bars."""
+        shift = max(0, value.bit_length() - self.bits)
+        return (shift << (self.bits - 1)) + (value >> shift)
 
     def value(self, position: int) -> int:
-        """The least value of the bar at a place."""
+        """The lowest value of the bar at a position."""
         half = 1 << (self.bits - 1)
         if position < 2 * half:
             return position
@@ -65,14 +64,9 @@ class Axis(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A histogram, laid out in `WIDTH` by `HEIGHT`.
+    """A histogram laid out in `WIDTH` by `HEIGHT` units, without its empty bars.
 
-    Attributes:
-        bars: The bars that are not empty.
-        ticks: Numbers below the axis.
-        median: The value below which half of the values lie.
-        least, most: The first and the last bucket.
-        axis: Where values stand.
+    `median`, `least` and `most` are buckets.
     """
 
     bars: list[Bar]
@@ -83,16 +77,14 @@ class Chart(NamedTuple):
     axis: Axis
 
     def x(self, value: int) -> float:
-        """Where a value stands."""
+        """The x coordinate of a value."""
         return self.axis.x(self.axis.position(value))
 
 
 def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
-    """Lays a histogram out; None when it holds nothing.
+    """Lays out a histogram of values from 1 on. Returns None if it is empty.
 
-    Args:
-        histogram: Values of 1 and more.
-        reach: Values that are to be on the axis as well.
+    `reach` has further values that the axis must include.
     """
     if not histogram:
         return None
@@ -115,32 +107,28 @@ def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
 
 
 def _axis(least: int, most: int) -> tuple[Axis, int]:
-    """The finest axis that has not too many bars, and its last position."""
+    """The finest axis with at most `MAX_BARS` bars, and its last position."""
     for bits in (6, 5, 4, 3, 2):
-        first, last = _position(least, bits), _position(most, bits)
+        axis = Axis(bits, 0, 1)
+        first, last = axis.position(least), axis.position(most)
         if last - first < MAX_BARS:
             break
     return Axis(bits, first, min(WIDEST_BAR, WIDTH / (last - first + 1))), last
 
 
-def _position(value: int, bits: int) -> int:
-    shift = max(0, value.bit_length() - bits)
-    return (shift << (bits - 1)) + (value >> shift)
-
-
 def _ticks(axis: Axis, last: int) -> list[Tick]:
-    """Numbers below the middle of bars that stand for one value, else below the edges of bars."""
+    """Labels below the middle of bars with a single value, otherwise below the bars' edges."""
     single = axis.value(last + 1) - axis.value(last) == 1
     marked = range(axis.first, last + 1 if single else last + 2)
     every = 1
     while len(shown := [at for at in marked if at % every == 0]) > MAX_LABELS:
-        every *= 2  # so that what is left begins an octave, or halves one
+        every *= 2  # keeps the powers of two, and the values halfway between them
     middle = axis.step / 2 if single else 0
     return [Tick(round(axis.x(at) + middle, 1), short(axis.value(at))) for at in shown]
 
 
 def median(histogram: Histogram) -> int:
-    """The bucket in the middle.
+    """The bucket of the median.
 
     >>> median({2: 3, 4: 1, 6: 1})
     2
@@ -155,7 +143,7 @@ def median(histogram: Histogram) -> int:
 
 
 def at_least(histogram: Histogram, value: int) -> int:
-    """How many values are at least so much; exact where a bucket begins at `value`.
+    """The number of values that are at least `value`. Exact if a bucket begins at `value`.
 
     >>> at_least({2: 3, 4: 1, 6: 1}, 4)
     2
@@ -164,7 +152,7 @@ def at_least(histogram: Histogram, value: int) -> int:
 
 
 def short(value: int) -> str:
-    """A number for an axis, in units of 1024 where it is large.
+    """A short label for a number. Large numbers are in units of 1024.
 
     >>> short(40), short(10240), short(3 << 20)
     ('40', '10k', '3M')

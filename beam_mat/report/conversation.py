@@ -1,4 +1,4 @@
-"""A turn of a trajectory in pieces: text, code and pictures."""
+"""Splits a turn of a trajectory into text, code and images."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _OBSERVATION = re.compile(r"\s*\[OUTPUT OF STEP \d+\]|\s*Observation:")
 
 
 class Piece(NamedTuple):
-    """A piece of a turn: `kind` is text, code or image, `value` the text or the image's path."""
+    """A piece of a turn. `kind` is text, code or image; `value` is the text or the image's path."""
 
     kind: str
     value: str
 
 
 def speaker(turn: ShownTurn) -> str:
-    """Who speaks: user, assistant, or the tools, whose answers MAT gives to the user to say."""
+    """The speaker: user, assistant or observation. MAT puts the output of tools in user turns."""
     if turn.role == "user" and _OBSERVATION.match(turn.text):
         return "observation"
     return turn.role
 
 
 def pieces(turn: ShownTurn) -> Iterator[Piece]:
-    """Cuts a turn; images whose placeholders were left out come last."""
+    """Splits a turn. Images whose placeholders were truncated come last."""
     paths = iter(turn.images)
     at = 0
     for found in _PIECE.finditer(turn.text):
         code = found["code"]
         if code is None and turn.role != "user":
-            continue  # a word that the model is to say
+            continue  # part of the model's answer, not a placeholder
         yield from _text(turn.text[at : found.start()])
         at = found.end()
         if code is not None:

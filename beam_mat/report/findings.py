@@ -1,4 +1,4 @@
-"""statistics.json: what the workers counted, and the records of the sample, shortened."""
+"""statistics.json: the workers' statistics, and the records of the sample in shortened form."""
 
 from __future__ import annotations
 
@@ -21,19 +21,15 @@ MAX_TEXT = 24_000
 """Characters of a trajectory that are kept."""
 MAX_SYSTEM = 20_000
 MAX_SYSTEMS = 8
-"""System prompts that are kept; MAT's records share one."""
+"""System prompts that are kept. All records of MAT have the same one."""
 EXCERPT_BYTES = 1500
 """Bytes of a rejected record that are kept."""
 
 
 class ShownTurn(msgspec.Struct, frozen=True):
-    """A turn of an example.
+    """A turn of an example: the beginning of its text, and the number of characters after it.
 
-    Attributes:
-        role: user or assistant.
-        text: The beginning of its text.
-        left_out: Characters that follow.
-        images: The paths that its placeholders stand for, below ``images/``.
+    `images` are the published paths of the images at the turn's placeholders.
     """
 
     role: str
@@ -43,16 +39,10 @@ class ShownTurn(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """An accepted record to show.
+    """An accepted record to show: its first turns, and the number of turns after these.
 
-    Attributes:
-        id, source, index: As in the sample.
-        system: Number of its system prompt in `Findings.systems`, or None.
-        turns: The first of its turns.
-        left_out: Turns that follow.
-        images: How many images it has.
-        tokens: What they take.
-        tools: The tools that it calls.
+    `id`, `source`, `index`, `images`, `tokens` and `tools` are like in `Sample`. `system` is the
+    index of the record's system prompt in `Findings.systems`, or None.
     """
 
     id: str
@@ -67,14 +57,10 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """The file's content; see docs/outputs.md.
+    """The contents of statistics.json, see docs/outputs.md.
 
-    Attributes:
-        records: Of the records.
-        images: Of the images.
-        systems: System prompts of the examples.
-        examples: Accepted records, for `records.samples`.
-        rejects: Rejected records with the beginning of each.
+    `systems` are the system prompts of the examples. Each of the rejected records has the beginning
+    of its original bytes.
     """
 
     records: Statistics
@@ -85,12 +71,7 @@ class Findings(msgspec.Struct, frozen=True):
 
 
 def find(records: Statistics, images: ImageStatistics, prefixes: Prefixes) -> Findings:
-    """Reads the sampled records, and nothing else, from the shards.
-
-    Args:
-        records: What was counted of the records, all chunks together.
-        images: What was counted of the images.
-        prefixes: As they were when the records were accepted.
+    """Reads the sampled records from the shards, with the prefixes of their acceptance.
 
     Raises:
         SourceError: A shard has changed since.
@@ -107,24 +88,20 @@ def _examples(
     bodies = files.read_ranges((one.source, one.start, one.end) for one in samples)
     for sample, body in zip(samples, bodies, strict=True):
         found = parse(body, prefixes)
-        # Of the same bytes and prefixes the workers have made a trajectory.
+        # The workers have parsed the same bytes with the same prefixes without a fault.
         assert not isinstance(found, Fault), found
-        yield _example(sample, found, systems)
-
-
-def _example(sample: Sample, trajectory: Trajectory, systems: dict[str, int]) -> Example:
-    turns = tuple(_turns(trajectory))
-    return Example(
-        id=sample.id,
-        source=sample.source,
-        index=sample.index,
-        system=_number(trajectory.system, systems),
-        turns=turns,
-        left_out=len(trajectory.turns) - len(turns),
-        images=sample.images,
-        tokens=sample.tokens,
-        tools=sample.tools,
-    )
+        turns = tuple(_turns(found))
+        yield Example(
+            id=sample.id,
+            source=sample.source,
+            index=sample.index,
+            system=_number(found.system, systems),
+            turns=turns,
+            left_out=len(found.turns) - len(turns),
+            images=sample.images,
+            tokens=sample.tokens,
+            tools=sample.tools,
+        )
 
 
 def _turns(trajectory: Trajectory) -> Iterator[ShownTurn]:
@@ -150,12 +127,10 @@ def _number(system: str, systems: dict[str, int]) -> int | None:
 
 
 def _rejects(rejects: Sequence[Reject]) -> Iterator[Reject]:
-    bodies = files.read_ranges(map(_beginning, rejects))
+    bodies = files.read_ranges(
+        (one.source, one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
+    )
     for reject, body in zip(rejects, bodies, strict=True):
         text = body.decode("utf-8", "backslashreplace")
         cut = len(body) < reject.end - reject.start
         yield msgspec.structs.replace(reject, record=text, record_truncated=cut)
-
-
-def _beginning(reject: Reject) -> files.Range:
-    return reject.source, reject.start, min(reject.end, reject.start + EXCERPT_BYTES)

@@ -1,7 +1,7 @@
-"""The flow picture: a band from the records in to the accepted ones, a branch for each reason.
+"""Lays out the flow chart: a band of all records that splits into accepted records and reasons.
 
-The bands are drawn in a picture that is stretched to the width that there is; their ends meet rows
-of text beside it, which stay readable on any screen. So all heights are in units of a text row.
+The bands are drawn in a picture that is stretched to the available width. They end at rows of text
+next to the picture, which stay readable on any screen. All heights are therefore in text rows.
 """
 
 from __future__ import annotations
@@ -13,19 +13,16 @@ from typing import NamedTuple
 ROW = 30
 """Height of a row in pixels; style.css has the same."""
 THICKNESS = 210
-"""Pixels of the band of all records."""
+"""Height in pixels of the band of all records."""
 THINNEST = 1.5
 MAX_UNITS = 8
 
 
 class Branch(NamedTuple):
-    """One end of the flow.
+    """One end of the flow; the reason of the accepted records is "".
 
-    Attributes:
-        reason: The reason, or "" for the accepted records.
-        records: How many.
-        units: Height of its row, in rows of text.
-        path: The outline of its band, as SVG's path data.
+    `units` is the height in text rows, `path` the outline of the band as SVG path data, or "" if
+    there are no records.
     """
 
     reason: str
@@ -35,12 +32,9 @@ class Branch(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """The picture.
+    """The flow chart. The branches go from top to bottom; the accepted records come first.
 
-    Attributes:
-        height: Of all rows.
-        stem: Height of the band of all records.
-        branches: The accepted records first.
+    `height` is that of the picture, `stem` that of the band of all records, both in pixels.
     """
 
     height: int
@@ -49,12 +43,7 @@ class Flow(NamedTuple):
 
 
 def flow(accepted: int, rejected: Mapping[str, int]) -> Flow:
-    """Lays it out.
-
-    Args:
-        accepted: Records.
-        rejected: By reason, in the order in which they are to stand.
-    """
+    """Lays out the flow chart; the branches have the order of the reasons in `rejected`."""
     total = accepted + sum(rejected.values())
     branches = []
     left = top = 0.0

@@ -1,4 +1,4 @@
-"""The examples, drawn, as many as there is room for on the page."""
+"""Renders the examples, as many as fit on the page."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ from beam_mat.report.template import environment
 from beam_mat.report.thumbnail import Thumbnail
 
 MAX_BYTES = 3_500_000
-"""Of all examples: the whole page has then less than 5 MB, whatever records hold."""
+"""The limit for all examples. It keeps the whole page below 5 MB for any records."""
 
 
 class Gallery(NamedTuple):
-    """The examples that find room on the page.
-
-    Attributes:
-        cards: Each one drawn, accepted records first.
-        pictures: The small pictures that they refer to, by the path of the image.
-    """
+    """The HTML of the examples that fit on the page, accepted ones first, and their thumbnails."""
 
     cards: list[str]
     pictures: dict[str, Thumbnail]
 
 
 def draw(data: ReportData) -> Gallery:
-    """Draws as many of the examples as find room, and all of the rejected records: they are few."""
+    """Renders as many accepted records as fit, and all rejected records, which are few."""
     macros: Any = environment().get_template("card.html").module
     rejected = [macros.rejected(reject) for reject in data.findings.rejects]
     room = MAX_BYTES - sum(map(_size, rejected))
     accepted: list[str] = []
     pictures: dict[str, Thumbnail] = {}
-    # Pictures first: they are what one wants to see.
+    # Records with images come first because they are the most interesting.
     examples = sorted(data.findings.examples, key=lambda example: example.images == 0)
     for example in examples:
         own = {

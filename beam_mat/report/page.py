@@ -1,15 +1,15 @@
-"""Draws the page: a template, a style sheet and a script become one file.
+"""Renders the page: combines a template, a style sheet and a script in one file.
 
-All that a record or a name holds reaches the page through the template, which escapes it. Style and
-script are constants, and the page's Content-Security-Policy names them by their hashes: nothing
-else can be run or fetched, whatever a record holds.
+The templates escape all text from records and file names. The style sheet and the script are
+constants, and the page's Content-Security-Policy allows only their hashes. Whatever a record
+contains, the browser therefore runs and fetches nothing else.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
 from typing import NamedTuple
 
@@ -26,17 +26,13 @@ from beam_mat.report.read import ReportData
 MAX_PARTS = 200
 MAX_TOOLS = 30
 CUTOFFS = (2048, 4096, 8192, 10240, 16384, 32768)
-"""Of `cutoff_len`; LLaMA-Factory's default is the first."""
+"""Values of `cutoff_len` to choose from. The first one is LLaMA-Factory's default."""
 CUTOFF = 10240
-"""The one in the trainer's presets."""
+"""The value in the trainer's presets."""
 
 
 def render(data: ReportData) -> str:
-    """The page. The same data give the same page, byte by byte.
-
-    Args:
-        data: What `beam_mat.report.read` or `collect` returns.
-    """
+    """Renders the page. The same data give the same bytes."""
     found = data.findings
     counts = data.manifest.counts
     pixels = [*found.images.pixels_before, *found.images.pixels_after] or [0]
@@ -44,6 +40,8 @@ def render(data: ReportData) -> str:
     shown = gallery.draw(data)
     rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
     done = [action.value for action in Action]
+    before, after, none = found.images.formats_before, found.images.formats_after, Amount()
+    formats = sorted({*before, *after})
     return (
         template.environment()
         .get_template("page.html")
@@ -67,7 +65,7 @@ def render(data: ReportData) -> str:
             tokens=list(_tokens(found.records)),
             cutoffs=CUTOFFS,
             cutoff=CUTOFF,
-            formats=_formats(found.images.formats_before, found.images.formats_after),
+            formats=[(name, before.get(name, none), after.get(name, none)) for name in formats],
             parts=data.manifest.parts[:MAX_PARTS],
             style=style,
             script=script,
@@ -77,26 +75,10 @@ def render(data: ReportData) -> str:
     )
 
 
-class FormatRow(NamedTuple):
-    """Images of one format, before and after."""
-
-    format: str
-    before: Amount
-    after: Amount
-
-
-def _formats(before: Mapping[str, Amount], after: Mapping[str, Amount]) -> list[FormatRow]:
-    names = sorted({*before, *after})
-    return [FormatRow(n, before.get(n, Amount()), after.get(n, Amount())) for n in names]
-
-
 class TokenChart(NamedTuple):
-    """Tokens that images take, for one family of models.
+    """Image tokens of the records with images, for one model family.
 
-    Attributes:
-        models: The family.
-        histogram: Of the rows with images.
-        over: By cutoff, how many rows have images that fill it alone.
+    `over` has the number of records with at least so many image tokens, for each cutoff.
     """
 
     models: str

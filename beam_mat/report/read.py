@@ -1,4 +1,4 @@
-"""What the page is made of, out of a dataset on any store."""
+"""Reads the data for the page from a dataset on any store."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from beam_mat import manifest as manifests
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError
-from beam_mat.manifest import Manifest
+from beam_mat.dataset import manifest as manifests
+from beam_mat.dataset.manifest import Manifest
 from beam_mat.report.findings import Example, Findings
 from beam_mat.report.thumbnail import Thumbnail, thumbnail
 from beam_mat.storage import files
 
 MAX_PICTURES = 4
-"""Pictures that are drawn of a trajectory; the others are named."""
+"""Images of a trajectory that the page shows. For the others it shows only the path."""
 THREADS = 8
 
 
 class ReportData(msgspec.Struct, frozen=True):
-    """All that the page shows.
-
-    Attributes:
-        manifest: The dataset's.
-        findings: What was counted, and the sample.
-        thumbnails: Small pictures by path, as far as there are such images.
-    """
+    """All data that the page shows. `thumbnails` has the images that can be read, by path."""
 
     manifest: Manifest
     findings: Findings
@@ -38,42 +35,36 @@ def read(output: str) -> ReportData:
     """Reads a published dataset.
 
     Raises:
-        ConfigError: There is none, or none of this version.
+        ConfigError: There is no finished dataset, or another version of beam-mat wrote it.
     """
     manifest = manifests.read(output)
     if manifest is None:
-        raise ConfigError(
-            [
-                f"{output}: there is no {layout.MANIFEST}, and so no finished dataset; "
-                "run beam-mat convert to its end"
-            ]
-        )
+        fault = f"{output} has no {layout.MANIFEST}, so it is not a finished dataset"
+        raise ConfigError([f"{fault}; run beam-mat convert until it finishes"])
     uri = files.join(output, layout.STATISTICS)
     try:
         findings = msgspec.json.decode(files.read_bytes(uri), type=Findings)
     except FileNotFoundError:
-        fault = "is not there; run the same beam-mat convert with --overwrite to count anew"
-        raise ConfigError([f"{uri}: {fault}"]) from None
+        fault = "does not exist; run the same beam-mat convert command again with --overwrite"
+        raise ConfigError([f"{uri} {fault}"]) from None
     except msgspec.DecodeError as error:
-        fault = f"is not of this version of beam-mat ({error}); run beam-mat convert --overwrite"
-        raise ConfigError([f"{uri}: {fault}"]) from error
+        why = f"was not written by this version of beam-mat ({error})"
+        cure = "run the same beam-mat convert command again with --overwrite"
+        raise ConfigError([f"{uri} {why}; {cure}"]) from error
     return collect(output, manifest, findings)
 
 
 def collect(output: str, manifest: Manifest, findings: Findings) -> ReportData:
-    """Adds the pictures of the examples to what is known of a dataset.
+    """Adds the thumbnails of the examples, whose images are read from the dataset at `output`.
 
-    Args:
-        output: Where the dataset is; only its images need be there.
-        manifest: What its manifest says or will say.
-        findings: What its statistics.json says or will say.
+    The dataset's manifest and its statistics.json need not be written yet.
     """
     paths = dict.fromkeys(path for one in findings.examples for path in images_of(one))
     return ReportData(manifest, findings, dict(_thumbnails(output, list(paths))))
 
 
 def images_of(example: Example) -> list[str]:
-    """Paths of the images that are drawn of an example, each once."""
+    """The paths of the images of an example that the page shows, each once."""
     paths = dict.fromkeys(path for turn in example.turns for path in turn.images)
     return list(paths)[:MAX_PICTURES]
 
@@ -81,11 +72,23 @@ def images_of(example: Example) -> list[str]:
 def _thumbnails(output: str, paths: list[str]) -> Iterator[tuple[str, Thumbnail]]:
     def made(path: str) -> Thumbnail | None:
         try:
-            return thumbnail(files.read_bytes(files.join(output, layout.IMAGES, path)))
-        except (OSError, BeamMatError):  # `verify` is what names an image that is gone or spoiled
+            return thumbnail(files.read_bytes(files.join(output, named[path])))
+        except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
             return None
 
+    named = _files(output, paths)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
         for path, small in zip(paths, pool.map(made, paths), strict=True):
             if small:
                 yield path, small
+
+
+def _files(output: str, paths: list[str]) -> dict[str, str]:
+    """Returns the image files of published paths, as far as images.parquet has them."""
+    wanted = pa.array(paths, pa.string())
+    found: dict[str, str] = {}
+    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=["path", "file"]):
+            rows = batch.filter(pc.is_in(batch["path"], value_set=wanted)).to_pylist()
+            found.update((row["path"], row["file"]) for row in rows if row["file"])
+    return found

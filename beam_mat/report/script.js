@@ -1,5 +1,5 @@
 "use strict";
-// Without this the page shows all that it has; with it the records can be filtered.
+// Filters the sample records. Without this script, the page shows all of them.
 const at = (id) => document.getElementById(id);
 const form = at("filter");
 const cards = [...document.querySelectorAll(".card")];
@@ -7,12 +7,12 @@ const fields = { search: at("search"), kind: at("kind"), tool: at("tool"), reaso
 const words = new Map();
 
 function text(card) {
-  // A rejected record is searched for its reason too, and an accepted one for its tools.
+  // The text includes the reason of a rejected record and the tools of an accepted one.
   if (!words.has(card)) words.set(card, `${card.dataset.id} ${card.textContent}`.toLowerCase());
   return words.get(card);
 }
 
-function fits(card) {
+function matches(card) {
   const { kind, tools, reason } = card.dataset;
   if (fields.kind.value && fields.kind.value !== kind) return false;
   if (fields.tool.value && !tools.split(" ").includes(fields.tool.value)) return false;
@@ -20,24 +20,24 @@ function fits(card) {
   return fields.search.value.toLowerCase().split(/\s+/).every((word) => text(card).includes(word));
 }
 
-// The first of those that fit; a button shows the others.
+// Shows only the first matching records at first. A button shows the others.
 const FEW = 18;
 const more = at("more");
 
 function show(most) {
-  const fitting = new Set(cards.filter(fits));
-  const shown = new Set([...fitting].slice(0, most));
+  const matching = new Set(cards.filter(matches));
+  const shown = new Set([...matching].slice(0, most));
   for (const card of cards) card.hidden = !shown.has(card);
-  at("shown").textContent = `${fitting.size} of ${cards.length} records`;
-  at("none").hidden = fitting.size > 0;
-  more.hidden = shown.size === fitting.size;
-  more.textContent = `Show ${fitting.size - shown.size} more`;
+  at("shown").textContent = `${matching.size} of ${cards.length} records`;
+  at("none").hidden = matching.size > 0;
+  more.hidden = shown.size === matching.size;
+  more.textContent = `Show ${matching.size - shown.size} more`;
 }
 
 const filter = () => { show(FEW); };
 
 more.addEventListener("click", () => {
-  const next = cards.filter(fits)[FEW];
+  const next = cards.filter(matches)[FEW];
   show(cards.length);
   next.querySelector("summary").focus({ preventScroll: true });
 });

@@ -1,4 +1,4 @@
-"""What the page's templates can use. They escape whatever is not a constant of this package."""
+"""The environment of the page's templates. They escape all values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from beam_mat.report.conversation import pieces, speaker
 
 @functools.cache
 def environment() -> Environment:
-    """Of the templates beside this file."""
+    """The Jinja environment for the templates in this folder."""
     made = Environment(
         loader=PackageLoader("beam_mat.report", ""),
         autoescape=True,
@@ -44,7 +44,7 @@ def environment() -> Environment:
 
 
 def _about(value: int) -> str:
-    """A bucket of a histogram as a number: exact where buckets are, else with two digits.
+    """A histogram's bucket as text: exact if the bucket has one value, otherwise two digits.
 
     >>> _about(40), _about(249_856)
     ('40', '250,000')
@@ -56,12 +56,12 @@ def _about(value: int) -> str:
 
 
 def _picture_id(path: str) -> str:
-    """The name of a picture within the page."""
+    """The HTML id of an image."""
     return "p" + hashlib.sha256(path.encode("utf-8", "backslashreplace")).hexdigest()[:10]
 
 
 def _share(part: int, whole: int) -> str:
-    """A percentage that is 0 or 100 only where it is so exactly.
+    """A percentage. It is 0 or 100 only if that is the exact value.
 
     >>> _share(1, 8), _share(99_999, 100_000), _share(0, 0)
     ('12.5 %', '> 99.9 %', '0 %')

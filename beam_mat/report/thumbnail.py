@@ -1,4 +1,4 @@
-"""Pictures small enough to lie in the page itself."""
+"""Makes thumbnails, which are small enough to be embedded in the page."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ import msgspec
 from PIL import Image
 
 SIDE = 176
-"""Pixels of a thumbnail's longer side: it is shown at most this large."""
+"""Pixels of a thumbnail's longer side. The page shows it at most this large."""
 QUALITY = 62
 
 
 class Thumbnail(msgspec.Struct, frozen=True):
-    """A small JPEG.
-
-    Attributes:
-        url: A data URL.
-        size: Its width and height.
-        full_size: Width and height of the image that it stands for.
-    """
+    """A small JPEG as a data URL, its width and height, and those of the original, in pixels."""
 
     url: str
     size: tuple[int, int]
@@ -28,10 +22,10 @@ class Thumbnail(msgspec.Struct, frozen=True):
 
 
 def thumbnail(data: bytes) -> Thumbnail:
-    """Makes one of an image file of the dataset.
+    """Makes a thumbnail of a JPEG or PNG file.
 
     Raises:
-        OSError: It cannot be decoded.
+        OSError: The image cannot be decoded.
     """
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         full_size = image.size

@@ -1,5 +1,1 @@
-"""``beam-mat show``: one trajectory, or a rejected record, so that one can read it."""
-
-from beam_mat.show.command import command_line, show
-
-__all__ = ["command_line", "show"]
+"""``beam-mat show``: prints one trajectory, or rejected records, for people to read."""

@@ -1,4 +1,4 @@
-"""A trajectory out of a row of any kind: leniently, since what is odd is what one looks for."""
+"""Reads a trajectory from a row of any kind. It is lenient: people look at odd rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RECORD = Entry(
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """An image of a row: its path or "", and its bytes where the row holds them."""
+    """An image of a row: its path or "", and its bytes if the row contains them."""
 
     path: str
     data: bytes | None = None
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """A row as a person reads it; `extra` are further columns that say something."""
+    """A row as a person reads it; `extra` has further columns that are not empty."""
 
     id: str
     system: str
@@ -36,12 +36,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 def conversation_of(value: object, entry: Entry) -> Conversation | None:
-    """The trajectory of a row, or None where there is none to be seen in it.
-
-    Args:
-        value: The row, as decoded.
-        entry: What its columns and roles are called.
-    """
+    """The trajectory of a decoded row, or None if it has none."""
     if not isinstance(value, dict):
         return None
     messages = value.get(entry.columns["messages"])
@@ -62,9 +57,9 @@ def conversation_of(value: object, entry: Entry) -> Conversation | None:
 
 
 def images_by_turn(found: Conversation) -> tuple[list[list[int]], list[int]]:
-    """The places of the images that belong to each turn, and of those that belong to none.
+    """The indices of the images of each turn, and of those that belong to no turn.
 
-    The n-th ``<image>`` stands for the n-th image, as LLaMA-Factory counts.
+    The n-th ``<image>`` is the n-th image, as LLaMA-Factory counts.
     """
     places = iter(range(len(found.images)))
     of_turns = [

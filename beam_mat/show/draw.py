@@ -1,6 +1,6 @@
-"""Trajectories and rejected records on a terminal.
+"""Prints trajectories and rejected records on a terminal.
 
-Every text of a record goes through `beam_mat.core.display`, and reaches rich as `Text`, never as
+Every text of a record goes through `beam_mat.core.display` and is given to rich as `Text`, never as
 markup.
 """
 
@@ -33,20 +33,14 @@ STYLES = {
 }
 SHORT_LINES = 4
 SHORT_CHARACTERS = 300
-"""How much of a system prompt is shown: MAT's has 13,000 characters, the same in every record."""
+"""How much of a system prompt is shown. MAT's has 13,000 characters, the same in every record."""
 RECORD_CHARACTERS = 4000
 BRIEF_CHARACTERS = 400
 INDENT = "  "
 
 
 class Drawing:
-    """Prints to a console.
-
-    Args:
-        console: Where to.
-        folder: URI of the folder that image paths begin at.
-        full: Whether to print all of what is shortened else.
-    """
+    """Prints to a console. Image paths start from `folder`; with `full`, nothing is shortened."""
 
     def __init__(self, console: Console, folder: str, *, full: bool) -> None:
         self._console = console
@@ -54,7 +48,7 @@ class Drawing:
         self._full = full
 
     def line(self, text: str, style: str = "") -> None:
-        """Prints a line that may hold anything."""
+        """Prints a line that may contain anything."""
         self._console.print(Text(one_line(text), style=style), soft_wrap=True, highlight=False)
 
     def conversation(self, found: Conversation) -> None:
@@ -72,20 +66,18 @@ class Drawing:
             for place in of_turns[number]:
                 self._image(place, found.images[place])
         if unnamed:
-            self._heading("images", f"no {IMAGE} stands for them")
+            self._heading("images", f"not referenced by any {IMAGE}")
             for place in unnamed:
                 self._image(place, found.images[place])
 
     def value(self, value: object) -> None:
-        """Prints a row that is no trajectory."""
+        """Prints a row that is not a trajectory."""
         self._body(self._cut(text_of(value)))
 
     def reject(self, reject: Reject, *, briefly: bool) -> None:
-        """Prints why a record was rejected, where it stands, what to do, and the record.
+        """Prints why a record was rejected, where it is, what to do about it, and the record.
 
-        Args:
-            reject: The record.
-            briefly: Whether the record's beginning is enough.
+        With `briefly`, only the beginning of the record is printed.
         """
         self.line(f"{reject.reason.value}: {reject.detail}", "bold red")
         self.line(reject.reason.sentence)
@@ -101,14 +93,14 @@ class Drawing:
             value = None
         found = conversation_of(value, RECORD)
         if found is None or not isinstance(value, dict):
-            self._heading("the record as it stands", f"{len(reject.record):,} characters")
+            self._heading("the record as it is", f"{len(reject.record):,} characters")
             self._body(self._cut(reject.record))
             if reject.record_truncated:
-                self.line("  … the rest stands in the shard alone", "dim")
+                self.line("  … the rest is only in the shard", "dim")
             return
         self.conversation(found)
         if value.get("image"):
-            self._heading("image", "as the record has it")
+            self._heading("image", "as in the record")
             self._body(self._cut(text_of(value["image"])))
 
     def _heading(self, role: str, aside: str) -> None:

@@ -1,4 +1,4 @@
-"""Which files of a dataset hold its rows, and what their columns are called."""
+"""Which files of a dataset have its rows, and the names of their columns."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ import posixpath
 
 import msgspec
 
-from beam_mat import manifest
 from beam_mat.core import layout
 from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, Unsupported, file_type, read_entry
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
+from beam_mat.dataset import manifest
 from beam_mat.storage import files
 
 
 class RowFile(msgspec.Struct, frozen=True):
-    """A data file.
-
-    Attributes:
-        entry: Which columns and roles its rows have, and the name in dataset_info.json.
-        file: Where it is.
-        rows: How many it has, where a manifest says so.
-    """
+    """A data file, its entry of dataset_info.json, and its rows if a manifest has their number."""
 
     entry: Entry
     file: DatasetFile
@@ -31,40 +25,35 @@ class RowFile(msgspec.Struct, frozen=True):
 
 
 def row_files(folder: str, name: str | None) -> list[RowFile]:
-    """The data files of a dataset, in order: of each entry by name, the training set first.
+    """The data files of a dataset, entry by entry in order, the training set first.
 
-    Of rows that stand there in JSON Lines and in Parquet the JSON Lines are taken.
-
-    Args:
-        folder: URI of the dataset.
-        name: Of the only entry that is wanted, or None for all.
+    If rows exist both as JSON Lines and as Parquet, the JSON Lines are used. With `name`, only
+    this entry is used.
 
     Raises:
-        ConfigError: There is no such dataset or entry, or none that can be read.
+        ConfigError: There is no such dataset or entry, or it cannot be read.
     """
     entries, unread = _entries(folder, name)
     counts = {}
     if listed := manifest.read(folder):
         counts = {files.join(folder, part.path): part.rows for part in listed.parts}
         if name is None:
-            entries = _once(entries)
+            # Our own datasets may have the same rows as Parquet.
+            entries = [one for one in entries if one.file_name.startswith("jsonl")] or entries
     found = [
         RowFile(entry, file, counts.get(file.uri))
         for place, entry in enumerate(entries)
         for file in _data_files(folder, place, entry)
     ]
     if counts:
-        # While a dataset is watched, parts lie there that the next generation will have.
+        # In a watched dataset there may be parts of a generation that is not committed yet.
         found = [data for data in found if data.rows is not None]
     if not found:
         reasons = "; ".join([*unread, *(f"{entry.name} has no data file" for entry in entries)])
-        raise ConfigError(
-            [
-                f"{folder}: holds no row that can be shown ({reasons or 'no entry'}); "
-                "beam-mat check tells what is wrong with it, beam-mat show --rejected what was "
-                "left out"
-            ]
-        )
+        fault = f"{folder}: has no rows to show ({reasons or 'no entry'})"
+        cure = "beam-mat check says what is wrong with it"
+        other = "beam-mat show --rejected prints rejected records"
+        raise ConfigError([f"{fault}; {cure}, and {other}"])
     return found
 
 
@@ -75,11 +64,10 @@ def _entries(folder: str, name: str | None) -> tuple[list[Entry], list[str]]:
     except FileNotFoundError:
         raise ConfigError([no_dataset(folder)]) from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            [f"{registry}: is not JSON ({error}); beam-mat check tells what it should be"]
-        ) from None
+        fault = f"{registry}: is not JSON ({error}); correct it, or convert again"
+        raise ConfigError([fault]) from None
     if not isinstance(listed, dict):
-        raise ConfigError([f"{registry}: is no object of entries; write it as {{NAME: {{…}}}}"])
+        raise ConfigError([f"{registry}: is not an object of entries; write it as {{NAME: {{…}}}}"])
     if name is not None and name not in listed:
         known = one_line(", ".join(sorted(listed)[:20])) or "no entry"
         raise ConfigError([f"--name {name}: {registry} has no such entry; it has {known}"])
@@ -98,24 +86,18 @@ def _entries(folder: str, name: str | None) -> tuple[list[Entry], list[str]]:
 
 
 def no_dataset(folder: str) -> str:
-    """The fault of a folder that is no dataset."""
+    """The fault of a folder that is not a dataset."""
     if not files.exists(folder):
         return f"{folder}: there is no such folder; check the path"
     if files.exists(files.join(folder, layout.WORK)):
         return (
             f"{folder}: the conversion into it is not finished; run the same beam-mat convert "
-            "again, which goes on where it broke off"
+            "again, which resumes"
         )
     return (
-        f"{folder}: there is no {layout.DATASET_INFO} in it, and so no dataset; name the folder "
-        "that was the --output of beam-mat convert, or one that LLaMA-Factory reads"
+        f"{folder}: has no {layout.DATASET_INFO}, so it is not a dataset; name the --output of "
+        "beam-mat convert, or a folder that LLaMA-Factory reads"
     )
-
-
-def _once(entries: list[Entry]) -> list[Entry]:
-    """Leaves out the Parquet entries of our own datasets where JSONL has the same rows."""
-    lines = [entry for entry in entries if entry.file_name.startswith("jsonl")]
-    return lines or entries
 
 
 def _data_files(folder: str, place: int, entry: Entry) -> list[DatasetFile]:

@@ -1,4 +1,4 @@
-"""What an image is like, from its first bytes: nothing is decoded."""
+"""Describes an image from its first bytes; nothing is decoded."""
 
 from __future__ import annotations
 
@@ -18,19 +18,14 @@ HEAD_BYTES = 1 << 20
 
 
 def look(picture: Picture, folder: str) -> str:
-    """Size, format and bytes of an image, or why they cannot be told.
-
-    Args:
-        picture: The image.
-        folder: URI of the folder that paths begin at.
-    """
+    """The size, format and bytes of an image, or why they are unknown."""
     if picture.data is not None:
         return f"{_measured(picture.data)}, {decimal(len(picture.data))} in the row"
     path = picture.path
-    # A row may name anything, and looking at it is a request: nothing outside is asked for.
+    # A row may name anything. Opening it could contact a server, so nothing outside is opened.
     outside = path.startswith("/") or "://" in path or "::" in path
     if outside or ".." in path.split("/") or posixpath.normpath(path) == ".":
-        return "not looked at, since it is no path below the dataset"
+        return "not opened, because its path is not inside the dataset"
     try:
         uri = files.join(folder, path)
         size = files.info(uri).size
@@ -48,6 +43,6 @@ def _measured(head: bytes) -> str:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 return f"{image.width} × {image.height} {image.format}"
-    # Decoders raise whatever hostile bytes lead them to.
+    # Hostile bytes can make decoders raise anything.
     except Exception:  # noqa: BLE001
-        return "no picture that can be read"
+        return "not a readable picture"

@@ -1,4 +1,4 @@
-"""Ends a window: what has been finished in it becomes a generation."""
+"""The last step of a watch: commits the finished work of each window as one generation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.utils.timestamp import Timestamp
 
-from beam_mat.ledger import Ledger
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch import board
-from beam_mat.watch.board import Mark
-from beam_mat.watch.facts import CommitFact, WatchSettings
+from beam_mat.watch import signals
+from beam_mat.watch.committer import Committer
+from beam_mat.watch.elements import CommitFact, WatchSettings
+from beam_mat.watch.signals import Mark
 
 
 class Armed(msgspec.Struct, frozen=True, array_like=True):
-    """When a timer that has been set goes off."""
+    """The time at which a timer fires."""
 
     at: float
 
@@ -34,10 +34,11 @@ class Armed(msgspec.Struct, frozen=True, array_like=True):
 @beam.typehints.with_input_types(tuple[str, CommitFact])
 @beam.typehints.with_output_types(str)
 class Commit(FileStep):
-    """Gathers what is finished, and commits it when its window is over.
+    """Collects finished work, and commits it at the end of its window.
 
-    There is one key: generations follow one another. A window is one of the graph's time, so that
-    it is over when all that was let in before has been worked on, or waits for images.
+    All elements have the same key, because generations are committed one after another. Windows
+    follow the watermark: a window ends when everything that was let in before its end has been
+    processed or waits for images.
     """
 
     FINISHED = BagStateSpec("finished", StructCoder(CommitFact))
@@ -60,18 +61,16 @@ class Commit(FileStep):
         mark: Any = beam.DoFn.TimerParam(MARK),
         mark_armed: Any = beam.DoFn.StateParam(MARK_ARMED),
     ) -> None:
-        """Keeps what is finished; a beat sets the clock by which that is committed."""
+        """Stores finished work and sets the timers."""
         fact = element[1]
         if fact.beat is None:
             finished.add(fact)
             if not window_armed.read():
-                # At the end of the window that this is in.
                 end = (math.floor(float(at) / self._watch.window) + 1) * self._watch.window
                 window.set(Timestamp(end))
                 window_armed.write(Armed(end))
             return
-        # Set once, and then left alone: set anew at each beat it would never go off where the
-        # graph's time lags behind.
+        # Set only once: if each beat moved the timer, it would never fire while the watermark lags.
         if not mark_armed.read():
             mark.set(Timestamp(fact.beat))
             mark_armed.write(Armed(fact.beat))
@@ -84,7 +83,6 @@ class Commit(FileStep):
         finished: Any = beam.DoFn.StateParam(FINISHED),
         window_armed: Any = beam.DoFn.StateParam(WINDOW_ARMED),
     ) -> None:
-        """Commits."""
         window_armed.clear()
         self._commit(finished)
 
@@ -94,25 +92,24 @@ class Commit(FileStep):
         finished: Any = beam.DoFn.StateParam(FINISHED),
         mark_armed: Any = beam.DoFn.StateParam(MARK_ARMED),
     ) -> None:
-        """Tells the intake how far the graph has come."""
+        """Reports the watermark to the intake."""
         armed = mark_armed.read()
         mark_armed.clear()
         waiting = list(finished.read())
-        ledger = _ledger(self._watch)
         mark = Mark(
             run=self._watch.run,
             at=armed.at if armed else 0.0,
             pending=len(waiting),
-            pending_shards=sum(fact.shard is not None for fact in waiting),
-            unchanged=ledger.unchanged,
+            pending_shards=sum(fact.finished is not None for fact in waiting),
+            unchanged=_committer(self._watch).unchanged,
         )
-        board.tell(self._watch, mark)
+        signals.tell(self._watch, mark)
 
     def _commit(self, finished: Any) -> None:
         facts: list[CommitFact] = list(finished.read())
         if facts:
-            _ledger(self._watch).commit(
-                [fact.shard for fact in facts if fact.shard],
+            _committer(self._watch).commit(
+                [fact.finished for fact in facts if fact.finished],
                 [fact.source for fact in facts if fact.source],
                 [fact.gone for fact in facts if fact.gone],
             )
@@ -120,6 +117,6 @@ class Commit(FileStep):
 
 
 @functools.cache
-def _ledger(watch: WatchSettings) -> Ledger:
-    """One a process: an engine may make the step anew at any time."""
-    return Ledger(watch.settings)
+def _committer(watch: WatchSettings) -> Committer:
+    """Returns the one committer of this process: a runner may recreate the step at any time."""
+    return Committer(watch.settings, watch.keep)

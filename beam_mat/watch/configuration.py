@@ -1,81 +1,105 @@
-"""From options to a watch: every value checked, every fault told at once."""
+"""Makes a watch from checked arguments: checks all locations and collects all errors."""
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_mat import config
-from beam_mat.config import DATAFLOW, PRISM
-from beam_mat.core.duration import seconds
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.secrecy import without_credentials
-from beam_mat.options import ConvertOptions
-from beam_mat.storage import files, stores
-from beam_mat.watch.facts import WatchSettings
-from beam_mat.watch.options import WatchOptions
+from beam_mat.core.job import DATAFLOW, PRISM
+from beam_mat.core.settings import Settings
+from beam_mat.runners import choose, find_prism
+from beam_mat.runners.places import output_folder, usable
+from beam_mat.storage import files
+from beam_mat.watch.elements import WatchSettings
+
+
+class WatchArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's arguments. Each value is valid in itself; times are in seconds.
+
+    Attributes:
+        json: Globs of the shards.
+        images: Globs of the zips.
+        output: Address of the output folder, or None.
+        rules: Settings without locations.
+        interval: Time between two listings.
+        window: Length of a window. The work of a window is committed as one generation.
+        image_wait: How long a record waits for its images.
+        stop_when_idle: Idle time after which the watch ends, or None to run until it is stopped.
+        subscription: A Pub/Sub subscription, or "".
+        metrics: Address and port of the metrics, or None.
+        detach: Whether to exit after the job has been submitted.
+        keep: How many generations are kept; 0 or None for all.
+        storage_options: As typed, "" for none.
+        beam: Beam's options; see `beam_mat.runners.choose`.
+    """
+
+    json: Sequence[str]
+    images: Sequence[str]
+    output: str | None
+    rules: Settings
+    interval: float
+    window: float
+    image_wait: float
+    stop_when_idle: float | None = None
+    subscription: str = ""
+    metrics: tuple[str, int] | None = None
+    detach: bool = False
+    keep: int | None = None
+    storage_options: str = ""
+    beam: Sequence[str] = ()
 
 
 class WatchJob(msgspec.Struct, frozen=True):
-    """A checked watch.
+    """A watch, ready to run.
 
     Attributes:
-        watch: What the steps need.
-        runner: `beam_mat.config.PRISM` or `DATAFLOW`.
-        stop_when_idle: Seconds without anything to do after which it ends, or None.
-        metrics: Address and port of the metrics, or None.
-        detach: Whether to leave the submitted job to itself.
+        watch: Settings of the steps.
+        runner: `beam_mat.core.job.PRISM` or `DATAFLOW`.
+        beam: Beam's options, with the location of Prism.
+        prism: A sentence that says which Prism is used, or "".
+        stop_when_idle, metrics, detach: As in `WatchArguments`.
     """
 
     watch: WatchSettings
     runner: str
+    beam: tuple[str, ...]
+    prism: str
     stop_when_idle: float | None
     metrics: tuple[str, int] | None
     detach: bool
 
 
-def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> WatchJob:
-    """Checks the options. What they name need not be there yet.
+def resolve(asked: WatchArguments, faults: Iterable[str] = ()) -> WatchJob:
+    """Checks the locations. The files themselves may arrive later.
 
     Args:
-        options: As typed.
-        unknown: Words on the command line that no option took.
+        asked: The arguments.
+        faults: Errors that are known already; they are reported together with the others.
 
     Raises:
-        ConfigError: With every fault that was found.
+        ConfigError: There are errors; it contains them all.
     """
-    typed = options.view_as(ConvertOptions)
-    own = options.view_as(WatchOptions)
-    runner = config.runner_of(options)
-    faults = config.unknown_words(runner, unknown, "watch", WatchOptions, ConvertOptions)
-    rules = config.checked_rules(faults, typed)
-    storage = config.take_storage(faults, typed.storage_options or "", runner)
-    # A runner keeps and shows the options of its jobs.
-    typed.storage_options = None
-    json = _places(faults, "--json", typed.json, "shards", "'in/*.json'")
-    images = _places(faults, "--images", typed.images, "zips", "'in/*.zip'")
-    output = config.checked_output(faults, typed.output, list(images))
-    faults += _not_here(typed) + _runner_faults(options, typed, runner)
-    interval = _duration(faults, "--interval", own.interval, 0.1)
-    window = _duration(faults, "--window", own.window, 0.1)
-    image_wait = _duration(faults, "--image-wait", own.image_wait, 0.0)
-    idle = own.stop_when_idle and _duration(faults, "--stop-when-idle", own.stop_when_idle, 0.0)
-    metrics = _address(faults, own.metrics_port) if own.metrics_port else None
-    if own.subscription:
-        faults += _subscription_faults(own.subscription, runner, (*json, *images))
+    faults = list(faults)
+    beam, prism = find_prism.placed(asked.beam)
+    runner = choose.runner_of(beam)
+    storage = choose.storage_for_workers(faults, asked.storage_options, runner)
+    json = _places(faults, "--json", asked.json, "'in/*.json'")
+    images = _places(faults, "--images", asked.images, "'in/*.zip'")
+    output = output_folder(faults, asked.output, images)
+    faults += _runner_faults(asked, beam, runner)
+    if asked.subscription:
+        faults += _subscription_faults(asked.subscription, runner, (*json, *images))
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
-        rules,
+        asked.rules,
         output=output,
-        generation=f"watch-{rules.digest()}",
-        again=True,
-        watched=True,
-        image_threads=config.image_threads(options),
+        fingerprint=f"watch-{asked.rules.digest()}",
+        resume=True,
+        image_threads=choose.image_threads(beam),
         storage=storage,
     )
     watch = WatchSettings(
@@ -83,106 +107,55 @@ def resolve(options: PipelineOptions, unknown: Sequence[str] = ()) -> WatchJob:
         run=uuid.uuid4().hex,
         json=json,
         images=images,
-        interval=interval,
-        window=window,
-        image_wait=image_wait,
-        subscription=own.subscription or "",
+        interval=asked.interval,
+        window=asked.window,
+        image_wait=asked.image_wait,
+        keep=asked.keep or None,
+        subscription=asked.subscription,
     )
-    return WatchJob(watch, runner, idle, metrics, typed.detach)
+    return WatchJob(watch, runner, beam, prism, asked.stop_when_idle, asked.metrics, asked.detach)
 
 
-def _places(
-    faults: list[str], name: str, uris: Sequence[str] | None, what: str, example: str
-) -> tuple[str, ...]:
-    if not uris:
-        faults.append(f"{name} is missing: say where {what} arrive, such as {name} {example}")
-        return ()
+def _places(faults: list[str], name: str, uris: Sequence[str], example: str) -> tuple[str, ...]:
     places = []
-    for uri in uris:
-        if fault := stores.fault_of(uri):
-            faults.append(f"{name} {without_credentials(uri)}: {fault}")
-            continue
+    for uri in usable(faults, name, uris):
         try:
             if files.is_folder(uri):
                 faults.append(
-                    f"{name} {uri}: is a folder; say which files in it, such as "
+                    f"{name} {uri}: is a folder; give a pattern for the files in it, such as "
                     f"{name} {example.replace('in', uri.rstrip('/'), 1)}"
                 )
             places.append(files.normalize(uri))
         except (OSError, ValueError) as error:
-            faults.append(f"{name} {uri}: cannot be looked at ({error}); name a place that can")
+            faults.append(f"{name} {uri}: cannot be accessed ({error}); give another location")
     return tuple(places)
 
 
-def _not_here(typed: ConvertOptions) -> list[str]:
-    faults = []
-    if typed.duplicates == "drop":
+def _runner_faults(asked: WatchArguments, beam: Sequence[str], runner: str) -> list[str]:
+    uris = {
+        "--json": asked.json,
+        "--images": asked.images,
+        "--output": [asked.output] if asked.output else [],
+    }
+    faults = choose.runner_faults(beam, uris, detach=asked.detach)
+    if runner not in (PRISM, DATAFLOW) and not faults:
         faults.append(
-            "--duplicates drop: which record of an id comes first is only known when all have "
-            "come; leave it out, or use beam-mat convert"
-        )
-    for name, value in (
-        ("--limit", typed.limit),
-        ("--max-rejected", typed.max_rejected),
-        ("--overwrite", typed.overwrite),
-    ):
-        if value:
-            faults.append(f"{name}: is for beam-mat convert; leave it out")
-    return faults
-
-
-def _runner_faults(options: PipelineOptions, typed: ConvertOptions, runner: str) -> list[str]:
-    if runner == DATAFLOW:
-        return config.runner_faults(options, typed)
-    faults = config.runner_faults(options, typed)
-    if runner != PRISM:
-        faults.append(
-            f"--runner {runner}: does not stream; name Prism with --prism_location "
-            "(scripts/prism builds it), or --runner PrismRunner, for which Beam downloads it"
+            f"--runner {runner}: cannot run beam-mat watch; remove the option to use Prism, or use "
+            "--runner DataflowRunner"
         )
     return faults
-
-
-def _duration(faults: list[str], name: str, text: str, least: float) -> float:
-    try:
-        found = seconds(text)
-    except ValueError as error:
-        faults.append(f"{name} {text}: {error}")
-        return least
-    if found < least:
-        faults.append(f"{name} {text}: give at least {least} s")
-    return found
-
-
-def _address(faults: list[str], text: str) -> tuple[str, int] | None:
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    try:
-        ipaddress.ip_address(host)
-        if 0 < int(port) < 1 << 16:
-            return host, int(port)
-    except ValueError:
-        pass
-    faults.append(
-        f"--metrics-port {text}: give a port from 1 to 65535, with an IP address before it to "
-        "listen on another than this machine's own, such as 0.0.0.0:9464"
-    )
-    return None
 
 
 def _subscription_faults(name: str, runner: str, places: Sequence[str]) -> list[str]:
     faults = []
-    words = name.split("/")
-    if len(words) != 4 or (words[0], words[2]) != ("projects", "subscriptions") or not all(words):
-        faults.append(f"--subscription {name}: give projects/PROJECT/subscriptions/NAME")
     if runner != DATAFLOW:
         faults.append(
-            f"--subscription {name}: is read by --runner DataflowRunner alone; leave it out, and "
-            "the places are looked at"
+            f"--subscription {name}: is used only with --runner DataflowRunner; remove it, and "
+            "beam-mat lists the folders instead"
         )
     faults += [
-        f"--subscription {name}: tells of a bucket of Google's store, and {place} is in none; "
-        "leave it out, or name a place that begins with gs://"
+        f"--subscription {name}: is used only for Google Cloud Storage, and {place} is elsewhere; "
+        "remove the option, or use locations that begin with gs://"
         for place in places
         if not place.startswith("gs://")
     ]

@@ -1,45 +1,47 @@
-"""The joins of a watch: paths meet members, outcomes meet chunks, chunks meet shards.
+"""The joins of a watch: of requests with members, of outcomes with chunks, of chunks with shards.
 
-In a conversion each is a GroupByKey, which knows when all have come. Here nobody knows, so each
-keeps what it has in state, passes on what is complete, and forgets it then.
+A conversion uses GroupByKey for them, which waits for the end of its input. A watch has no end, so
+each join stores its elements in state, emits a group when it is complete, and then clears it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
 import msgspec
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_mat.core.member import Member
-from beam_mat.core.notes import ChunkFact, ImageOutcome, PathFact, Wanted
+from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Wanted
 from beam_mat.transforms.coders import StructCoder
-from beam_mat.transforms.images import missing_batch
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch import wakes
-from beam_mat.watch.facts import (
+from beam_mat.watch import reprocess
+from beam_mat.watch.elements import (
     ChunkProgress,
     CommitFact,
+    Complete,
     KnownPath,
     ShardFact,
     Waiting,
     WatchSettings,
 )
+from beam_mat.work.images import batch_of
 
 GONE_SECONDS = 3600.0
-"""How long it is remembered that a shard is gone, for what still comes of it."""
+"""How long a changed shard is remembered, so that its late elements are dropped."""
 
 
 @beam.typehints.with_input_types(tuple[str, PathFact])
 @beam.typehints.with_output_types(tuple[str, Wanted])
 class JoinByPath(FileStep):
-    """Holds a request for an image until a zip has it, or until it has waited long enough.
+    """Holds a request for an image until a zip has the image, or until the wait is over.
 
-    What has been answered is forgotten; where an image lies is kept, for records that come later.
+    Answered requests are cleared. Members are kept for records that arrive later.
     """
 
     KNOWN = ReadModifyWriteStateSpec("known", StructCoder(KnownPath))
@@ -56,7 +58,7 @@ class JoinByPath(FileStep):
         known: Any = beam.DoFn.StateParam(KNOWN),
         expiry: Any = beam.DoFn.TimerParam(EXPIRY),
     ) -> Iterator[tuple[str, Wanted]]:
-        """Yields the image with the chunks that have waited for it, keyed by its batch."""
+        """Yields the image with the chunks that wait for it, keyed by its batch."""
         path, fact = element
         before: KnownPath = known.read() or KnownPath()
         after = before
@@ -78,7 +80,7 @@ class JoinByPath(FileStep):
                 waiting = (*before.waiting, Waiting(fact.chunk, until))
                 after = msgspec.structs.replace(before, waiting=waiting)
         elif fact.missed_by and before.member:
-            wakes.leave(self._settings, fact.missed_by)
+            reprocess.leave(self._settings, fact.missed_by)
         elif fact.missed_by and fact.missed_by not in before.missed_by:
             missed = (*before.missed_by, fact.missed_by)
             after = msgspec.structs.replace(before, missed_by=missed)
@@ -86,12 +88,12 @@ class JoinByPath(FileStep):
             known.write(after)
 
     def _found(self, before: KnownPath, member: Member, path: str) -> KnownPath:
-        if before.member and _place(before.member) < _place(member):
-            return before  # the zip that comes first has it
+        if before.member and _precedence(before.member) < _precedence(member):
+            return before  # a zip with higher precedence has it
         if before.asked and before.member and _content(before.member) != _content(member):
-            wakes.leave(self._settings, "", path)
+            reprocess.leave(self._settings, "", path)
         for stem in before.missed_by:
-            wakes.leave(self._settings, stem)
+            reprocess.leave(self._settings, stem)
         return msgspec.structs.replace(before, member=member, missed_by=())
 
     @on_timer(EXPIRY)
@@ -102,7 +104,7 @@ class JoinByPath(FileStep):
         known: Any = beam.DoFn.StateParam(KNOWN),
         expiry: Any = beam.DoFn.TimerParam(EXPIRY),
     ) -> Iterator[tuple[str, Wanted]]:
-        """Yields a request that has waited long enough, with no member."""
+        """Yields requests whose wait is over, without a member."""
         before: KnownPath = known.read() or KnownPath()
         now = _milliseconds(at)
         over = [waiting for waiting in before.waiting if waiting.until <= now]
@@ -125,7 +127,7 @@ def _instant(milliseconds: int) -> Timestamp:
     return Timestamp(micros=milliseconds * 1000)
 
 
-def _place(member: Member) -> tuple[int, str]:
+def _precedence(member: Member) -> tuple[int, str]:
     return member.order, member.source
 
 
@@ -134,20 +136,18 @@ def _content(member: Member) -> tuple[int, int | None]:
 
 
 def _wanted(path: str, member: Member | None, chunks: tuple[str, ...]) -> tuple[str, Wanted]:
-    if member is None:
-        return missing_batch(path), Wanted(path, None, chunks)
-    return f"{member.order} {member.source} {member.batch}", Wanted(path, member, chunks)
+    return batch_of(path, member), Wanted(path, member, chunks)
 
 
 def stem_of(chunk: str) -> str:
-    """The stem of the shard that a chunk, given by name, belongs to."""
+    """Returns the stem of the shard that a chunk belongs to, from the chunk's name."""
     return chunk.rpartition("-")[0]
 
 
 @beam.typehints.with_input_types(tuple[str, ChunkProgress])
 @beam.typehints.with_output_types(tuple[str, Iterable[ChunkFact]])
 class JoinByChunk(beam.DoFn):
-    """Gathers the outcomes of a chunk's images, until there are as many as it asks for."""
+    """Collects the outcomes of a chunk's images until all are known."""
 
     PROGRESS = ReadModifyWriteStateSpec("progress", StructCoder(ChunkProgress))
 
@@ -156,25 +156,31 @@ class JoinByChunk(beam.DoFn):
         element: tuple[str, ChunkProgress],
         progress: Any = beam.DoFn.StateParam(PROGRESS),
     ) -> Iterator[tuple[str, Iterable[ChunkFact]]]:
-        """Yields what `beam_mat.transforms.write.WriteChunk` takes."""
+        """Yields the same elements as the "Join by chunk" step of a conversion."""
         name, fact = element
         before: ChunkProgress = progress.read() or ChunkProgress()
         known: dict[str, ImageOutcome] = {
             outcome.path: outcome for outcome in (*before.outcomes, *fact.outcomes)
         }
+        tables = tuple(dict.fromkeys((*before.tables, *fact.tables)))
         chunk = fact.chunk or before.chunk
         asks = fact.asks if fact.chunk else before.asks
         if chunk and len(known) == asks:
             progress.clear()
-            yield name, [ChunkFact(chunk=chunk), ChunkFact(outcomes=tuple(known.values()))]
+            facts = [ChunkFact(chunk=chunk), ChunkFact(outcomes=tuple(known.values()))]
+            yield name, [*facts, *(ChunkFact(table=table) for table in tables)]
         else:
-            progress.write(ChunkProgress(chunk, asks, tuple(known.values())))
+            progress.write(ChunkProgress(chunk, asks, tuple(known.values()), tables))
+
+
+COMPLETE: Literal["complete"] = "complete"
+"""Tag of shards whose chunks are all written."""
 
 
 @beam.typehints.with_input_types(tuple[str, ShardFact])
-@beam.typehints.with_output_types(tuple[str, CommitFact])
+@beam.typehints.with_output_types(tuple[str, CommitFact], complete=Complete)
 class JoinByShard(beam.DoFn):
-    """Counts the chunks of a shard that are written, until all are."""
+    """Collects the chunks of a shard until all are written."""
 
     FACT = ReadModifyWriteStateSpec("fact", StructCoder(ShardFact))
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
@@ -185,27 +191,27 @@ class JoinByShard(beam.DoFn):
         at: Any = beam.DoFn.TimestampParam,
         fact: Any = beam.DoFn.StateParam(FACT),
         forget: Any = beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[tuple[str, CommitFact]]:
-        """Yields the shard for the commit, once, or that it is gone."""
-        news = element[1]
+    ) -> Iterator[Any]:
+        """Yields the shard once: complete, or changed."""
+        newer = element[1]
         before: ShardFact = fact.read() or ShardFact()
         if before.gone:
             return
-        if news.gone:
-            fact.write(news)
+        if newer.gone:
+            fact.write(newer)
             forget.set(Timestamp(float(at) + GONE_SECONDS))
-            yield "", CommitFact(gone=news.shard)
+            yield "", CommitFact(gone=newer.shard)
             return
-        shard = news.shard or before.shard
-        chunks = news.chunks if news.shard else before.chunks
-        written = tuple(dict.fromkeys((*before.written, *news.written)))
+        shard = newer.shard or before.shard
+        chunks = newer.chunks if newer.shard else before.chunks
+        by_chunk = {one.chunk: one for one in (*before.written, *newer.written)}
+        written = tuple(by_chunk.values())
         if shard and len(written) == chunks:
             fact.clear()
-            yield "", CommitFact(shard=shard)
+            yield TaggedOutput(COMPLETE, Complete(shard, written))
         else:
             fact.write(ShardFact(shard, chunks, written))
 
     @on_timer(FORGET)
     def forgotten(self, fact: Any = beam.DoFn.StateParam(FACT)) -> None:
-        """Forgets a shard that is gone."""
         fact.clear()

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.live import Live
@@ -19,14 +20,12 @@ LINE_SECONDS = 30.0
 
 @contextlib.contextmanager
 def shown(monitor: Monitor, *, terminal: bool | None = None) -> Iterator[Callable[[], None]]:
-    """Shows how a watch is getting on, on standard error, until the block ends.
+    """Shows the progress of a watch on standard error until the block ends.
 
-    Args:
-        monitor: What is known.
-        terminal: Whether to draw a table; by default, whether standard error is a terminal.
+    `terminal` says whether to draw a table; by default, whether standard error is a terminal.
 
     Yields:
-        What to call when there may be news.
+        A function to call when there may be news.
     """
     if sys.stderr.isatty() if terminal is None else terminal:
         with Live(table(monitor), console=Console(stderr=True), auto_refresh=False) as live:
@@ -46,24 +45,16 @@ def shown(monitor: Monitor, *, terminal: bool | None = None) -> Iterator[Callabl
 
 def facts(monitor: Monitor) -> list[tuple[str, str]]:
     """What is shown, name by name."""
-    status, counts = monitor.status, monitor.contents.counts
-    images = sum(counts.get("images", {}).values())
-    shown = [
-        ("records", f"{counts.get('records', 0):,}"),
-        ("accepted", f"{counts.get('accepted', 0):,}"),
-        ("rejected", f"{counts.get('rejected', 0):,}"),
-        ("images", f"{images:,}"),
-        ("generation", f"{monitor.contents.number:,}"),
-    ]
+    status, counts = monitor.status, monitor.snapshot.counts
+    numbers = {name: counts.get(name, 0) for name in ("records", "accepted", "rejected")}
+    numbers["images"] = sum(counts.get("images", {}).values())
+    numbers["generation"] = monitor.snapshot.number
     if status:
-        shown += [
-            ("arriving", f"{status.arriving:,}"),
-            ("queued", f"{status.queued:,}"),
-            ("working", f"{status.working:,}"),
-            ("waiting for images", f"{status.waiting:,}"),
-            ("to be committed", f"{status.pending:,}"),
-            ("oldest", "none" if status.oldest is None else spoken(status.oldest)),
-        ]
+        numbers |= {name: getattr(status, name) for name in ("arriving", "queued", "working")}
+        numbers |= {"waiting for images": status.waiting, "to be committed": status.pending}
+    shown = [(name, f"{number:,}") for name, number in numbers.items()]
+    if status:
+        shown.append(("oldest", "none" if status.oldest is None else spoken(status.oldest)))
         if status.unreadable:
             shown.append(("unreadable zips", f"{status.unreadable:,}"))
     trouble = monitor.trouble()
@@ -73,15 +64,13 @@ def facts(monitor: Monitor) -> list[tuple[str, str]]:
 def table(monitor: Monitor) -> Table:
     """The table."""
     drawn = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    drawn.add_column(style="bold")
-    drawn.add_column(justify="right")
-    drawn.add_column(style="bold")
-    drawn.add_column(justify="right")
+    for _ in range(2):
+        drawn.add_column(style="bold")
+        drawn.add_column(justify="right")
     shown = facts(monitor)
     half = -(-len(shown) // 2)
-    for at in range(half):
-        right = shown[half + at] if half + at < len(shown) else ("", "")
-        drawn.add_row(*shown[at], *right)
+    for left, right in zip_longest(shown[:half], shown[half:], fillvalue=("", "")):
+        drawn.add_row(*left, *right)
     return drawn
 
 

@@ -6,12 +6,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.watch.monitor import Monitor
@@ -46,7 +46,7 @@ class Collector:
         """The metrics."""
         monitor, status = self._monitor, self._monitor.status
         for name, what in _COUNTS:
-            value = monitor.contents.counts.get(name, 0)
+            value = monitor.snapshot.counts.get(name, 0)
             yield GaugeMetricFamily(f"beam_mat_dataset_{name}", what, value=value)
         for name, what in _STATUS:
             value = getattr(status, name) if status else 0
@@ -55,7 +55,7 @@ class Collector:
             value = monitor.progress[name]
             yield CounterMetricFamily(f"beam_mat_watch_{name}", what, value=value)
         yield GaugeMetricFamily(
-            "beam_mat_watch_generation", "The last generation.", value=monitor.contents.number
+            "beam_mat_watch_generation", "The last generation.", value=monitor.snapshot.number
         )
         yield GaugeMetricFamily(
             "beam_mat_watch_oldest_seconds",
@@ -87,16 +87,12 @@ def serving(monitor: Monitor, address: tuple[str, int]) -> Iterator[int]:
         return [f"{trouble or 'well'}\n".encode()]
 
     host, port = address
-    kind = _IPv6Server if ":" in host else _Server
+    kind = _IPv6Server if ":" in host else ThreadingWSGIServer
     try:
         server = make_server(host, port, app, kind, _Silent)
     except OSError as error:
-        raise ConfigError(
-            [
-                f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror}); "
-                "name another"
-            ]
-        ) from error
+        fault = f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror})"
+        raise ConfigError([f"{fault}; name another"]) from error
     with server:
         thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()
@@ -107,11 +103,7 @@ def serving(monitor: Monitor, address: tuple[str, int]) -> Iterator[int]:
             thread.join()
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _IPv6Server(_Server):
+class _IPv6Server(ThreadingWSGIServer):
     address_family = socket.AF_INET6
 
 

@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Any
 
 from beam_mat.core.errors import WorkerLostError
-from beam_mat.core.generation import Contents, Generation, file_name
-from beam_mat.storage import generations
-from beam_mat.watch import board
-from beam_mat.watch.board import Status
-from beam_mat.watch.facts import WatchSettings
+from beam_mat.dataset import log
+from beam_mat.dataset.commit import Commit, Snapshot
+from beam_mat.watch import signals
+from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.signals import Status
 
 DEAD_SECONDS = 300.0
 """So long, and it is taken for dead."""
@@ -20,18 +20,16 @@ SILENT_SECONDS = 60.0
 
 
 class Monitor:
-    """What is known now. `look` renews it; everything else only tells.
+    """The state of a watch. `look` refreshes it.
 
-    Attributes:
-        contents: What is in the dataset.
-        status: The intake's last word, or None before the first.
-        progress: What steps have told of their work in this run.
+    `snapshot` is the newest generation, `status` the intake's last message (None before the first),
+    and `progress` counts the work of the steps in this run.
     """
 
     def __init__(self, watch: WatchSettings, progress: Counter[str]) -> None:
         self._watch = watch
         self.progress = progress
-        self.contents: Contents = generations.load(watch.settings.output)
+        self.snapshot: Snapshot = log.snapshot(watch.settings.output)
         self.status: Status | None = None
         self._heard = self._committed = time.monotonic()
         self._idle_since: float | None = None
@@ -39,15 +37,15 @@ class Monitor:
     def look(self) -> list[dict[str, Any]]:
         """Looks again, and returns what the log says of the generations that are new."""
         now = time.monotonic()
-        status = board.heard(self._watch, Status)
+        status = signals.heard(self._watch, Status)
         if status and status != self.status:
             self._heard = now
         self.status = status or self.status
         made = []
         output = self._watch.settings.output
-        while found := generations.read(output, file_name(self.contents.number + 1)):
-            made.append(log_line(found, self.contents))
-            self.contents.apply(found)
+        while found := log.read(output, self.snapshot.number + 1):
+            made.append(log_line(found, self.snapshot))
+            self.snapshot.apply(found)
         if made or not self.works:
             self._committed = now
         idle = self.status is not None and self.status.idle and not made
@@ -89,34 +87,20 @@ class Monitor:
         return None
 
 
-def log_line(generation: Generation, before: Contents) -> dict[str, Any]:
-    """What the log says of a generation.
-
-    Args:
-        generation: The generation.
-        before: What was in the dataset before it.
-    """
-    replaced = [
-        entry.uri
-        for entry in generation.shards
-        if entry.uri in before.shards
-        and (before.shards[entry.uri].size, before.shards[entry.uri].version)
-        != (entry.size, entry.version)
-    ]
-    again = [
-        entry.uri
-        for entry in generation.shards
-        if entry.uri in before.shards and entry.uri not in replaced
-    ]
+def log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
+    """Returns the line about a commit for the watch's log. `before` is the dataset before it."""
+    known = [one for one in commit.shards.added if one.uri in before.shards]
+    replaced = [one.uri for one in known if before.shards[one.uri].content != one.content]
+    again = [one.uri for one in known if one.uri not in replaced]
     return {
-        "generation": generation.generation,
-        "shards": len(generation.shards),
-        "zips": len(generation.sources),
+        "generation": commit.generation,
+        "shards": len(commit.shards.added),
+        "zips": len(commit.sources.added),
         "new_versions_of": replaced,
         "taken_in_again": again,
-        "parts_added": len(generation.parts.added),
-        "parts_removed": len(generation.parts.removed),
-        "records": generation.counts.get("records", 0),
-        "accepted": generation.counts.get("accepted", 0),
-        "rejected": generation.counts.get("rejected", 0),
+        "parts_added": len(commit.parts.added),
+        "parts_removed": len(commit.parts.removed),
+        "records": commit.counts.get("records", 0),
+        "accepted": commit.counts.get("accepted", 0),
+        "rejected": commit.counts.get("rejected", 0),
     }

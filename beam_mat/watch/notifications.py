@@ -1,4 +1,4 @@
-"""Pub/Sub messages to places where the intake is to look."""
+"""Reads Pub/Sub messages about files for the intake."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io import ReadFromPubSub
 
-from beam_mat.core.notification import object_of
-from beam_mat.watch.facts import Tick
+from beam_mat.watch.elements import Tick
+from beam_mat.watch.message import object_of
 
 
-class _Told(beam.PTransform):
+class _Notifications(beam.PTransform):
     def __init__(self, subscription: str) -> None:
         super().__init__()
         self._subscription = subscription
@@ -26,16 +26,15 @@ class _Told(beam.PTransform):
 
 
 def notifications(subscription: str) -> beam.PTransform:
-    """The notifications of a subscription, as news for the intake."""
-    return _Told(subscription)
+    """Returns a transform that reads the notifications of a subscription."""
+    return _Notifications(subscription)
 
 
 @beam.typehints.with_output_types(tuple[str, Tick])
 class Objects(beam.DoFn):
-    """Yields the object that a message tells of."""
+    """Yields the URI of the file that a message is about, if it is about one."""
 
     def process(self, message: Any) -> Iterator[Any]:
-        """Yields nothing for other messages."""
         uri = object_of(message.attributes or {}, message.data or b"")
         if uri:
             yield "", Tick(None, uri)

@@ -1,4 +1,4 @@
-"""The whole graph of a watch. The steps that do the work are a conversion's own."""
+"""The graph of a watch. Its steps call the same functions as the steps of a conversion."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from apache_beam.utils.timestamp import Timestamp
 from beam_mat.transforms import coders
 from beam_mat.watch import steps
 from beam_mat.watch.commit import Commit
-from beam_mat.watch.facts import FACTS, Tick, WatchSettings
+from beam_mat.watch.elements import FACTS, Tick, WatchSettings
 from beam_mat.watch.intake import LetIn
-from beam_mat.watch.joins import JoinByChunk, JoinByPath, JoinByShard
+from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard
 from beam_mat.watch.notifications import notifications
 
 
@@ -20,8 +20,8 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
     """Adds the watch to a pipeline.
 
     Args:
-        pipeline: To which the steps are added; a streaming one.
-        watch: What the steps need to know.
+        pipeline: A streaming pipeline, to which the steps are added.
+        watch: Settings of the steps.
     """
     coders.register(FACTS)
     settings = watch.settings
@@ -59,7 +59,7 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
         [requests.m, listed.m, arrived.missed]
         | "Requests and members" >> beam.Flatten()
         | "Join by path" >> beam.ParDo(JoinByPath(watch))
-        # What is asked for in one tick of the clock is read in one go.
+        # Images that are requested in the same tick are read together.
         | "Beat by beat" >> beam.WindowInto(FixedWindows(watch.beat))
         | "Batch" >> beam.GroupByKey()
         | "Convert images" >> beam.ParDo(steps.Convert(watch))
@@ -74,10 +74,15 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
     finished = (
         [split.shards, requests.shards, written]
         | "Shards and chunks" >> beam.Flatten()
-        | "Join by shard" >> beam.ParDo(JoinByShard())
+        | "Join by shard" >> beam.ParDo(JoinByShard()).with_outputs(COMPLETE, main="m")
+    )
+    summed = (
+        finished.complete
+        | "Share out complete shards" >> beam.Reshuffle()
+        | "Summarise" >> beam.ParDo(steps.Summarise(settings))
     )
     _ = (
-        [finished, listed.sources, arrived.beats]
+        [finished.m, summed, listed.sources, arrived.beats]
         | "Finished" >> beam.Flatten()
         | "Commit" >> beam.ParDo(Commit(watch))
     )

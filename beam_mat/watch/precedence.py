@@ -1,7 +1,7 @@
-"""Images of the dataset that a zip has, too, and that are to be taken from it.
+"""Finds images of the dataset that must now be taken from another zip.
 
-While a watch runs, the join of paths knows where each image was taken from. What was taken before
-it began is known from the table of images: a zip may have come while no watch ran.
+While a watch runs, the join by path knows the zip of each image. For images of earlier runs the
+image table has this information, because a zip may have arrived while no watch ran.
 """
 
 from __future__ import annotations
@@ -10,37 +10,42 @@ from collections.abc import Iterator, Set
 
 import pyarrow.parquet as pq
 
-from beam_mat import manifest
 from beam_mat.core import layout
-from beam_mat.core.notes import Source
+from beam_mat.core.references import Source
+from beam_mat.dataset import manifest
 from beam_mat.storage import files
-from beam_mat.watch.facts import WatchSettings
-from beam_mat.watch.places import order_of
+from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.patterns import order_of
 
 
 def outdated(watch: WatchSettings, source: Source) -> Set[str]:
-    """Paths of images in the dataset for which a zip counts more than the one they were taken from.
+    """Returns the images in the dataset that a zip would replace if it has them.
 
-    Those are all that come from a zip that comes later, by pattern and name, or from another
-    version of this one; whether the zip has them is for the caller to see.
+    These are the images from zips with lower precedence (by pattern and name) and from other
+    versions of this zip. The caller checks whether the zip has them.
 
     Args:
         watch: The watch.
         source: The zip as it is now.
+
+    Returns:
+        Their published paths.
     """
     output = watch.settings.output
     found = manifest.read(output)
     if found is None or any(
         (one.uri, one.version) == (source.uri, source.version) for one in found.inputs.images
     ):
-        return frozenset()  # what it has was taken from it when it came
-    place = (source.order, source.uri)
+        return frozenset()  # its images are in the dataset already
+    precedence = (source.order, source.uri)
     return frozenset(
-        path for path, taken_from in _origins(output) if place <= _place(watch, taken_from)
+        path
+        for path, taken_from in _origins(output)
+        if precedence <= _precedence(watch, taken_from)
     )
 
 
-def _place(watch: WatchSettings, uri: str) -> tuple[int, str]:
+def _precedence(watch: WatchSettings, uri: str) -> tuple[int, str]:
     order = order_of(uri, watch.images)
     return (len(watch.images) if order is None else order), uri
 

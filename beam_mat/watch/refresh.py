@@ -1,48 +1,46 @@
-"""Keeps report.html current, without taking more than a small part of the time."""
+"""Keeps report.html up to date, and uses only a small part of the time for it."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-from beam_mat import manifest
 from beam_mat.core.errors import BeamMatError
-from beam_mat.core.generation import Contents
-from beam_mat.report import watched
+from beam_mat.dataset import manifest
+from beam_mat.dataset.commit import Snapshot
+from beam_mat.report.write import write_of
 
 SHARE = 20
-"""After a report that took a second, the next is made so many seconds later at the earliest."""
+"""After writing a report, waits for this many times the duration before the next one."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class Refresh:
-    """Makes the report when there is a new generation and it is time."""
+    """Writes the report when there is a new generation and enough time has passed."""
 
     def __init__(self, output: str) -> None:
         self._output = output
-        self._made_of = 0
+        self._reported = 0
         self._next = 0.0
 
-    def look(self, contents: Contents, *, last: bool = False) -> None:
-        """Makes the report, if need be.
-
-        A report that cannot be made ends no watch: the dataset is whole without it.
+    def look(self, snapshot: Snapshot, *, last: bool = False) -> None:
+        """Writes the report if it is due. Logs errors: the dataset is complete without the report.
 
         Args:
-            contents: What is in the dataset.
-            last: Whether it is now or never.
+            snapshot: The newest generation.
+            last: Whether this is the last call, so that a new generation is always reported.
         """
         begin = time.monotonic()
-        if contents.number == self._made_of or (begin < self._next and not last):
+        if snapshot.number == self._reported or (begin < self._next and not last):
             return
         try:
             found = manifest.read(self._output)
-            if found is None or found.generation != contents.number:
-                return  # it follows in a moment
-            watched.write(self._output, found, contents)
-            self._made_of = contents.number
+            if found is None or found.generation != snapshot.number:
+                return  # the manifest is written right after the commit
+            write_of(self._output, found, snapshot)
+            self._reported = snapshot.number
         except (OSError, BeamMatError) as error:
-            _LOG.warning("the report could not be made: %s", error)
+            _LOG.warning("the report could not be written: %s", error)
         now = time.monotonic()
         self._next = now + SHARE * (now - begin)

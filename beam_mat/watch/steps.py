@@ -1,7 +1,7 @@
-"""A conversion's steps in a watch: the same work, told apart from inputs that change meanwhile.
+"""The steps of a watch: the same work as in a conversion, on inputs that may change.
 
-In a conversion a changed input ends the job. Here it is news: what was begun of the old version is
-given up, and the new one is on its way already.
+A changed input ends a conversion. In a watch it is normal: the work on the old version is dropped,
+and the intake finds the new version.
 """
 
 from __future__ import annotations
@@ -16,97 +16,125 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.notes import ChunkFact, PathFact, Source, Unit, Wanted
-from beam_mat.storage import catalog, images, inputs
-from beam_mat.transforms.images import ConvertImages, ListMembers, missing_batch
-from beam_mat.transforms.request import RequestImages
-from beam_mat.transforms.split import SplitShard
-from beam_mat.transforms.write import WriteChunk
-from beam_mat.watch import precedence, unreadable, wakes
-from beam_mat.watch.facts import ChunkProgress, CommitFact, ShardFact, WatchSettings
+from beam_mat.core.member import Member
+from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted
+from beam_mat.storage import catalog, inputs
+from beam_mat.transforms.images import ProgressStep, outcomes
+from beam_mat.transforms.measure import tell, timed
+from beam_mat.transforms.step import FileStep
+from beam_mat.transforms.write import count_written
+from beam_mat.watch import precedence, reprocess, unreadable
+from beam_mat.watch.elements import (
+    ChunkProgress,
+    CommitFact,
+    Complete,
+    Finished,
+    ShardFact,
+    WatchSettings,
+)
 from beam_mat.watch.joins import stem_of
+from beam_mat.work import chunks
+from beam_mat.work.images import batch_of, convert_batch
 
 SHARDS: Literal["shards"] = "shards"
-"""Tag of what a step tells of whole shards."""
+"""Tag of facts about whole shards."""
 CHUNKS: Literal["chunks"] = "chunks"
-"""Tag of what a step tells of whole chunks."""
+"""Tag of facts about whole chunks."""
 SOURCES: Literal["sources"] = "sources"
-"""Tag of what a step tells of whole zips."""
+"""Tag of facts about whole zips."""
 
 TRIES = 3
-"""How often a batch is read anew because its zip has changed meanwhile."""
+"""How often a batch is read if its zip changes during the reads."""
 
 _LOG = logging.getLogger(__name__)
 _CHANGED = (SourceError, FileNotFoundError)
 
 
 def _gone(shard: Shard, stem: str, error: Exception) -> TaggedOutput:
-    """Word that a shard is no more what it was; raises `error` where that is not why it failed."""
+    """Returns the fact that a shard has changed. Raises `error` if the shard has not changed."""
     if not inputs.change(shard):
         raise error
     _LOG.warning(
-        "%s: changed or was removed while it was read; nothing of that version is taken", shard.uri
+        "%s: changed or was deleted while it was read; no record of that version is committed",
+        shard.uri,
     )
     return TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, gone=True)))
 
 
 @beam.typehints.with_input_types(Shard)
 @beam.typehints.with_output_types(Chunk, shards=tuple[str, ShardFact])
-class Split(SplitShard):
-    """Splits a shard, and says of how many chunks it is when all are known."""
+class Split(FileStep):
+    """Splits a shard, and yields its number of chunks at the end."""
 
     def process(self, shard: Shard) -> Iterator[Any]:
         stem = shard.stem(self._settings.digest())
-        count = 0
         try:
-            for chunk in super().process(shard):
-                count += 1
-                yield chunk
+            with timed("split"):
+                found = list(chunks.split(self._settings, shard))
         except _CHANGED as error:
             yield _gone(shard, stem, error)
             return
-        yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, chunks=count)))
+        tell(self._settings.progress, records=sum(chunk.count for chunk in found))
+        yield from found
+        yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, chunks=len(found))))
 
 
 @beam.typehints.with_input_types(Chunk)
 @beam.typehints.with_output_types(
     tuple[str, PathFact], shards=tuple[str, ShardFact], chunks=tuple[str, ChunkProgress]
 )
-class Request(RequestImages):
-    """Asks for a chunk's images, and says how many these are."""
+class Request(FileStep):
+    """Requests a chunk's images, and yields their number."""
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
         try:
-            asked = list(super().process(chunk))
+            with timed("request"):
+                found = chunks.request(self._settings, chunk)
         except _CHANGED as error:
             yield _gone(chunk.shard, stem_of(chunk.name), error)
             return
-        yield TaggedOutput(CHUNKS, (chunk.name, ChunkProgress(chunk, len(asked))))
-        yield from asked
+        tell(self._settings.progress, requested=chunk.count)
+        yield TaggedOutput(CHUNKS, (chunk.name, ChunkProgress(chunk, len(found.images))))
+        asked = PathFact(chunk=chunk.name)
+        for path in found.images:
+            yield path, asked
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
 @beam.typehints.with_output_types(tuple[str, ShardFact])
-class Write(WriteChunk):
-    """Writes a chunk's files, and says so to its shard."""
+class Write(FileStep):
+    """Writes a chunk's files, and yields this fact for its shard."""
 
     def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[Any]:
-        name, facts = element
+        name, facts = element[0], list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
         stem = stem_of(name)
         try:
-            units: list[tuple[str, Unit]] = list(super().process(element))
+            with timed("write"):
+                written, output = chunks.write(self._settings, facts)
         except _CHANGED as error:
             yield _gone(chunk.shard, stem, error).value
             return
-        del units  # the commit reads them from the chunk's note
-        yield stem, ShardFact(written=(name,))
+        count_written(self._settings, output)
+        yield stem, ShardFact(written=(written,))
+
+
+@beam.typehints.with_input_types(Complete)
+@beam.typehints.with_output_types(tuple[str, CommitFact])
+class Summarise(FileStep):
+    """Writes the summary of a shard whose chunks are written."""
+
+    def process(self, complete: Complete) -> Iterator[tuple[str, CommitFact]]:
+        with timed("summarise"):
+            summed = chunks.summary(self._settings, complete.shard, complete.written)
+            name = chunks.write_summary(self._settings, summed, exact=True)
+        yield "", CommitFact(finished=Finished(complete.shard, name))
 
 
 @beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact], sources=tuple[str, CommitFact])
-class ListZip(ListMembers):
-    """Lists a zip. One that cannot be read harms no other: it waits for its next version."""
+class ListZip(FileStep):
+    """Lists a zip. An unreadable zip is left out until it has a new version."""
 
     def __init__(self, watch: WatchSettings) -> None:
         super().__init__(watch.settings)
@@ -115,71 +143,79 @@ class ListZip(ListMembers):
     def process(self, source: Source) -> Iterator[Any]:
         try:
             outdated = precedence.outdated(self._watch, source)
-            for path, fact in super().process(source):
-                assert fact.member
-                if path in outdated:
-                    wakes.leave(self._settings, "", path)
-                # Members of zips that come and go have to know of which version they are.
-                member = msgspec.structs.replace(fact.member, version=source.version)
-                yield path, PathFact(member=member)
+            with timed("catalog"):
+                members = list(catalog.members(source.uri, source.order))
+            inputs.hold(source)
         except _CHANGED as error:
             if not inputs.change(source):
-                _LOG.warning("%s: left out until it is replaced", error)
+                _LOG.warning("%s; its images are left out until it is replaced", error)
                 unreadable.leave(self._settings, source, str(error))
             return
+        for member in members:
+            if member.path in outdated:
+                reprocess.leave(self._settings, "", member.path)
+            # Zips are replaced during a watch, so each member has the version of its zip.
+            dated = msgspec.structs.replace(member, version=source.version)
+            yield member.path, PathFact(member=dated)
         unreadable.remove(self._settings, source)
         yield TaggedOutput(SOURCES, ("", CommitFact(source=source)))
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
 @beam.typehints.with_output_types(tuple[str, ChunkProgress])
-class Convert(ConvertImages):
-    """Converts a batch of images: those of a zip that has changed, as they lie in the new one."""
+class Convert(ProgressStep):
+    """Converts a batch of images. If its zip has changed, the new version is used."""
 
     def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings, ())
+        super().__init__(watch.settings)
 
-    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[Any]:
+    def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkProgress]]:
         batch, wanted = element[0], _once(element[1])
         for _ in range(TRIES):
-            notes = images.notes_of(self._settings, batch)
-            wanted = [msgspec.structs.replace(item, notes=notes) for item in wanted]
-            told: list[tuple[str, ChunkFact]] = []
+            facts: list[tuple[str, ChunkFact]] = []
             failure: Exception | None = None
             try:
-                told = list(super().process((batch, wanted)))
+                with timed("images"):
+                    made = convert_batch(self._settings, batch, wanted, _source_of, self._converted)
+                facts = list(outcomes(wanted, made))
             except _CHANGED as error:
                 failure = error
             changed = _changed(wanted)
             if not changed:
                 if failure:
                     raise failure
-                for name, fact in told:
-                    yield name, ChunkProgress(outcomes=fact.outcomes)
+                self._progress.flush()
+                for name, fact in facts:
+                    yield name, ChunkProgress(outcomes=fact.outcomes, tables=(fact.table,))
                 return
             wanted = [_renewed(item, changed) for item in wanted]
             if all(item.member is None for item in wanted):
-                batch = missing_batch(batch)
+                batch = batch_of(wanted[0].path, None)
         raise SourceError(
-            f"{', '.join(changed)}: changes all the time; wait until it is whole, run again"
+            f"{', '.join(changed)}: changed {TRIES} times while it was read; wait until it is "
+            "complete, and run the same command again"
         )
 
 
+def _source_of(member: Member) -> tuple[str, str]:
+    return member.source, member.version
+
+
 def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
-    """Each image once, for all chunks that wait for it."""
+    """Returns each image once, for all chunks that wait for it, by path."""
     by_path: dict[str, Wanted] = {}
     for item in wanted:
         known = by_path.get(item.path)
-        chunks = (*known.chunks, *item.chunks) if known else item.chunks
+        waiting = (*known.chunks, *item.chunks) if known else item.chunks
         member = item.member or (known.member if known else None)
-        by_path[item.path] = Wanted(item.path, member, tuple(dict.fromkeys(chunks)))
-    return list(by_path.values())
+        by_path[item.path] = Wanted(item.path, member, tuple(dict.fromkeys(waiting)))
+    return [by_path[path] for path in sorted(by_path)]
 
 
-def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Any]]:
-    """Zips that are no more those of which members are wanted: what they hold now, by path."""
+def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Member]]:
+    """Returns the members that zips have now, by path, for each zip that has changed."""
     members = {item.member.source: item.member for item in wanted if item.member}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Member]] = {}
     for uri, member in members.items():
         try:
             now = inputs.look(uri)
@@ -190,11 +226,11 @@ def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Any]]:
                 one.path: msgspec.structs.replace(one, version=now.version) for one in held
             }
         except _CHANGED:
-            found[uri] = {}  # a new version will tell what is in it
+            found[uri] = {}  # the next version is listed when it arrives
     return found
 
 
-def _renewed(item: Wanted, changed: dict[str, dict[str, Any]]) -> Wanted:
+def _renewed(item: Wanted, changed: dict[str, dict[str, Member]]) -> Wanted:
     if item.member is None or item.member.source not in changed:
         return item
     member = changed[item.member.source].get(item.path)

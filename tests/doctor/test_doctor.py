@@ -13,30 +13,32 @@ import pytest
 from rich.console import Console
 
 import beam_mat
-from beam_mat.doctor import doctor, runners, versions
+from beam_mat.doctor import runners, versions
 from beam_mat.doctor.credentials import credentials
+from beam_mat.doctor.examine import examine
 from beam_mat.doctor.finding import Finding, State
+from beam_mat.runners import find_prism
 from tests.command import ROOT, run, spawn
 
 SECRET = "hush-8d1f2c"
 
 
-def told(*words: str) -> tuple[int, str]:
+def told() -> tuple[int, str]:
     out = io.StringIO()
-    code = doctor(list(words), Console(file=out, width=300))
+    code = examine(Console(file=out, width=300))
     return code, out.getvalue()
 
 
 def test_a_sound_machine_is_0(capfd: pytest.CaptureFixture[str]) -> None:
     code, text = told()
     assert code == 0, text
-    assert text.endswith("Converting works here\n")
+    assert text.endswith("Conversions work here\n")
     for row in (
         ("beam-mat", "ok", beam_mat.__version__),
         ("apache-beam", "ok", apache_beam.__version__),
         ("pillow", "ok", metadata.version("pillow")),
         ("in this process", "ok", "ran a pipeline in"),
-        ("images", "ok", "decoded, resized and written one"),
+        ("images", "ok", "decoded, resized and encoded one"),
         ("cores", "ok", ""),
         ("memory", "ok", ""),
         ("disk, this folder", "ok", str(Path.cwd())),
@@ -70,7 +72,7 @@ def test_a_package_that_is_missing_or_too_old_is_1(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(versions, "_wanted", lambda: {"pillow": ">=12.1", "pyarrow": ">=17"})
     code, text = told()
     assert code == 1
-    assert "Converting does not work here: pillow, pyarrow" in text
+    assert "Conversions do not work here: pillow, pyarrow" in text
     assert "9.0, >=12.1 is needed; pip install 'pillow>=12.1'" in text
     assert "not installed; pip install 'pyarrow>=17'" in text
 
@@ -79,17 +81,18 @@ def test_a_runner_that_fails_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no loopback")
 
-    monkeypatch.setattr("beam_mat.run.run_graph", fail)
+    monkeypatch.setattr("beam_mat.runners.run.run_graph", fail)
     code, text = told()
     assert code == 1
     assert "RuntimeError: no loopback" in text
-    assert "Converting does not work here: in this process" in text
+    assert "Conversions do not work here: in this process" in text
 
 
 def test_prism_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(runners, "CHECKOUT", tmp_path)
+    monkeypatch.delenv("PRISM", raising=False)
+    monkeypatch.setattr(find_prism, "CHECKOUT", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     found = {finding.what: finding for finding in runners.runners()}["Prism"]
     assert found.state is State.ABSENCE
@@ -97,10 +100,14 @@ def test_prism_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.Monkey
     # Another program of this name is none.
     write_program(tmp_path / "bin" / "prism", "echo Lint your API")
     assert {finding.what: finding for finding in runners.runners()}["Prism"].state is State.ABSENCE
-    real = write_program(tmp_path / ".apache_beam/cache/prism/bin/prism-9", "echo '-job_port int'")
+    name = f"apache_beam-v{apache_beam.__version__}-prism-linux-amd64"
+    cache = tmp_path / ".apache_beam/cache/prism/bin"
+    real = write_program(cache / name, "echo '-job_port int'")
     found = {finding.what: finding for finding in runners.runners()}["Prism"]
     assert found == Finding(
-        "Prism", State.GOOD, f"found: --runner PrismRunner --prism_location {real}"
+        "Prism",
+        State.GOOD,
+        f"found (from Beam's cache): --runner PrismRunner --prism_location {real}",
     )
 
 
@@ -145,8 +152,8 @@ def test_no_secret_is_printed_whatever_holds_it(tmp_path: Path) -> None:
     values = {name: f'{{"key": "{SECRET}-{name}"}}' for name in VARIABLES}
     ran = spawn("doctor", environment={**values, "HOME": str(tmp_path), "COLUMNS": "300"})
     assert SECRET not in ran.out + ran.err
-    assert "GOOGLE_APPLICATION_CREDENTIALS names no file that is there" in ran.out
-    assert "~/.config/gcloud/application_default_credentials.json is there" in ran.out
+    assert "GOOGLE_APPLICATION_CREDENTIALS names a file that does not exist" in ran.out
+    assert "~/.config/gcloud/application_default_credentials.json exists" in ran.out
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "HF_TOKEN"):
         assert f"{name} is set" in ran.out
     assert "FSSPEC_S3 is set" in ran.out
@@ -160,9 +167,9 @@ def test_files_of_credentials_are_not_opened(
         (tmp_path / name).chmod(0)
     monkeypatch.setattr("builtins.open", None)
     found = {finding.what: finding for finding in credentials({}, tmp_path)}
-    assert found["Google"].found == f"~/{FILES[0]} is there"
-    assert found["AWS"].found == f"~/{FILES[1]} is there; ~/{FILES[2]} is there"
-    assert found["Hugging Face"].found == f"~/{FILES[3]} is there"
+    assert found["Google"].found == f"~/{FILES[0]} exists"
+    assert found["AWS"].found == f"~/{FILES[1]} exists; ~/{FILES[2]} exists"
+    assert found["Hugging Face"].found == f"~/{FILES[3]} exists"
 
 
 def test_where_there_are_none_it_says_how_to_get_them(tmp_path: Path) -> None:
@@ -200,4 +207,4 @@ def test_nothing_off_this_machine_is_asked() -> None:
 def test_it_takes_no_words() -> None:
     ran = run("doctor", "please")
     assert ran.code == 2
-    assert "please: a word too many" in ran.err
+    assert "please: unexpected argument" in ran.err

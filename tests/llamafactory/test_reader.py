@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from beam_mat.sample import write_sample
-from tests import dataset
+from tests import outputs as dataset
 from tests.command import convert_words, spawn
 from tests.llamafactory.conftest import Reader
 from tests.making import Record, image_record, picture, record, write_shard, write_zip
@@ -138,11 +138,11 @@ def check(reader: Reader, output: Path, name: str, workers: int, order: str = "s
     counted = sum(p["rows"] for p in parts if (p["format"], p["split"]) == (format, split))
     assert len(arrived) == counted > 0
     assert Counter(row["digest"] for row in arrived) == expected(output, split)
-    table = dataset.image_table(output)
+    table = dataset.image_files(output)
     for row in arrived:
         assert row["placeholders"] == len(row["images"])
         for image in row["images"]:
-            known = table[image["path"].removeprefix("images/")]
+            known = table[image["path"]]
             assert image["size"] == [known["width"], known["height"]]
             assert image["sha256"] == known["sha256"]
 

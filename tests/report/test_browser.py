@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tests import dataset
+from tests import outputs as dataset
 from tests.command import converted
 from tests.making import image_record, picture, record, write_shard, write_zip
 
@@ -190,7 +190,8 @@ def test_a_trajectory_is_drawn_as_a_conversation_with_its_pictures(
     labels = card.locator(".turn .picture").evaluate_all(
         "(all) => all.map((one) => one.getAttribute('aria-label'))"
     )
-    assert [f"images/{label}" for label in labels] == row["images"]
+    table = dataset.image_files(made_up_output)
+    assert labels == [table[file]["path"] for file in row["images"]]
     size = card.locator(".turn .picture use").first.bounding_box()
     assert size
     assert size["width"] > 50

@@ -11,7 +11,7 @@ import msgspec
 
 from beam_mat.core.histogram import bucket
 from beam_mat.report.findings import MAX_TEXT, MAX_TURN, Findings
-from tests import dataset
+from tests import outputs as dataset
 from tests.command import converted, run
 from tests.making import image_record, picture, record, write_shard, write_zip
 
@@ -23,17 +23,17 @@ def findings(output: Path) -> Findings:
 def test_the_numbers_are_those_of_the_rows(made_up_output: Path) -> None:
     found = findings(made_up_output).records
     rows = dataset.rows(made_up_output) + dataset.rows(made_up_output, "val")
-    table = dataset.image_table(made_up_output)
+    table = dataset.image_files(made_up_output)
     assert found.turns == Counter(len(row["messages"]) for row in rows)
     assert found.images == Counter(len(row["images"]) for row in rows)
     texts = [len(row["system"]) + sum(len(m["content"]) for m in row["messages"]) for row in rows]
     assert found.text == Counter(map(bucket, texts))
     for name in ("qwen2_vl_tokens", "qwen3_vl_tokens"):
-        tokens = [
-            sum(table[path.removeprefix("images/")][name] for path in row["images"]) for row in rows
-        ]
+        tokens = [sum(table[path][name] for path in row["images"]) for row in rows]
         assert getattr(found, name) == Counter(map(bucket, tokens))
-    assert found.tools["final_answer"].records == len(rows)
+    # A call counts if the system prompt has the tool; some faulty shards have a short one.
+    ends = [row for row in rows if "final_answer" in row["system"]]
+    assert found.tools["final_answer"].records == len(ends) > len(rows) / 2
 
 
 def test_images_are_those_of_the_table(made_up_output: Path) -> None:
@@ -56,13 +56,14 @@ def test_images_are_those_of_the_table(made_up_output: Path) -> None:
 def test_examples_are_rows_and_rejects(made_up_output: Path) -> None:
     found = findings(made_up_output)
     rows = dataset.rows(made_up_output) + dataset.rows(made_up_output, "val")
+    table = dataset.image_files(made_up_output)
     assert len(found.examples) == len(found.records.samples) > 20
     for example in found.examples:
         texts = [turn.text for turn in example.turns]
         same = [row for row in rows if row["id"] == example.id]  # ids repeat
         (row, *_) = [row for row in same if texts == [m["content"] for m in row["messages"]]]
-        shown = [f"images/{path}" for turn in example.turns for path in turn.images]
-        assert shown == row["images"]
+        shown = [path for turn in example.turns for path in turn.images]
+        assert shown == [table[file]["path"] for file in row["images"]]
         assert example.system is not None
         assert found.systems[example.system] == row["system"]
     rejected = dataset.rejects(made_up_output)
@@ -102,7 +103,7 @@ def test_the_report_is_made_anew_without_inputs_or_notes(tmp_path: Path) -> None
 
 def test_the_report_of_a_dataset_on_a_store(made_up_output: Path) -> None:
     store = fsspec.filesystem("memory")
-    for name, data in dataset.tree(made_up_output).items():
+    for name, data in dataset.everything(made_up_output).items():
         if name != "report.html":
             store.pipe_file(f"/report-of/{name}", data)
     ran = run("report", "memory://report-of", "--storage-options", '{"memory": {}}')
@@ -114,7 +115,7 @@ def test_the_report_of_a_dataset_on_a_store(made_up_output: Path) -> None:
 def test_what_is_no_dataset_has_no_report(tmp_path: Path) -> None:
     ran = run("report", tmp_path)
     assert ran.code == 2
-    assert "there is no manifest.json, and so no finished dataset" in ran.err
+    assert f"{tmp_path} has no manifest.json, so it is not a finished dataset" in ran.err
 
 
 def test_a_dataset_without_statistics_says_what_to_do(made_up_output: Path, tmp_path: Path) -> None:
@@ -122,11 +123,10 @@ def test_a_dataset_without_statistics_says_what_to_do(made_up_output: Path, tmp_
     (output / "statistics.json").unlink()
     ran = run("report", output)
     assert ran.code == 2
-    assert (
-        "statistics.json: is not there; run the same beam-mat convert with --overwrite" in ran.err
-    )
+    said = "statistics.json does not exist; run the same beam-mat convert command again with"
+    assert said in ran.err
     (output / "statistics.json").write_text('{"records": 5}')
-    assert "is not of this version of beam-mat" in run("report", output).err
+    assert "was not written by this version of beam-mat" in run("report", output).err
 
 
 def test_an_image_that_is_gone_is_named_and_not_drawn(made_up_output: Path, tmp_path: Path) -> None:
@@ -134,5 +134,5 @@ def test_an_image_that_is_gone_is_named_and_not_drawn(made_up_output: Path, tmp_
     shutil.rmtree(output / "images")
     assert run("report", output).code == 0
     page = (output / "report.html").read_text("utf-8")
-    assert "<figcaption>Picture: tongagent/" in page
+    assert "<figcaption>Image: tongagent/" in page
     assert "data:image/jpeg" not in page

@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beam_mat import report
 from beam_mat.core.reject import Reason
 from beam_mat.report import gallery
+from beam_mat.report import read as reader
 from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS
+from beam_mat.report.page import render
 from beam_mat.report.read import ReportData
-from tests import dataset
+from tests import outputs as dataset
 from tests.command import converted
 from tests.making import image_record, picture, record, write_shard, write_zip
 
@@ -56,7 +57,7 @@ def read(output: Path) -> Page:
 
 @pytest.fixture
 def data(made_up_output: Path) -> ReportData:
-    return report.read(str(made_up_output))
+    return reader.read(str(made_up_output))
 
 
 def test_the_report_tells_what_the_manifest_tells(made_up_output: Path) -> None:
@@ -112,18 +113,18 @@ def test_only_the_pages_own_style_and_script_are_allowed(made_up_output: Path) -
 
 def test_the_same_data_give_the_same_page(made_up_output: Path, data: ReportData) -> None:
     page = (made_up_output / "report.html").read_text("utf-8")
-    assert report.render(data) == report.render(report.read(str(made_up_output))) == page
+    assert render(data) == render(reader.read(str(made_up_output))) == page
 
 
 def test_examples_without_room_are_left_out_and_counted(
     data: ReportData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gallery, "MAX_BYTES", 120_000)
-    html = report.render(data)
+    html = render(data)
     assert len(html) < 220_000
     shown = html.count('data-kind="accepted"')
     assert 0 < shown < len(data.findings.examples)
-    assert f"{len(data.findings.examples) - shown} more found no room here." in html
+    assert f"{len(data.findings.examples) - shown} of them did not fit on this page." in html
 
 
 def test_the_largest_examples_keep_the_page_within_five_megabytes(data: ReportData) -> None:
@@ -134,14 +135,14 @@ def test_the_largest_examples_keep_the_page_within_five_megabytes(data: ReportDa
     findings = msgspec.structs.replace(
         data.findings, examples=examples, systems=("&" * MAX_SYSTEM,) * MAX_SYSTEMS
     )
-    html = report.render(msgspec.structs.replace(data, findings=findings))
+    html = render(msgspec.structs.replace(data, findings=findings))
     assert len(html.encode()) < 5_000_000
 
 
 def test_a_dataset_of_nothing_has_a_report(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "mat.json", [])
     output = converted(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
-    assert "There was no record." in read(output).text
+    assert "The input has no records." in read(output).text
 
 
 def test_a_dataset_without_an_accepted_record_has_a_report(tmp_path: Path) -> None:

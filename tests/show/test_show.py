@@ -20,8 +20,7 @@ from rich.console import Console
 
 from beam_mat.core.reject import Reason
 from beam_mat.sample import SampleSummary
-from beam_mat.show import show
-from tests import dataset
+from tests import outputs as dataset
 from tests.command import PROGRAM, ROOT, converted, run, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.stands import hub, servers
@@ -32,7 +31,11 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def shown(*words: object) -> str:
     """What a terminal of 100 columns is sent."""
     out = io.StringIO()
-    show([str(word) for word in words], Console(file=out, force_terminal=True, width=100))
+    console = Console(file=out, force_terminal=True, width=100)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rich.console.Console", lambda: console)
+        ran = run("show", *words)
+    assert ran.code == 0, ran.err
     return out.getvalue()
 
 
@@ -46,9 +49,9 @@ def test_the_first_row_is_printed_turn_by_turn_with_its_images(made_up_output: P
     assert f"id {row['id']}" in ran.out
     assert f"turn 1 of {len(row['messages'])}" in ran.out
     assert row["messages"][-1]["content"].splitlines()[0][:60] in ran.out
-    table = dataset.image_table(made_up_output)
+    table = dataset.image_files(made_up_output)
     for number, path in enumerate(row["images"]):
-        known = table[path.removeprefix("images/")]
+        known = table[path]
         size = f"{known['width']} × {known['height']} {known['format']}"
         assert f"image {number + 1}: {path}  {size}, " in ran.out
 
@@ -160,8 +163,8 @@ def test_a_row_is_sought_by_the_manifest_and_earlier_parts_are_not_read(
     assert (ran.code, ran.out) == (0, run("show", made_up_output, "--index", index).out)
     ran = run("show", tmp_path / "out", "--index", 0)
     assert ran.code == 1
-    assert f"{parts[0]['path']}: not JSON" in ran.err
-    assert "beam-mat check tells more" in ran.err
+    assert f"{parts[0]['path']}: the file is not JSON" in ran.err
+    assert "run beam-mat check for details" in ran.err
 
 
 def test_head_reads_the_beginning_and_nobody_complains(made_up_output: Path) -> None:
@@ -243,34 +246,34 @@ def test_any_sharegpt_dataset_can_be_shown(tmp_path: Path) -> None:
         "Bekind.",
         "humanturn1of2",
         "image1:pictures/1.png30×20PNG,",
-        "imagesno<image>standsforthem",
+        "imagesnotreferencedbyany<image>",
         "image2:pictures/2.pngismissing",
-        "image3:../../secretnotlookedat",
-        "image4:/etc/passwdnotlookedat",
-        "image5:http://host/1.jpgnotlookedat",
+        "image3:../../secretnotopened",
+        "image4:/etc/passwdnotopened",
+        "image5:http://host/1.jpgnotopened",
     ):
         assert told in text
-    assert "Therowholdsnoconversation" in held(shown(folder, "--index", 1))
-    assert "Therowholdsnoconversation" in held(shown(folder, "--id", 7))
+    assert "Therowhasnoconversation" in held(shown(folder, "--index", 1))
+    assert "Therowhasnoconversation" in held(shown(folder, "--id", 7))
     ran = run("show", folder, "--rejected")
     assert ran.code == 2
-    assert "it is no dataset of beam-mat, which alone keeps rejected records" in ran.err
+    assert "so beam-mat did not make it, and there are no rejected records" in ran.err
 
 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
         (["nowhere"], "there is no such folder; check the path"),
-        (["."], "there is no dataset_info.json in it, and so no dataset; name the folder"),
-        ([".", "--rejected"], "there is no dataset_info.json in it, and so no dataset"),
+        (["."], "has no dataset_info.json, so it is not a dataset; name the --output of"),
+        ([".", "--rejected"], "has no dataset_info.json, so it is not a dataset"),
         (["broken"], "is not JSON"),
         (["set", "--name", "mine"], "--name mine: "),
-        (["set", "--index", "-1"], "--index -1: rows are counted from 0"),
+        (["set", "--index", "-1"], "--index -1: give a whole number of at least 0"),
         (["set", "--index", "first"], "--index first: give a whole number"),
-        (["set", "--index", "1", "--id", "a"], "--id: excludes --index; give one of the two"),
+        (["set", "--index", "1", "--id", "a"], "--id: cannot be used with --index; give one"),
         (["set", "--rejected", "--name", "mat"], "rejected records are in no entry"),
         (["begun"], "is not finished; run the same beam-mat convert again"),
-        (["empty"], "holds no row that can be shown"),
+        (["empty"], "has no rows to show"),
         (["set", "--rejectd"], "did you mean --rejected?"),
         (["nope://x"], "nope"),
     ],
@@ -287,7 +290,7 @@ def test_faults_name_value_cause_and_cure(
     ran = run("show", *words)
     assert (ran.code, ran.out) == (2, "")
     assert why in ran.err
-    assert ran.err.startswith("beam-mat: 1 fault(s) in what was asked for:\n")
+    assert ran.err.startswith("beam-mat: 1 configuration error:\n")
 
 
 def test_without_words_it_says_what_to_type() -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.command import ROOT
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.watch.soak import Watch, check, generations
+from tests.outputs import commits
+from tests.watch.soak import Watch, check
 from tests.watch.steady import memory
 
 ZIPS = 10
@@ -60,7 +61,7 @@ def load(folder: Path, prism: Path, shards: int) -> dict[str, float]:
     check(folder)
     return {
         "seconds": time.monotonic() - begin,
-        "generations": len(generations(folder / "out")),
+        "generations": len(commits(folder / "out")),
         "watch_most_mb": most[0],
         "prism_most_mb": most[1],
     }

@@ -25,6 +25,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from tests.command import PROGRAM, ROOT, convert_words
+from tests.outputs import commits
 from tests.processes import end, mark, survivors
 
 WINDOWS = ("1s", "2s", "3s")
@@ -288,16 +289,12 @@ def expected(folder: Path) -> Path:
     return output
 
 
-def generations(output: Path) -> list[dict[str, Any]]:
-    """The log, in order."""
-    files = sorted(output.glob("generations/[0-9]*[0-9].json"))
-    return [json.loads(file.read_bytes()) for file in files]
-
-
 def union(output: Path, upto: int | None = None) -> tuple[Counter[bytes], Counter[bytes]]:
     """JSONL rows and rejects that the generations add up to, each with how often it is there."""
     live: dict[str, dict[str, Any]] = {}
-    for generation in generations(output)[:upto]:
+    for generation in commits(output)[:upto]:
+        if generation["previous"] == 0:
+            live.clear()
         for changes in (generation["parts"], generation["rejects"]):
             for part in changes["removed"]:
                 del live[part["path"]]
@@ -341,7 +338,7 @@ def check(folder: Path) -> None:
     assert found["counts"]["records"] == wanted["counts"]["records"]
     assert found["counts"] == wanted["counts"]
     assert found["inputs"] == wanted["inputs"]
-    assert found["generation"] == len(generations(output))
+    assert found["generation"] == len(commits(output))
 
 
 def main() -> None:
@@ -366,7 +363,7 @@ def main() -> None:
         typed.folder, typed.prism, files, kills=typed.kills, pace=typed.pace, seed=typed.seed
     )
     check(typed.folder)
-    made = len(generations(typed.folder / "out"))
+    made = len(commits(typed.folder / "out"))
     sys.stdout.write(
         f"{done.kills} kills, {len(files)} files, {made} generations: equal to a conversion\n"
     )

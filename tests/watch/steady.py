@@ -17,7 +17,8 @@ import psutil
 
 from tests.command import ROOT
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.watch.soak import Watch, generations
+from tests.outputs import commits
+from tests.watch.soak import Watch
 
 
 def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[str, float]:
@@ -57,14 +58,14 @@ def steady(folder: Path, prism: Path, *, windows: int, window: float) -> dict[st
         )
         .stat()
         .st_mtime
-        for generation in generations(folder / "out")
-        for entry in generation["shards"]
+        for generation in commits(folder / "out")
+        for entry in generation["shards"]["added"]
     }
     assert landed.keys() == committed.keys()
     third = max(1, windows // 3)
     early, late = used[third : 2 * third] or used, used[-third:]
     return {
-        "generations": len(generations(folder / "out")),
+        "generations": len(commits(folder / "out")),
         "latency_median_s": statistics.median(committed[name] - landed[name] for name in landed),
         "latency_max_s": max(committed[name] - landed[name] for name in landed),
         "watch_early_mb": statistics.median(one for one, _ in early),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.notes import ImageOutcome, PathFact, Wanted
+from beam_mat.core.references import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
-from beam_mat.watch import wakes
-from beam_mat.watch.facts import ChunkProgress, CommitFact, ShardFact, WatchSettings
-from beam_mat.watch.joins import JoinByChunk, JoinByPath, JoinByShard, stem_of
+from beam_mat.watch import reprocess
+from beam_mat.watch.elements import ChunkProgress, CommitFact, Complete, ShardFact, WatchSettings
+from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard, stem_of
 
 WAIT = 10.0
 
@@ -55,7 +56,7 @@ class Path1:
     """The join of one path, and the graph's clock."""
 
     def __init__(self, output: Path, wait: float = WAIT) -> None:
-        self.settings = Settings(str(output), watched=True)
+        self.settings = Settings(str(output))
         self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, wait))
         self.known, self.expiry = State(), Timer()
         self.now = Timestamp(0)
@@ -72,7 +73,7 @@ class Path1:
         return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
 
     def woken(self) -> set[str]:
-        return {wake.stem or wake.path for wake in wakes.find(self.settings).values()}
+        return {wake.stem or wake.path for wake in reprocess.find(self.settings).values()}
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def chunk(name: str = "s-1") -> Chunk:
 
 
 def outcome(path: str) -> ImageOutcome:
-    return ImageOutcome(path, content=path)
+    return ImageOutcome(path, file=f"images/{path}")
 
 
 @given(st.permutations(["chunk", "a", "b", "c", "c", "a"]))
@@ -164,11 +165,14 @@ def test_a_chunk_is_passed_on_when_all_its_images_are_known(order: list[str]) ->
     state, join = State(), JoinByChunk()
     made = []
     for name in order:
-        fact = ChunkProgress(outcomes=(outcome(name),))
+        fact = ChunkProgress(outcomes=(outcome(name),), tables=(f"f/{name}",))
         if name == "chunk":
             fact = ChunkProgress(chunk(), 3)
-        for _, facts in join.process(("s-1", fact), state):
+        for _, some in join.process(("s-1", fact), state):
+            facts = list(some)
             made.append({one.path for known in facts for one in known.outcomes})
+            assert {fact.table for fact in facts if fact.table} == {"f/a", "f/b", "f/c"}
+            assert [fact.chunk for fact in facts if fact.chunk] == [chunk()]
         if made:
             break
     assert made == [{"a", "b", "c"}]
@@ -192,35 +196,51 @@ def test_the_last_word_on_an_image_counts() -> None:
 SHARD = Shard("s.json", 0, 1, "v")
 
 
+def written(name: str, output: str = "o") -> Written:
+    return Written(name, output, ("f/1",))
+
+
 def shard_facts() -> Iterator[ShardFact]:
     yield ShardFact(shard=SHARD, chunks=2)
     for name in ("s-1", "s-2", "s-1"):
-        yield ShardFact(written=(name,))
+        yield ShardFact(written=(written(name),))
 
 
 @given(st.permutations(list(shard_facts())))
 def test_a_shard_is_passed_on_when_all_its_chunks_are_written(order: list[ShardFact]) -> None:
     state, join = State(), JoinByShard()
-    made: list[tuple[str, CommitFact]] = []
+    made: list[TaggedOutput] = []
     for fact in order:
         made += join.process(("s", fact), 0.0, state, Timer())
         if made:
             break
-    assert [fact.shard for _, fact in made] == [SHARD]
+    (found,) = made
+    assert (found.tag, found.value.shard) == (COMPLETE, SHARD)
+    assert set(found.value.written) == {written("s-1"), written("s-2")}
     assert state.value is None
 
 
+def test_a_chunk_that_was_written_twice_counts_as_it_was_written_last() -> None:
+    state, join = State(), JoinByShard()
+    for fact in (ShardFact(written=(written("s-1", "old"),)), ShardFact(shard=SHARD, chunks=2)):
+        assert list(join.process(("s", fact), 0.0, state, Timer())) == []
+    both = ShardFact(written=(written("s-1", "new"), written("s-2")))
+    (found,) = join.process(("s", both), 0.0, state, Timer())
+    assert found.value == Complete(SHARD, (written("s-1", "new"), written("s-2")))
+
+
 def test_an_empty_shard_is_passed_on_at_once() -> None:
-    ((_, fact),) = JoinByShard().process(("s", ShardFact(shard=SHARD)), 0.0, State(), Timer())
-    assert fact.shard == SHARD
+    (found,) = JoinByShard().process(("s", ShardFact(shard=SHARD)), 0.0, State(), Timer())
+    assert (found.tag, found.value) == (COMPLETE, Complete(SHARD, ()))
 
 
 def test_of_a_shard_that_is_gone_nothing_comes_any_more() -> None:
     state, timer, join = State(), Timer(), JoinByShard()
     told: list[tuple[str, CommitFact]] = []
-    for fact in (ShardFact(written=("s-1",)), ShardFact(shard=SHARD, gone=True), *shard_facts()):
+    first = ShardFact(written=(written("s-1"),))
+    for fact in (first, ShardFact(shard=SHARD, gone=True), *shard_facts()):
         told += join.process(("s", fact), 0.0, state, timer)
-    assert [(fact.shard, fact.gone) for _, fact in told] == [(None, SHARD)]
+    assert told == [("", CommitFact(gone=SHARD))]
     assert timer.at is not None
     join.forgotten(state)
     assert state.value is None

@@ -12,9 +12,9 @@ from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_mat.watch.facts import Tick
+from beam_mat.watch.elements import Tick
 from beam_mat.watch.notifications import Objects
-from tests.core.test_notification import ATTRIBUTES, BODY
+from tests.watch.test_message import ATTRIBUTES, BODY
 
 
 def message(name: str, event: str = "OBJECT_FINALIZE") -> PubsubMessage:

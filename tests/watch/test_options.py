@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from beam_mat.watch.options import REFUSED
+from beam_mat.cli.watch import REFUSED
 from tests.command import run
 
 PLACES = ("--json", "in/*.json", "--images", "in/*.zip", "--output", "out")
@@ -15,8 +15,8 @@ def test_what_is_for_a_conversion_is_refused_all_at_once() -> None:
     ran = run("watch", *PLACES, *refused, "--runner", "PrismRunner")
     assert ran.code == 2
     for option in ("--limit", "--max-rejected", "--overwrite"):
-        assert f"{option}: is for beam-mat convert; leave it out" in ran.err
-    assert "--duplicates drop: which record of an id comes first" in ran.err
+        assert f"{option}: is an option of beam-mat convert; remove it" in ran.err
+    assert "--duplicates drop: which record of an id is the first" in ran.err
 
 
 def test_the_help_names_nothing_that_is_refused() -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beam_mat.core.notes import Source
-from beam_mat.core.settings import Settings
+from beam_mat.core.references import Source
 from beam_mat.storage import files
-from beam_mat.watch import wakes
-from beam_mat.watch.facts import WatchSettings
+from beam_mat.watch import reprocess
+from beam_mat.watch.elements import WatchSettings
 from beam_mat.watch.steps import ListZip
-from tests.command import converted
 from tests.making import image_record, picture, write_shard, write_zip
+from tests.work.plain import job_of, make
 
 
 class Site:
@@ -24,8 +23,9 @@ class Site:
         self.folder = folder
         shard = write_shard(folder / "s.json", [image_record("1", "i.jpg")])
         self.land("m.zip", "i.jpg", seed=1)
-        output = converted(shard, folder / "m.zip", folder / "out")
-        settings = Settings(str(output), watched=True)
+        job = job_of(folder / "out", [shard], [folder / "m.zip"])
+        make(job)
+        settings = msgspec.structs.replace(job.settings, resume=True)
         self.watch = WatchSettings(settings, "r", (), (f"{folder}/*.zip",), 1.0, 1.0, 1.0)
 
     def land(self, name: str, path: str, seed: int) -> None:
@@ -35,7 +35,7 @@ class Site:
         found = files.info(str(self.folder / name))
         source = Source(found.uri, 0, found.size, found.version)
         list(ListZip(self.watch).process(source))
-        return {wake.path for wake in wakes.find(self.watch.settings).values()}
+        return {wake.path for wake in reprocess.find(self.watch.settings).values()}
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from beam_mat.sample import write_sample
-from tests.test_runners import prism  # noqa: F401
+from tests.outputs import commits
+from tests.runners.test_runners import prism  # noqa: F401
 from tests.watch.soak import check as hold
-from tests.watch.soak import generations, landings, soak, whole
+from tests.watch.soak import landings, soak, whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.prism]
 
@@ -30,4 +31,4 @@ def test_killed_again_and_again_the_generations_add_up_to_a_conversion(
     )
     assert done.kills >= 4
     hold(tmp_path / "soak")
-    assert generations(tmp_path / "soak" / "out")
+    assert commits(tmp_path / "soak" / "out")

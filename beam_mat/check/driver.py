@@ -1,0 +1,88 @@
+"""Runs a check: the graph, what its steps left, and what is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from rich.console import Console
+
+from beam_mat.check.job import CheckJob
+from beam_mat.check.pipeline import build
+from beam_mat.check.report import Report, report, show
+from beam_mat.check.steps import FILES, IMAGES, LENGTHS, UNITS, CheckSettings
+from beam_mat.core.contract.entry import Entry
+from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.job import DATAFLOW, IN_PROCESS
+from beam_mat.core.settings import Settings
+from beam_mat.runners.choose import is_local
+from beam_mat.runners.run import run_graph
+from beam_mat.storage import files
+from beam_mat.work import results
+
+_NO_ENTRY = Entry("", "", {}, {})
+"""For an entry that has no files to read."""
+
+
+def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
+    """Runs a check and prints its findings, as JSON alone if `to_json`; returns 3 if there are any.
+
+    Raises:
+        BeamMatError: With the exit code that it stands for.
+    """
+    console = Console()
+    if not to_json:
+        where = "in this process" if job.runner == IN_PROCESS else f"on {job.runner}"
+        console.print(f"Checking {len(job.files)} file(s) of {len(job.entries)} entries {where}")
+    found = find(job, options)
+    if to_json:
+        made = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+        print(made)  # noqa: T201  # the output of the command
+    else:
+        show(console, found)
+    return 3 if found.violations else 0
+
+
+def find(job: CheckJob, options: PipelineOptions) -> Report:
+    """Runs the graph, and adds up what its steps left."""
+    with _scratch(job.runner, options) as scratch:
+        work = Settings(scratch, image_threads=job.image_threads, storage=job.storage)
+        entries = tuple(checked.entry or _NO_ENTRY for checked in job.entries)
+        settings = CheckSettings(work, entries, job.media, job.rules)
+        data = job.files
+        if data:
+            places = {job.media, *(file.uri for file in data), scratch}
+            run_graph(job.runner, options, lambda pipeline: build(pipeline, data, settings), places)
+        return report(
+            job,
+            list(results.collect(work, FILES, FileNote)),
+            list(results.collect(work, UNITS, UnitNote)),
+            [note for kind in (IMAGES, LENGTHS) for note in results.collect(work, kind, ImageNote)],
+        )
+
+
+@contextlib.contextmanager
+def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
+    """A folder that the workers and this process can reach, until the block ends."""
+    if is_local(runner):
+        with tempfile.TemporaryDirectory(prefix="beam-mat-check-") as folder:
+            yield folder
+        return
+    place = options.view_as(GoogleCloudOptions).temp_location
+    if not place:
+        fault = f"--temp_location is missing: workers of {runner} write findings there"
+        cure = "name a folder that they and this machine can reach, such as gs://BUCKET/tmp"
+        raise ConfigError([f"{fault}; {cure}"])
+    folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
+    if runner != DATAFLOW:  # its messages are passed on
+        logging.getLogger().setLevel(logging.INFO)
+    try:
+        yield folder
+    finally:
+        files.remove(folder)

@@ -1,0 +1,36 @@
+"""``beam-mat doctor``: shows what is installed and what works here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_mat.cli.command_line import CommandLine
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    return CommandLine(
+        "doctor",
+        "Shows what is installed, which runners work here (it runs one small pipeline), what the "
+        "machine has, and whether credentials are present. It contacts no other machine, and "
+        "neither reads nor prints a secret.",
+        ("beam-mat doctor",),
+        more="Exit codes: 0 conversions work here, 1 they do not.",
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``doctor``.
+
+    Returns:
+        1 where conversions cannot work here, else 0.
+    """
+    command_line().read(argv)
+    from rich.console import Console
+
+    from beam_mat.doctor.examine import examine
+
+    return examine(Console())

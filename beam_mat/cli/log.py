@@ -1,0 +1,43 @@
+"""``beam-mat log``: lists the generations of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.output_argument import add_output, output_of
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    line = CommandLine(
+        "log",
+        "Lists the generations of a dataset: how many records and images each one has, and what "
+        "came and went with it. Each can be read as DATASET@N.",
+        ("beam-mat log dataset", "beam-mat log gs://bucket/datasets/mat --json"),
+    )
+    line.add_argument("--json", action="store_true", help="print one JSON object a generation")
+    return add_output(line, "DATASET", "the dataset")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``log``.
+
+    Raises:
+        BeamMatError: There is no dataset, or its log cannot be read.
+    """
+    typed = command_line().read(argv)
+    output = output_of(typed, writes=False)
+    from rich.console import Console
+
+    from beam_mat.report.history import print_lines, print_log, read_log
+
+    lines = read_log(output)
+    if typed.json:
+        print_lines(lines)
+    else:
+        print_log(Console(), lines)
+    return 0

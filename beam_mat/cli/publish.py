@@ -1,0 +1,41 @@
+"""``beam-mat publish``: publishes what a job without a driver has written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.loading import loading, own_log
+from beam_mat.cli.output_argument import add_output, output_of
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    line = CommandLine(
+        "publish",
+        "Publishes the dataset of a finished job whose driver has ended: the job was started with "
+        "--detach, or its driver died.",
+        ("beam-mat publish gs://bucket/datasets/mat", "beam-mat publish dataset"),
+        more="Exit codes: 0 done, 1 the job is not finished or failed, 2 configuration, 3 more "
+        "rejected than allowed.",
+    )
+    return add_output(line, "OUTPUT", "the job's --output")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``publish``.
+
+    Raises:
+        BeamMatError: With the exit code that it stands for.
+    """
+    output = output_of(command_line().read(argv), writes=True)
+    with loading():
+        from rich.console import Console
+
+        from beam_mat.convert.finish import publish
+    with own_log():
+        publish(output, Console())
+    return 0

@@ -1,0 +1,37 @@
+"""``beam-mat report``: makes a dataset's report again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.output_argument import add_output, output_of
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    line = CommandLine(
+        "report",
+        "Makes the report of a dataset again, from its manifest, statistics and images; for a "
+        "watched dataset, from its last generation.",
+        ("beam-mat report dataset", "beam-mat report gs://bucket/datasets/mat"),
+    )
+    return add_output(line, "DATASET", "the dataset")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``report``.
+
+    Raises:
+        BeamMatError: There is no dataset, or the report cannot be written.
+    """
+    output = output_of(command_line().read(argv), writes=True)
+    from rich.console import Console
+
+    from beam_mat.report.again import make_again
+
+    Console().print(f"Report in {make_again(output)}", soft_wrap=True)
+    return 0

@@ -1,0 +1,71 @@
+"""``beam-mat sample``: makes a small set to try things out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.values import whole_number
+from beam_mat.core.errors import ConfigError
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    line = CommandLine(
+        "sample",
+        "Makes a small MAT-shaped set, JSON shards and files.zip, to try things out.",
+        (
+            "beam-mat sample demo",
+            "beam-mat sample demo --records 200 --images 60 --shards 3",
+            "beam-mat sample demo --faults",
+        ),
+    )
+    line.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
+    for name, default, least, what in (
+        ("--records", "40", 0, "number of records"),
+        ("--images", "30", 0, "number of images"),
+        ("--shards", "1", 1, "number of JSON files"),
+    ):
+        option = line.add_argument(
+            name, default=default, metavar="N", help=f"{what} (default: %(default)s)"
+        )
+        line.check(option, whole_number(least))
+    line.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="another number gives another set (default: %(default)s)",
+    )
+    line.add_argument(
+        "--faults", action="store_true", help="also one record or image for every reject reason"
+    )
+    return line
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``sample``.
+
+    Raises:
+        BeamMatError: The arguments are wrong, or the folder cannot be used.
+    """
+    typed = command_line().read(argv)
+    from beam_mat.sample.write import write_sample
+
+    try:
+        made = write_sample(
+            typed.folder,
+            records=typed.records,
+            images=typed.images,
+            shards=typed.shards,
+            seed=typed.seed,
+            faults=typed.faults,
+        )
+    except (FileExistsError, ValueError) as error:
+        raise ConfigError([str(error)]) from None
+    print(f"{made.records} records in {typed.folder}")
+    return 0

@@ -1,0 +1,148 @@
+"""Checks of typed values. Each returns the value, or raises a ValueError that says what to give."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+
+from beam_mat.core.duration import seconds
+from beam_mat.core.settings import JSONL, PARQUET
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A check for whole numbers of at least `least`.
+
+    >>> whole_number(1)("12")
+    12
+    """
+
+    def check(text: str) -> int:
+        cure = f"give a whole number of at least {least}"
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(cure) from None
+        if number < least:
+            raise ValueError(cure)
+        return number
+
+    return check
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1.
+
+    >>> fraction("0.1")
+    0.1
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("give a number from 0 to 1")
+    return number
+
+
+def generations(text: str) -> int:
+    """A number of generations, or "all", which is 0 here.
+
+    >>> generations("3"), generations("all")
+    (3, 0)
+    """
+    try:
+        number = 0 if text == "all" else whole_number(1)(text)
+    except ValueError:
+        raise ValueError("give a whole number of at least 1, or all") from None
+    return number
+
+
+def one_of(known: Iterable[str]) -> Callable[[str], str]:
+    """A check for one of a few words."""
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"give {' or '.join(known)}")
+        return text
+
+    return check
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """A list of output formats.
+
+    >>> formats("parquet, jsonl")
+    ('jsonl', 'parquet')
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names or not {*names} <= {JSONL, PARQUET}:
+        raise ValueError("give jsonl, parquet or both, such as jsonl,parquet")
+    return tuple(name for name in (JSONL, PARQUET) if name in names)
+
+
+def prefix(text: str) -> tuple[str, str]:
+    """A path prefix and what replaces it.
+
+    >>> prefix("data/=tongagent/")
+    ('data/', 'tongagent/')
+    """
+    old, sign, new = text.partition("=")
+    if not sign or not old:
+        raise ValueError("give OLD=NEW, such as data/=tongagent/")
+    return old, new
+
+
+def pair(known: Sequence[str]) -> Callable[[str], tuple[str, str]]:
+    """A check for NAME=WORD with one of a few names."""
+
+    def check(text: str) -> tuple[str, str]:
+        name, sign, word = text.partition("=")
+        if not sign or not word or name not in known:
+            raise ValueError(f"give NAME=WORD, where NAME is one of {', '.join(known)}")
+        return name, word
+
+    return check
+
+
+def duration(least: float) -> Callable[[str], float]:
+    """A check for durations of at least `least` seconds; returns seconds.
+
+    >>> duration(0.1)("2m")
+    120.0
+    """
+
+    def check(text: str) -> float:
+        found = seconds(text)
+        if found < least:
+            raise ValueError(f"give at least {least} s")
+        return found
+
+    return check
+
+
+def address(text: str) -> tuple[str, int]:
+    """An IP address and a port; without an address, this machine's own.
+
+    >>> address("9464"), address("[::1]:80")
+    (('127.0.0.1', 9464), ('::1', 80))
+    """
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    try:
+        ipaddress.ip_address(host)
+        if 0 < int(port) < 1 << 16:
+            return host, int(port)
+    except ValueError:
+        pass
+    raise ValueError(
+        "give a port from 1 to 65535; write an IP address before it to listen on another network "
+        "interface, such as 0.0.0.0:9464"
+    )
+
+
+def subscription(text: str) -> str:
+    """The name of a Pub/Sub subscription."""
+    words = text.split("/")
+    if len(words) != 4 or (words[0], words[2]) != ("projects", "subscriptions") or not all(words):
+        raise ValueError("give projects/PROJECT/subscriptions/NAME")
+    return text

@@ -1,0 +1,38 @@
+"""``beam-mat verify``: compares every file of a dataset with its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.output_argument import add_output, output_of
+
+
+def command_line() -> CommandLine:
+    """The arguments of the command."""
+    line = CommandLine(
+        "verify",
+        "Compares every part and every image of a dataset with the size and the SHA-256 that were "
+        "recorded when it was made. If it is interrupted, the next run resumes.",
+        ("beam-mat verify dataset", "beam-mat verify gs://bucket/datasets/mat"),
+        more="Exit codes: 0 all files are unchanged, 1 failed, 2 configuration, 3 damaged files.",
+    )
+    return add_output(line, "OUTPUT", "the dataset")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command.
+
+    Args:
+        argv: What follows ``verify``.
+
+    Raises:
+        BeamMatError: With the exit code that it stands for.
+    """
+    output = output_of(command_line().read(argv), writes=False)
+    from rich.console import Console
+
+    from beam_mat.dataset.verify import verify
+
+    verify(output, Console())
+    return 0

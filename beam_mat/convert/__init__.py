@@ -1,0 +1,1 @@
+"""``beam-mat convert``: its configuration, its graph and its driver."""

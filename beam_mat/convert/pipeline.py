@@ -1,0 +1,84 @@
+"""The graph of a conversion. Steps exchange references, but no records and no images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
+from beam_mat.core.results import Unit
+from beam_mat.core.settings import Settings
+from beam_mat.transforms import coders
+from beam_mat.transforms.group import Group, GroupMany
+from beam_mat.transforms.images import ConvertImages, ListMembers, Match
+from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
+from beam_mat.transforms.split import SplitShard
+from beam_mat.transforms.write import WRITTEN, MixUnits, PlanMix, SummariseShard, WriteChunk
+
+
+def build(
+    pipeline: beam.Pipeline, shards: Sequence[Shard], sources: Sequence[Source], settings: Settings
+) -> None:
+    """Adds the conversion to a pipeline.
+
+    Args:
+        pipeline: The pipeline.
+        shards: The JSON input, in order.
+        sources: Zips and folders of images, in order of precedence.
+        settings: Settings of the steps.
+    """
+    coders.register()
+
+    chunks = (
+        pipeline
+        | "Shards" >> beam.Create(list(shards)).with_output_types(Shard)  # Create distributes them
+        | "Split" >> beam.ParDo(SplitShard(settings))
+        | "Share out chunks" >> beam.Reshuffle()
+    )
+    requests = chunks | "Request images" >> beam.ParDo(RequestImages(settings))
+    members = (
+        pipeline
+        | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
+        | "List members" >> beam.ParDo(ListMembers(settings))
+    )
+    outcomes = (
+        (requests, members)
+        | "Join by path" >> GroupMany(PathFact)
+        | "Match" >> beam.ParDo(Match(settings))
+        | "Batch" >> Group(Wanted)
+        | "Convert images" >> beam.ParDo(ConvertImages(settings, sources))
+    )
+
+    by_chunk: tuple[Any, ...] = (chunks | "Key by name" >> beam.Map(_keyed), outcomes)
+    if settings.drop_duplicates:
+        repeated = (
+            chunks
+            | "List ids" >> beam.ParDo(ListIds(settings))
+            | "Group by id" >> GroupMany(tuple[int, int, str])
+            | "Find repeated" >> beam.ParDo(FindRepeated())
+        )
+        by_chunk = (*by_chunk, repeated)
+    units, written = (
+        by_chunk
+        | "Join by chunk" >> Group(ChunkFact)
+        | "Write" >> beam.ParDo(WriteChunk(settings)).with_outputs(WRITTEN, main="units")
+    )
+    _ = (
+        written
+        | "Gather chunks" >> Group(tuple[Chunk, Written])
+        | "Summarise" >> beam.ParDo(SummariseShard(settings))
+    )
+    _ = (
+        units
+        | "Gather units" >> Group(Unit)
+        | "Plan mix" >> beam.ParDo(PlanMix())
+        | "Share out mixes" >> beam.Reshuffle()
+        | "Mix" >> beam.ParDo(MixUnits(settings))
+    )
+
+
+def _keyed(chunk: Chunk) -> tuple[str, ChunkFact]:
+    return chunk.name, ChunkFact(chunk=chunk)

@@ -1,0 +1,177 @@
+"""Failures that are not bugs of this package: what happened, and what the user can do.
+
+A worker's error reaches the driver as text, with a traceback in it. The last line of the traceback
+names the exception, and is compared with the table. What is not in the table is treated as a bug.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import NamedTuple
+
+from beam_mat.core.errors import (
+    BeamMatError,
+    OutputError,
+    SourceError,
+    StoreError,
+    WorkerLostError,
+)
+from beam_mat.core.secrecy import text_without_credentials
+
+DETAIL_CHARACTERS = 300
+
+
+class Cause(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        what: What happened, in a few words.
+        pattern: A regular expression for the exception's line.
+        cure: What the user can do.
+        kind: The error that is raised.
+    """
+
+    what: str
+    pattern: str
+    cure: str
+    kind: type[BeamMatError]
+
+
+_RERUN = "run the same command again, which resumes"
+
+CAUSES = (
+    Cause(
+        "the disk is full",
+        r"\[Errno 28\]|\[Errno 122\]|No space left on device|Disk quota exceeded",
+        f"free space for the output and for temporary files (TMPDIR), and {_RERUN}",
+        OutputError,
+    ),
+    Cause(
+        "memory ran out",
+        r"MemoryError|\[Errno 12\]|Cannot allocate memory|std::bad_alloc|\boom-?kill|"
+        r"(?:malloc|realloc) of size \d+ failed",
+        f"use fewer --direct_num_workers or a larger machine, and {_RERUN}",
+        WorkerLostError,
+    ),
+    Cause(
+        "too many files are open",
+        r"\[Errno 24\]|\[Errno 23\]|Too many open files",
+        f"raise the limit (ulimit -n 4096), and {_RERUN}",
+        WorkerLostError,
+    ),
+    Cause(
+        "Prism could not be downloaded",
+        r"Unable to fetch remote prism binary",
+        "check the network, or build Prism with scripts/prism and name it with --prism_location",
+        StoreError,
+    ),
+    Cause(
+        "Prism could not be started",
+        r'Unable to parse binary URL "|Prism did not start|Provided --prism_location|'
+        r"\[Errno 8\] Exec format error",
+        "check --prism_location, or remove it to have Prism searched for",
+        WorkerLostError,
+    ),
+    Cause(
+        "credentials are missing or invalid",
+        r"DefaultCredentialsError|NoCredentials|Unable to locate credentials|RefreshError|"
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|(?:code|status|error)\W{1,3}401\b|"
+        r"\b401 (?:Client Error|Unauthorized)|Invalid Credentials",
+        f"log in (beam-mat doctor shows which credentials are present), and {_RERUN}",
+        StoreError,
+    ),
+    Cause(
+        "permission is denied",
+        r"PermissionError|\[Errno 13\]|\[Errno 1\]|\[Errno 30\]|Read-only file system|AccessDenied|"
+        r"(?:code|status|error)\W{1,3}403\b|\b403 (?:Client Error|Forbidden)|"
+        r"does not have storage\.",
+        f"give this user the permission, or name another place, and {_RERUN}",
+        OutputError,
+    ),
+    Cause(
+        "the network cannot be reached",
+        r"\[Errno -[2-5]\]|getaddrinfo|gaierror|Name or service not known|"
+        r"(?:Temporary failure|Name resolution) in name resolution|NameResolutionError|"
+        r"\[Errno 1(?:00|01|10|11|12|13)\]|\[Errno 104\]|Network is unreachable|No route to host|"
+        r"Connection (?:refused|reset|timed out)|Cannot connect to host|ConnectionError|"
+        r"ConnectTimeout|ServerDisconnected|Max retries exceeded|Could not connect to the endpoint|"
+        r"URLError|CERTIFICATE_VERIFY_FAILED",
+        f"check the network, the address and any proxy, and {_RERUN}",
+        StoreError,
+    ),
+    Cause(
+        "a package is missing",
+        r"ModuleNotFoundError|ImportError: cannot import name",
+        "install it here and where workers run (docs/cloud.md), or reinstall beam-mat",
+        WorkerLostError,
+    ),
+    Cause(
+        "a file or folder is missing",
+        r"FileNotFoundError|NotADirectoryError|IsADirectoryError|\[Errno (?:2|20|21)\]|"
+        r"NoSuchBucket|NoSuchKey|The specified bucket does not exist",
+        f"check that nobody moved it and that workers can reach it, and {_RERUN}",
+        SourceError,
+    ),
+    Cause(
+        "a worker was lost",
+        r"BrokenProcessPool|TerminatedWorkerError|StatusCode\.UNAVAILABLE|Socket closed|"
+        r"SDK [Hh]arness.*disconnected|[Ww]orker.*(?:died|exited|was lost|disconnected|stopped)|"
+        r"exited with (?:code )?-?\d+|BrokenPipeError|\[Errno 32\]|FutureTimeoutError|"
+        r"Lost contact with the worker",
+        f"see whether memory ran out, and {_RERUN}",
+        WorkerLostError,
+    ),
+    Cause(
+        "the job was cancelled",
+        r"ended in state (?:CANCELLED|CANCELLING|DRAINED|UPDATED)",
+        "run the same command again to finish it",
+        WorkerLostError,
+    ),
+)
+"""The first row that matches is used."""
+
+_EXCEPTION = re.compile(r"^(?:E\s+)?([A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
+_BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception))$", re.MULTILINE)
+_NOT_EXCEPTIONS = ("http", "https", "File", "Caused by")
+_WHERE = re.compile(r" \[while running '[^\n]*$", re.MULTILINE)
+
+
+def cause_of(error: BaseException | str) -> BeamMatError | None:
+    """What the user can do about an error, as an error of this package; None for a bug.
+
+    Args:
+        error: The exception, or the text of one from a worker.
+
+    >>> print(cause_of(OSError(28, "No space left on device")))
+    the disk is full (OSError: [Errno 28] No space left on device); free space for the output and \
+for temporary files (TMPDIR), and run the same command again, which resumes
+    """
+    if isinstance(error, BaseException):
+        text = "".join(traceback.format_exception_only(error)).strip()
+        wrapped = isinstance(error, RuntimeError)
+    else:
+        text, wrapped = error, True
+    for line in (_last_exception(text), text.partition("\n")[0]) if wrapped else (text,):
+        for cause in CAUSES:
+            if re.search(cause.pattern, line):
+                return cause.kind(f"{cause.what} ({_shortened(line)}); {cause.cure}")
+    return None
+
+
+def _last_exception(text: str) -> str:
+    """The line of the exception that a worker's text ends with, or ""."""
+    text = _WHERE.sub("", text)
+    found = [found[0] for found in _EXCEPTION.finditer(text) if _is_exception(found[1], found[2])]
+    found += [found[0] for found in _BARE.finditer(text)]
+    return found[-1] if found else ""
+
+
+def _is_exception(name: str, rest: str) -> bool:
+    last = name.rpartition(".")[2]
+    return bool(rest) and last[:1].isupper() and name not in _NOT_EXCEPTIONS
+
+
+def _shortened(line: str) -> str:
+    text = " ".join(text_without_credentials(line).split()).removeprefix("RuntimeError: ")
+    return text if len(text) <= DETAIL_CHARACTERS else f"{text[:DETAIL_CHARACTERS]}…"

@@ -1,0 +1,167 @@
+"""Which runner the options of Apache Beam ask for, without importing Beam.
+
+These options are kept as typed, one word each: ``--runner=PrismRunner`` or ``--streaming``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM
+from beam_mat.core.secrecy import secrets_in
+from beam_mat.storage import stores
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+RUNNERS = frozenset(
+    "bundlebaseddirect dataflow direct flink fnapi interactive kafkastreams portable prism spark "
+    "switchingdirect testdataflow testdirect".split()
+)
+"""Beam's runners (``StandardOptions.ALL_KNOWN_RUNNERS``), in lower case, without "Runner"."""
+
+
+def given(beam: Sequence[str], name: str) -> str | None:
+    """The value of an option, "" for a flag, or None where it was not typed.
+
+    >>> given(["--runner=PrismRunner", "--streaming"], "runner")
+    'PrismRunner'
+    """
+    for word in reversed(beam):
+        option, _, value = word.partition("=")
+        if option == f"--{name}":
+            return value
+    return None
+
+
+def runner_of(beam: Sequence[str]) -> str:
+    """The name of the runner; see `beam_mat.core.job.Job`.
+
+    >>> runner_of([]), runner_of(["--prism_location=prism"])
+    ('FnApiRunner', 'PrismRunner')
+    """
+    # Beam's DirectRunner would first try to download Prism. Unless a place for Prism is named, the
+    # runner inside this process is used: it needs nothing and starts fastest.
+    asked = given(beam, "runner") or "DirectRunner"
+    match asked.lower():
+        case "direct" | "directrunner":
+            return PRISM if given(beam, "prism_location") else IN_PROCESS
+        case "prism" | "prismrunner":
+            return PRISM
+        case "fnapirunner":
+            return IN_PROCESS
+        case "dataflow" | "dataflowrunner":
+            return DATAFLOW
+    return asked
+
+
+def is_local(runner: str) -> bool:
+    """Whether the job's workers run on this machine."""
+    return runner in (IN_PROCESS, PRISM)
+
+
+def has_own_options(runner: str) -> bool:
+    """Whether the runner may have options that Beam does not know, as Flink's job server has."""
+    return not is_local(runner) and runner != DATAFLOW
+
+
+def beam_version() -> str:
+    """The version of Apache Beam that is installed, "" for none."""
+    try:
+        return metadata.version("apache-beam")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def image_threads(beam: Sequence[str]) -> int:
+    """The number of threads in a worker process that work on images."""
+    if not is_local(runner_of(beam)):
+        return 1  # the engine runs as many bundles at a time as a worker has cores
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = 1
+    if given(beam, "direct_running_mode") == "multi_processing":
+        workers = int(given(beam, "direct_num_workers") or 1)
+    return max(1, (cores or 1) // (workers or cores or 1))
+
+
+def pipeline_options(beam: Sequence[str]) -> PipelineOptions:
+    """Beam's options. Imports Beam.
+
+    Raises:
+        ConfigError: Beam rejects a value.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            options = PipelineOptions(list(beam))
+            options.get_all_options()  # parses them
+            return options
+    except SystemExit:  # what argparse does after printing pages of usage
+        *_, last = printed.getvalue().splitlines() or ["Apache Beam rejects the options"]
+        fault = last.partition("error: ")[2] or last
+        raise ConfigError([f"{fault.removeprefix('argument ')}; correct the value"]) from None
+
+
+def runner_faults(
+    beam: Sequence[str], uris: Mapping[str, Sequence[str]], *, detach: bool
+) -> list[str]:
+    """What keeps the runner from accepting the job, a sentence each.
+
+    Args:
+        beam: Beam's options.
+        uris: The places that workers read and write, by the option that names them.
+        detach: Whether the job is to be left to itself.
+    """
+    runner = runner_of(beam)
+    if runner == DATAFLOW:
+        from beam_mat.runners import dataflow
+
+        return dataflow.faults(pipeline_options(beam), uris)
+    faults = []
+    # A name with a dot is that of a class, which Beam imports.
+    if "." not in runner and runner.lower().removesuffix("runner") not in RUNNERS:
+        near = difflib.get_close_matches(runner, [PRISM, DATAFLOW, "FlinkRunner", "SparkRunner"], 1)
+        meant = f"did you mean {near[0]}?" if near else f"give {PRISM}, {DATAFLOW} or FlinkRunner"
+        faults.append(f"--runner {runner}: unknown runner; {meant}")
+    if detach:
+        faults.append("--detach: only a service continues on its own; add --runner DataflowRunner")
+    return faults
+
+
+def storage_for_workers(faults: list[str], text: str, runner: str) -> str:
+    """Applies storage options to this process, and returns what travels with the graph.
+
+    Args:
+        faults: What is wrong with them is added here.
+        text: ``--storage-options``, "" for none.
+        runner: See `beam_mat.core.job.Job`.
+
+    Returns:
+        See `beam_mat.core.settings.Settings.storage`.
+    """
+    options: stores.Options = {}
+    if text:
+        try:
+            options = stores.parse(text)
+        except ValueError as error:
+            faults.append(f"--storage-options: {error}")
+    stores.use(options)
+    if is_local(runner):
+        return ""  # workers here have this process's environment
+    if stores.is_inline(text):
+        faults += [
+            f"--storage-options: {name} looks like a secret, and everyone who may look at the job "
+            "would see it; give it to the workers by their identity or environment, or name a "
+            "file that they can read"
+            for name in secrets_in(options)
+        ]
+    return text
