@@ -12,8 +12,8 @@ from mat_trainer.commands import check, plan, presets, run, status, submit
 from mat_trainer.core.errors import ConfigError, MatTrainerError, PreflightError
 
 EPILOG = """\
-exit codes: 0 done, 1 failed, 2 configuration, 4 preflight, 75 stopped on request with a checkpoint
-saved (start it again to go on); `run` passes every other code of training on.
+exit codes: 0 done, 1 failed, 2 configuration error, 4 training would fail, 75 stopped on request
+with a checkpoint saved (the same command resumes). `run` returns any other exit code of training.
 """
 
 
@@ -38,14 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     try:
         args = parser().parse_args(argv)
-    except SystemExit as error:  # argparse has said why
+    except SystemExit as error:  # argparse has printed why
         return error.code if isinstance(error.code, int) else 2
     try:
         return int(args.run(args))
     except (ConfigError, PreflightError) as error:
-        is_config = isinstance(error, ConfigError)
-        where = "in what was asked for" if is_config else "that training would meet"
-        print(f"mat-trainer: {len(error.faults)} fault(s) {where}:", file=sys.stderr)
+        what = "configuration error" if isinstance(error, ConfigError) else "preflight error"
+        count = len(error.faults)
+        print(f"mat-trainer: {count} {what}{'s' * (count != 1)}:", file=sys.stderr)
         for fault in error.faults:
             print(f"  {fault}", file=sys.stderr)
         return error.exit_code
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mat-trainer plan … | head`
         sys.stderr.close()
         return 0
-    except Exception:  # noqa: BLE001 the last resort: told in full
+    except Exception:  # noqa: BLE001 the last resort: the whole traceback
         traceback.print_exc()
         return 1
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from tests.once import once
+from tests.warm import forked
 
 if TYPE_CHECKING:
     from tests.dataset.watched import Watched
@@ -44,6 +45,13 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[None]:
+    """Python programs that a module's tests start need no time for imports; see `tests.forking`."""
+    with forked():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny random Qwen2-VL with its tokenizer. Not to be changed."""
@@ -52,7 +60,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> Path:
         made = folder / "tiny-qwen2-vl"
-        run_to_end(sys.executable, "-m", "mat_trainer.worker.tiny_model", str(made))
+        with forked():
+            run_to_end(sys.executable, "-m", "mat_trainer.worker.tiny_model", str(made))
         return made
 
     return once(tmp_path_factory, "model", make)
@@ -63,7 +72,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What beam-mat made of forty trajectories, in both formats. Not to be changed."""
 
     def make(folder: Path) -> Path:
-        source = sample_source(folder)
+        source = sample_source(tmp_path_factory)
         return converted(sorted(source.glob("*.json")), source, folder / "mat")
 
     return once(tmp_path_factory, "dataset", make)
@@ -92,13 +101,16 @@ def beam_mat_command() -> str:
     return command
 
 
-def sample_source(folder: Path) -> Path:
-    """A folder of MAT shards and zips: real records, or what beam-mat draws below `folder`."""
+def sample_source(factory: pytest.TempPathFactory) -> Path:
+    """A folder of MAT shards and zips: real records, or those of `beam-mat sample`."""
     if MAT_SAMPLE.exists():
         return MAT_SAMPLE
-    source = folder / "source"
-    run_to_end(beam_mat_command(), "sample", str(source))
-    return source
+
+    def make(folder: Path) -> Path:
+        run_to_end(beam_mat_command(), "sample", str(folder / "source"))
+        return folder / "source"
+
+    return once(factory, "sample", make)
 
 
 def converted(shards: list[Path], source: Path, output: Path) -> Path:

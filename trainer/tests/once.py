@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mat_trainer.dataset.lock import only_one
+from mat_trainer.dataset.cache import only_one
 
 
 def once(
@@ -19,7 +19,7 @@ def once(
     if "PYTEST_XDIST_WORKER" in os.environ:
         run = run.parent  # that one is this process's own
     note = run / f"{name}.made"
-    with only_one(run / f"{name}.lock", lambda: None):
+    with only_one(run / f"{name}.lock", "prepares a test"):
         if not note.exists():
             note.write_text(str(make(factory.mktemp(name))))
         return Path(note.read_text())

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 import psutil
 
+from tests.forking import MARK, name
+
 ROOT = Path(__file__).resolve().parents[1]
-MARK = "MAT_TRAINER_TEST_MARK"
 PATIENCE = 600.0  # another process may train meanwhile
 LAUNCHER = """
 import json, signal, sys
@@ -47,10 +48,25 @@ class Launched:
     def _started(self, other: psutil.Process) -> bool:
         try:
             return bool(
-                other.status() != psutil.STATUS_ZOMBIE and other.environ().get(MARK) == self._mark
+                other.status() != psutil.STATUS_ZOMBIE
+                and (
+                    other.name().startswith(name(self._mark))
+                    or other.environ().get(MARK) == self._mark
+                )
             )
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+    def ranks(self) -> dict[int, psutil.Process]:
+        """The processes that torchrun started and that live, by rank."""
+        found = {}
+        for process in self.below():
+            own, _, rank = process.name().partition(".")
+            if own != name(self._mark).partition(".")[0]:  # it is no fork: it has an environment
+                rank = process.environ().get("RANK", "")
+            if rank:
+                found[int(rank)] = process
+        return found
 
     def ended(self) -> tuple[int, str, str]:
         """Its exit code, its output, its errors."""

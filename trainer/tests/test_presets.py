@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mat_trainer.core import document, presets, recipe
+from mat_trainer.core import document, recipe
 from mat_trainer.core.plan import DatasetFacts, bind
 
-NAMES = presets.names()
+NAMES = recipe.preset_names()
 # As they were published with the MAT data, but for the names of keys.
 PUBLISHED = {
     "stage": "sft",
@@ -142,7 +142,7 @@ def test_the_full_recipe_shards_everything_and_leaves_no_number_to_contradict() 
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(warm: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What LLaMA-Factory says of every preset, and of an old file before and after."""
     folder = tmp_path_factory.mktemp("parse")
     dataset = DatasetFacts("mat", "/data/mat", "/data/mat", 40)

@@ -17,12 +17,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.worker
 @pytest.mark.slow
-def test_the_five_lines_work(tmp_path: Path) -> None:
+def test_the_five_lines_work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     block = re.search(r"<!-- not run: by the trainer's tests -->\n```bash\n(.*?)```", README, re.S)
     assert block
     lines = [line.split("  #")[0].strip() for line in block[1].splitlines()]
     assert len(lines) == 5
-    source = sample_source(tmp_path)
+    source = sample_source(tmp_path_factory)
     shutil.copy(next(source.glob("*.json")), tmp_path / "mat_train.json")
     shutil.copy(next(source.glob("*.zip")), tmp_path / "files.zip")
     for folder, command in (

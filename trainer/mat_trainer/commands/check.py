@@ -1,44 +1,38 @@
-"""``mat-trainer check``: all that can fail before the first step, found before it costs a GPU."""
+"""``mat-trainer check``: finds what would make training fail before it takes a GPU."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
-from mat_trainer.commands import recipe_options, topology_options
-from mat_trainer.commands.preflight import asked, preflight, say_asked
+from mat_trainer.commands import options
+from mat_trainer.commands.preflight import asked, preflight, say, say_asked
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "check",
-        help="preflight: find everything that would fail, all faults at once",
-        description="Stages and verifies the dataset, asks LLaMA-Factory's own parser about the "
-        "settings, measures every row with the model's tokenizer, and looks at GPUs, versions and "
-        "the output folder. Trains nothing. Exit code 4 when something would fail.",
-        allow_abbrev=False,
+        run,
+        help="report everything that would make training fail, all at once",
+        description="Stages and verifies the dataset, has LLaMA-Factory's own parser check the "
+        "settings, measures every row with the model's tokenizer, and checks GPUs, versions and "
+        "the output folder. Trains nothing. Exit code 4 if training would fail.",
     )
-    parser.set_defaults(run=run)
-    recipe_options.add_options(parser)
-    parser.add_argument("--output-dir", metavar="DIR", help="default: the recipe's own")
-    topology_options.add_options(parser)
+    options.add_training(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks, and prints what was found.
+    """Checks, and prints the results.
 
     Raises:
-        ConfigError: What was asked for cannot be.
-        PreflightError: It would fail.
+        ConfigError: The options, the recipe or the dataset are invalid.
+        PreflightError: Training would fail.
     """
-    job = asked(args)
-    say_asked(job, _say)
-    preflight(job, None, _say)
-    _say("ready", "nothing found that would fail")
+    job, show = asked(args), partial(say, out=sys.stdout)
+    say_asked(job, show)
+    preflight(job, None, show)
+    show("ready", "found nothing that would make training fail")
     return 0
-
-
-def _say(subject: str, words: str) -> None:
-    sys.stdout.write(f"{subject:<13}{words}\n")
-    sys.stdout.flush()

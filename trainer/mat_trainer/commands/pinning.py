@@ -1,4 +1,4 @@
-"""Which generation a run trains on: settled once, for all nodes and all restarts of it."""
+"""Which generation a run trains on: chosen once, for all its nodes and restarts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.pin import Pin
 from mat_trainer.dataset.ledger import write_whole
 from mat_trainer.dataset.resolve import Resolved, resolve
-from mat_trainer.dataset.stage import StagedDataset
 from mat_trainer.launch import checkpoints
 
 PATIENCE_SECONDS = 60.0
@@ -26,7 +25,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     Attributes:
         found: The dataset or generation.
-        is_open: Whether no generation was named: of several nodes, the first decides.
+        is_open: Whether it is a generation that the user did not name: node 0 decides for all.
         notices: Sentences for the user.
     """
 
@@ -38,51 +37,52 @@ class Settled(msgspec.Struct, frozen=True):
 def settle(typed: str, output_dir: str | None, resume: str) -> Settled:
     """Finds out which generation an address means for a run in an output folder.
 
-    Where a run was begun there and no generation is named, it is the one that it was begun with.
+    If the address names none and a run was begun there, it is the generation of that run.
 
     Args:
         typed: The option's value.
-        output_dir: Need not be there.
-        resume: `mat_trainer.launch.checkpoints`' word; ``never`` begins anew.
+        output_dir: The run's folder; it need not exist.
+        resume: As in `mat_trainer.launch.checkpoints`; ``never`` begins anew.
 
     Raises:
-        ConfigError: There is no such dataset or generation, or the run was begun with another.
+        ConfigError: There is no such dataset or generation, or the run began with another.
     """
     found = resolve(typed)
-    is_open = found.is_newest and found.whole is not None
+    is_open = found.is_newest and found.snapshot is not None
     if output_dir is None or resume == checkpoints.NEVER:
         return Settled(found, is_open)
     begun, has_checkpoints = read(Path(output_dir)), checkpoints.exist(Path(output_dir))
     notices = []
-    if begun and begun.generation and is_open and found.whole:
-        newest = found.whole.number
-        if begun.lineage == found.whole.lineage and begun.generation != newest:
+    if begun and begun.generation and is_open:
+        newest = found.manifest.generation
+        if begun.lineage == found.lineage and begun.generation != newest:
             found = resolve(addresses.at(found.uri, begun.generation))
             notices.append(
-                f"{output_dir} was begun with generation {begun.generation}, so it stays on that; "
-                f"the newest is {newest}: --resume never, or another --output-dir, begins with it"
+                f"{output_dir} was begun with generation {begun.generation}, so the run stays on "
+                f"it; the newest is {newest}: use --resume never or another --output-dir to train "
+                "on that"
             )
-    fault = pins.differs(begun, pin(found)) if begun and has_checkpoints else None
+    fault = pins.differs(begun, found.pin) if begun and has_checkpoints else None
     if fault:
-        raise ConfigError([f"--output-dir {output_dir}: {fault}"])
-    if has_checkpoints and begun is None and found.whole:
+        raise ConfigError(f"--output-dir {output_dir}: {fault}")
+    if has_checkpoints and begun is None and found.snapshot:
         notices.append(
             f"the checkpoints in {output_dir} do not say which generation they were trained on; "
-            f"they are gone on from with {found.name}"
+            f"the run resumes from them with {found.name}"
         )
     return Settled(found, is_open, tuple(notices))
 
 
 def adopt(settled: Settled, generation: int | None) -> Settled:
-    """On another node: what node 0 has settled on.
+    """On the other nodes: takes the generation that node 0 has chosen.
 
     Raises:
-        ConfigError: This node does not see that generation.
+        ConfigError: This node cannot read that generation.
     """
-    whole = settled.found.whole
-    if generation is None or whole is None or whole.number == generation:
+    found = settled.found
+    if generation is None or found.snapshot is None or found.snapshot.number == generation:
         return settled
-    address = addresses.at(settled.found.uri, generation)
+    address = addresses.at(found.uri, generation)
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -93,15 +93,8 @@ def adopt(settled: Settled, generation: int | None) -> Settled:
         time.sleep(_PAUSE_SECONDS)
 
 
-def pin(found: Resolved) -> Pin:
-    """What is kept of a dataset."""
-    whole = found.whole
-    lineage = whole.lineage if whole else ""
-    return Pin(found.name, found.manifest.digest, whole.number if whole else None, lineage)
-
-
 def read(output_dir: Path) -> Pin | None:
-    """What a run in this folder was begun with, if it is known."""
+    """The dataset that a run in this folder began with, if it is known."""
     try:
         return pins.parse((output_dir / pins.NAME).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -109,11 +102,5 @@ def read(output_dir: Path) -> Pin | None:
 
 
 def keep(output_dir: Path, found: Resolved) -> None:
-    """Writes down what a run is begun with. Of several nodes, only the first does this."""
-    write_whole(output_dir / pins.NAME, pins.write(pin(found)))
-
-
-def words(dataset: StagedDataset, settled: Settled) -> str:
-    """What the log says of the generation."""
-    why = "the newest when this job began" if settled.found.is_newest else "as asked for"
-    return f"{dataset.generation} of the dataset, {why}: all nodes and restarts stay on it"
+    """Writes down which dataset a run begins with. Only node 0 does this."""
+    write_whole(output_dir / pins.NAME, pins.write(found.pin))

@@ -1,4 +1,4 @@
-"""``mat-trainer plan``: what `run` would do, with nothing started, fetched or written."""
+"""``mat-trainer plan``: prints what `run` would do; starts, fetches and writes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mat_trainer.commands import pinning, recipe_options, topology_options
+from mat_trainer.commands import options, pinning
+from mat_trainer.core import recipe as recipes
 from mat_trainer.core.command import Launch, launch
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.core.recipe import Recipe
@@ -18,41 +19,39 @@ from mat_trainer.dataset.stage import StagedDataset
 from mat_trainer.launch import checkpoints
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "plan",
-        help="print YAML, command and environment; start nothing",
-        description="Prints what `run` would give to LLaMA-Factory. Reads the recipe and the "
-        "dataset's manifest; starts, fetches and writes nothing, and needs no LLaMA-Factory.",
-        allow_abbrev=False,
+        run,
+        help="print the YAML, command and environment; start nothing",
+        description="Prints what `run` would pass to LLaMA-Factory. Reads the recipe and the "
+        "dataset's manifest. Starts, fetches and writes nothing, and needs no LLaMA-Factory.",
     )
-    parser.set_defaults(run=run)
-    recipe_options.add_options(parser)
-    parser.add_argument("--output-dir", metavar="DIR", help="default: the recipe's own")
-    topology_options.add_options(parser)
+    options.add_training(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan.
 
     Raises:
-        ConfigError: The recipe, the dataset or the topology cannot be.
+        ConfigError: The recipe, the dataset or the topology is invalid.
     """
-    recipe = recipe_options.recipe(args)
+    recipe = recipes.load(args.recipe, args.set)
     cache = default_cache()
-    output_dir = recipe_options.output_dir(args.output_dir, recipe)
+    output_dir = options.output_dir(args.output_dir, recipe)
     settled = pinning.settle(args.dataset, output_dir, checkpoints.AUTO)
-    dataset = recipe_options.place(settled.found, cache, recipe)
+    dataset = options.place(settled.found, cache, recipe)
     plan = bind(
         recipe,
-        recipe_options.dataset_facts(dataset),
+        options.dataset_facts(dataset),
         output_dir,
-        model=str(recipe_options.tiny_model_dir(cache)) if recipe.tiny_model else None,
+        model=options.tiny_model(recipe, cache),
     )
     start = launch(
         plan.yaml_path,
-        topology_options.topology(args, recipe),
+        options.topology(args, recipe),
         plan.log_dir,
         sys.executable,
         deepspeed=plan.deepspeed,
@@ -67,7 +66,7 @@ def _lines(recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch) ->
     yield from _row("dataset", f"{dataset.uri}, entry {dataset.entry.name}")
     yield from _row("rows", rows(plan))
     if recipe.tiny_model:
-        yield from _row("model", "tiny and random, made by `run` before training")
+        yield from _row("model", "tiny and random; `run` makes it before training")
     yield from _row("remote code", remote_code(recipe))
     for notice in plan.notices:
         yield from _row("notice", notice)
@@ -87,22 +86,22 @@ def _row(label: str, text: str) -> list[str]:
 
 
 def rows(plan: Plan) -> str:
-    """How many of the dataset's rows are trained on, and why not more."""
+    """How many of the dataset's rows are used, and why not more."""
     said = f"{plan.used:,} of {plan.rows:,} are trained on"
     if plan.used + plan.held_out < plan.rows:
         most = plan.settings["max_samples"]
-        said += f"; max_samples is {most:,}, --set max_samples=null lifts it"
+        said += f"; max_samples is {most:,}, for all rows: --set max_samples=null"
     if plan.held_out:
         said += f"; {plan.held_out:,} are held out for evaluation (val_size)"
-    return f"{said}; less the rows longer than cutoff_len, which `check` counts"
+    return f"{said}; `check` counts the rows longer than cutoff_len, which are left out"
 
 
 def remote_code(recipe: Recipe) -> str:
-    """Whether code that comes with the model is run."""
+    """Whether Python code from the model's folder is run."""
     if recipe.trusts_remote_code:
         model = recipe.settings.get("model_name_or_path")
         return (
-            f"ON (trust_remote_code): Python code that comes with {model} is run, if it has any; "
-            "--set trust_remote_code=null turns it off"
+            f"ON (trust_remote_code): Python code in {model} is run, if any; to turn it off: "
+            "--set trust_remote_code=null"
         )
     return "off: trust_remote_code is not set"

@@ -1,46 +1,52 @@
-"""Everything that can be known before the first step: of ``check`` and ``run``."""
+"""Finds everything that would make training fail, before the first step: ``check``, ``run``."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import msgspec
 
-from mat_trainer.commands import pinning, recipe_options, topology_options
+from mat_trainer.commands import options, pinning
 from mat_trainer.commands.pinning import Settled
 from mat_trainer.core import command, lengths, traps
+from mat_trainer.core import recipe as recipes
+from mat_trainer.core.command import Topology
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import Over
 from mat_trainer.core.node import Software
 from mat_trainer.core.plan import bind
 from mat_trainer.core.recipe import Recipe
-from mat_trainer.core.topology import Topology
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
 from mat_trainer.dataset.stage import StagedDataset, stage
 from mat_trainer.launch import checkpoints, workers
-from mat_trainer.launch.software import software
 
 T = TypeVar("T")
 Say = Callable[[str, str], None]
-"""Tells the user what a look has found: the subject, a sentence."""
+"""Prints a result for the user: its subject and a sentence."""
+
+
+def say(subject: str, words: str, out: TextIO | None = None) -> None:
+    """Prints a result, to standard error by default; see `Say`."""
+    print(f"{subject:<13}{words}", file=out or sys.stderr, flush=True)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What was typed, read and found possible as such; nothing has been fetched or started.
+    """The valid options of a run; nothing has been fetched or started.
 
     Attributes:
         recipe: The settings.
         topology: Nodes and processes.
         settled: Which dataset, and which generation of it.
-        dataset: Where the dataset lies or will lie on this machine.
-        output_dir: Absolute.
-        cache: The folder for what is staged, measured and filtered.
+        dataset: Where the dataset is or will be on this machine.
+        output_dir: An absolute path.
+        cache: The folder for staged and filtered datasets and for lengths.
     """
 
     recipe: Recipe
@@ -53,9 +59,7 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def model(self) -> str | None:
         """The tiny model's folder, for a recipe that trains one."""
-        if not self.recipe.tiny_model:
-            return None
-        return str(recipe_options.tiny_model_dir(self.cache))
+        return options.tiny_model(self.recipe, self.cache)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -65,10 +69,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What training will use.
+    """The results of the preflight.
 
     Attributes:
-        dataset: As LLaMA-Factory is told of it, without the rows that are too long.
+        dataset: The dataset without the rows that are too long.
         over: Rows that are too long.
         nproc_per_node: Processes on this node.
     """
@@ -79,56 +83,57 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def asked(args: argparse.Namespace) -> Asked:
-    """Reads what was typed.
+    """Reads the options.
 
     Raises:
-        ConfigError: It cannot be.
+        ConfigError: With every fault of the options, the recipe and the dataset.
     """
-    recipe = recipe_options.recipe(args)
-    topology = topology_options.topology(args, recipe)
+    recipe = recipes.load(args.recipe, args.set)
+    topology = options.topology(args, recipe)
     faults = command.faults(topology)
-    output_dir = recipe_options.output_dir(args.output_dir, recipe)
+    output_dir = options.output_dir(args.output_dir, recipe)
     if output_dir is None:
-        faults.append("--output-dir is missing, and the recipe names none")
+        faults.append("--output-dir is missing, and the recipe has no output_dir: pass one")
     cache = default_cache()
     settled = dataset = None
     try:
         resume = getattr(args, "resume", checkpoints.AUTO)
         settled = pinning.settle(args.dataset, output_dir, resume)
-        dataset = recipe_options.place(settled.found, cache, recipe)
+        dataset = options.place(settled.found, cache, recipe)
     except ConfigError as error:
         faults += error.faults
     if faults or settled is None or dataset is None or output_dir is None:
-        raise ConfigError(faults)
+        raise ConfigError(*faults)
     return Asked(recipe, topology, settled, dataset, output_dir, cache)
 
 
 def adopt(job: Asked, generation: int | None) -> Asked:
-    """The same on the generation that node 0 has settled on. Errors as in `pinning.adopt`."""
+    """The same with the generation that node 0 has chosen. Errors as in `pinning.adopt`."""
     settled = pinning.adopt(job.settled, generation)
-    dataset = recipe_options.place(settled.found, job.cache, job.recipe)
+    dataset = options.place(settled.found, job.cache, job.recipe)
     return msgspec.structs.replace(job, settled=settled, dataset=dataset)
 
 
 def say_asked(job: Asked, say: Say) -> None:
-    """Tells what there is to say before anything is looked at."""
+    """Prints the notices and the generation."""
     for notice in (*job.recipe.notices, *job.settled.notices):
         say("notice", notice)
-    decides = job.topology.node_rank == 0 or not job.settled.is_open
-    if job.dataset.generation is not None and decides:
-        say("generation", pinning.words(job.dataset, job.settled))
+    number, is_newest = job.dataset.generation, job.settled.found.is_newest
+    if number is not None and (job.topology.node_rank == 0 or not job.settled.is_open):
+        why = "the newest when this job began" if is_newest else "as --dataset says"
+        say("generation", f"{number} of the dataset, {why}: all nodes and restarts stay on it")
 
 
 def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
-    """Stages and looks at everything that training will use.
+    """Stages and checks everything that training will use.
 
     Args:
-        job: What `asked` made of it.
-        installed: What is installed here; None if that is still to be found out.
-        say: Told what is found, also where it is no fault.
+        job: The options.
+        installed: The versions installed here; None to find them out.
+        say: Prints the results.
 
     Raises:
-        PreflightError: With everything that was found, however many of these looks fail.
+        PreflightError: With every fault, however many of the checks fail.
     """
     faults: list[str] = []
 
@@ -139,7 +144,7 @@ def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
             faults.extend(error.faults)
             return None
 
-    found = installed or tried(software)
+    found = installed or tried(workers.software)
     nproc = processes(job.topology, found)
     if found:
         say("software", _versions(found))
@@ -162,15 +167,15 @@ def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
         say("dataset", f"{entry}, verified: {staged.path}")
     if staged and found:
         if fault := tried(lambda: workers.parser_fault(_plan_yaml(job, staged))):
-            faults.append(f"LLaMA-Factory refuses the settings: {fault}")
+            faults.append(f"LLaMA-Factory rejects the settings: {fault}")
         ready = tried(lambda: _within_cutoff(job, staged, nproc, say))
         if ready and not faults:
             return ready
-    raise PreflightError(faults)
+    raise PreflightError(*faults)
 
 
 def processes(topology: Topology, found: Software | None) -> int:
-    """Processes on this node: as many as were asked for, else one for each GPU, at least one."""
+    """Processes on this node: --nproc-per-node, else one for each GPU, at least one."""
     return topology.nproc_per_node or max(1, found.gpus if found else 1)
 
 
@@ -184,23 +189,25 @@ def _gpu_faults(recipe: Recipe, found: Software, nproc: int) -> list[str]:
         return []
     if found.gpus == 0:
         return [
-            "no GPU that PyTorch can use: check nvidia-smi and CUDA_VISIBLE_DEVICES, or try it "
-            "with the recipe tiny_cpu"
+            "PyTorch finds no usable GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, or try the "
+            "recipe tiny_cpu, which needs none"
         ]
     if nproc > found.gpus:
-        return [f"--nproc-per-node {nproc}: there are {found.gpus} GPU(s) here; ask for fewer"]
+        return [
+            f"--nproc-per-node {nproc}: this machine has {found.gpus} GPU(s); use fewer processes"
+        ]
     return []
 
 
 def output_faults(folder: Path) -> list[str]:
-    """Why nothing could be written to an output folder, which need not be there yet."""
+    """Why an output folder, which need not exist yet, could not be written to."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        return [f"--output-dir {folder}: {place} is not a folder; name another"]
+        return [f"--output-dir {folder}: {place} is not a folder; choose another path"]
     if not os.access(place, os.W_OK | os.X_OK):
-        return [f"--output-dir {folder}: {place} cannot be written; name another, or its owner"]
+        return [f"--output-dir {folder}: no permission to write to {place}; choose another path"]
     return []
 
 
@@ -208,15 +215,15 @@ def _model_faults(job: Asked) -> list[str]:
     name = str(job.settings.get("model_name_or_path") or "")
     is_path = name.startswith((os.sep, ".", "~")) or name.count("/") > 1
     if job.model or not is_path:
-        return []  # an id of the hub: its tokenizer is loaded when the rows are measured
+        return []  # an id on the model hub: its tokenizer is loaded to measure the rows
     folder = Path(name).expanduser()
     if not (folder / "config.json").is_file():
-        return [f"model_name_or_path {name}: no model there (config.json); check the path"]
+        return [f"model_name_or_path {name}: no config.json in this folder, so no model; check it"]
     return []
 
 
 def _plan_yaml(job: Asked, dataset: StagedDataset) -> str:
-    facts = recipe_options.dataset_facts(dataset)
+    facts = options.dataset_facts(dataset)
     return bind(job.recipe, facts, job.output_dir, model=job.model).yaml()
 
 
@@ -226,18 +233,18 @@ def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> R
     say("length", length_words(over))
     if measured.fault_count:
         more = measured.fault_count - len(measured.faults)
-        also = [f"and {more:,} more rows like these"] if more else []
-        raise PreflightError([*measured.faults, *also])
-    return Ready(leave_out(staged, over.by_part(), job.cache), over, nproc)
+        also = [f"and {more:,} more rows with faults like these"] if more else []
+        raise PreflightError(*measured.faults, *also)
+    return Ready(leave_out(staged, over.long, job.cache), over, nproc)
 
 
 def length_words(over: Over) -> str:
     """How many rows are left out, and why."""
-    words = f"{over.count():,} of {over.rows:,} rows pass cutoff_len {over.cutoff:,}"
+    words = f"{over.count():,} of {over.rows:,} rows exceed cutoff_len {over.cutoff:,}"
     if over.count():
-        images = sum(len(rows) for rows in over.with_images.values())
+        images = over.with_images
         words += (
-            f" and are left out ({images:,} with images would end training, "
-            f"{over.count() - images:,} without would lose their end)"
+            f" and are left out ({images:,} with images, which would stop training, and "
+            f"{over.count() - images:,} without, whose end would be cut off)"
         )
     return f"{words}; the longest has {over.longest:,} tokens"

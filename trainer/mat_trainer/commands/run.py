@@ -1,4 +1,4 @@
-"""``mat-trainer run``: one node of a training, from the dataset to the last checkpoint."""
+"""``mat-trainer run``: trains as one node, from the dataset to the last checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from mat_trainer.commands import pinning, recipe_options, topology_options
+from mat_trainer.commands import options, pinning
 from mat_trainer.commands.preflight import (
     Asked,
     Ready,
@@ -22,6 +22,7 @@ from mat_trainer.commands.preflight import (
     output_faults,
     preflight,
     processes,
+    say,
     say_asked,
 )
 from mat_trainer.core.command import launch
@@ -31,58 +32,52 @@ from mat_trainer.core.node import Begin, NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.launch import checkpoints, process, shared_folder
 from mat_trainer.launch.rendezvous import LIMIT_SECONDS, meet
-from mat_trainer.launch.software import software
+from mat_trainer.launch.workers import software
 
 STAGING_SECONDS = 2 * 3600.0
-"""In which all nodes must have staged the dataset, once they have agreed that they can begin."""
+"""Time for all nodes to stage the dataset, after they have agreed that they can begin."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "run",
+        run,
         help="train on this machine, or as one node of several",
-        description="Does what `check` does, then starts LLaMA-Factory and watches over it. "
-        "SIGUSR1 saves a checkpoint and stops (exit code 75); the same command goes on from it.",
-        allow_abbrev=False,
+        description="Does what `check` does, then starts LLaMA-Factory and watches it. "
+        "SIGUSR1 saves a checkpoint and stops (exit code 75); the same command resumes from it.",
     )
-    parser.set_defaults(run=run)
-    recipe_options.add_options(parser)
-    parser.add_argument(
-        "--output-dir",
-        metavar="DIR",
-        help="for checkpoints and logs, shared by all nodes; default: the recipe's own",
-    )
+    options.add_training(parser)
     parser.add_argument(
         "--resume",
         choices=(checkpoints.AUTO, checkpoints.NEVER),
         default=checkpoints.AUTO,
-        help="auto goes on from the last whole checkpoint; default: %(default)s",
+        help="auto resumes from the last complete checkpoint; default: %(default)s",
     )
-    topology_options.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains; returns training's own exit code.
 
     Raises:
-        ConfigError: What was asked for cannot be.
-        PreflightError: It would fail.
+        ConfigError: The options, the recipe or the dataset are invalid.
+        PreflightError: Training would fail.
     """
     job = asked(args)
-    say_asked(job, _say)
+    say_asked(job, say)
     before = signal.signal(signal.SIGUSR1, _stop)
     try:
         return _run(args.resume, job)
     except _StopAskedError:
-        _say("stopped", "before the first step, as SIGUSR1 asks; the same command begins again")
+        say("stopped", "before the first step, because of SIGUSR1; the same command starts again")
         return EXIT_SAVED
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
 class _StopAskedError(Exception):
-    """SIGUSR1 came while nothing was trained yet: there is nothing to save."""
+    """SIGUSR1 came before training began, so there is nothing to save."""
 
 
 def _stop(*_: object) -> None:
@@ -94,58 +89,53 @@ def _run(resume: str, job: Asked) -> int:
     folder = Path(job.output_dir)
     several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
     if wrong := output_faults(folder):
-        raise PreflightError(wrong)
+        raise PreflightError(*wrong)
     with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
         faults, generation = [], job.dataset.generation
         if several:
-            # Before anything is staged: who is missing, or has other versions, shows in a minute.
+            # Before anything is staged, so that a missing or different node shows within a minute.
             dataset = job.dataset.lineage if job.settled.is_open else job.dataset.digest
-            begin = _begin(job, _facts(job, installed, dataset), mark)
+            ours = msgspec.json.encode(Begin(mark, generation)).decode()
+            theirs = _meet(job, _facts(job, installed, dataset), ours, LIMIT_SECONDS)
+            begin = msgspec.json.decode(theirs, type=Begin)
             faults = [fault] if (fault := shared_folder.fault(folder, begin.mark)) else []
             generation = begin.generation
         ready, checkpoint = _prepared(resume, job, installed, faults, generation)
     plan = bind(
         job.recipe,
-        recipe_options.dataset_facts(ready.dataset),
+        options.dataset_facts(ready.dataset),
         job.output_dir,
         resume_from=checkpoint or None,
         start_over=resume == checkpoints.NEVER,
         model=job.model,
     )
-    _say("output", plan.output_dir)
+    say("output", plan.output_dir)
     if checkpoint:
-        _say("resume", checkpoint)
+        say("resume", checkpoint)
     if first:
         pinning.keep(folder, job.settled.found)
     code = _train(job, ready, plan)
     if code == EXIT_SAVED:
-        _say("stopped", "a checkpoint is saved; the same command goes on from it")
+        say("stopped", "a checkpoint is saved; the same command resumes from it")
     elif code:
-        _say("failed", f"exit code {code}; the ranks' logs are in {plan.log_dir}")
+        say("failed", f"exit code {code}; see the logs of the ranks in {plan.log_dir}")
     else:
-        _say("trained", f"{plan.output_dir}; mat-trainer status {plan.output_dir}")
+        say("trained", f"{plan.output_dir}; for the loss: mat-trainer status {plan.output_dir}")
     return code
-
-
-def _begin(job: Asked, facts: NodeFacts, mark: str) -> Begin:
-    """Meets the other nodes for the first time; what node 0 tells all of them."""
-    ours = Begin(mark, job.dataset.generation)
-    told = _meet(job, facts, msgspec.json.encode(ours).decode(), LIMIT_SECONDS)
-    return msgspec.json.decode(told, type=Begin)
 
 
 def _prepared(
     resume: str, job: Asked, installed: Software, faults: list[str], generation: int | None
 ) -> tuple[Ready, str]:
-    """What to train on, and the checkpoint to go on from, the same on all nodes."""
+    """What to train on, and the checkpoint to resume from; the same on all nodes."""
     first = job.topology.node_rank == 0
     try:
         if faults:
-            raise PreflightError(faults)
+            raise PreflightError(*faults)
         if job.settled.is_open and not first:
             job = adopt(job, generation)
-            _say("generation", f"{generation} of the dataset, as node 0 has it")
-        ready = preflight(job, installed, _say)
+            say("generation", f"{generation} of the dataset, as on node 0")
+        ready = preflight(job, installed, say)
         found = checkpoints.prepare(Path(job.output_dir), resume) if first else None
     except (ConfigError, PreflightError) as error:
         if job.topology.nnodes > 1:
@@ -204,8 +194,3 @@ def _yaml_file(output_dir: Path, node_rank: int, elsewhere: str) -> Path:
     # dataset may be staged at different places.
     name = "train.yaml" if node_rank == 0 else f"train-node-{node_rank}.yaml"
     return (Path(elsewhere) if len(str(output_dir).split()) > 1 else output_dir) / name
-
-
-def _say(subject: str, words: str) -> None:
-    sys.stderr.write(f"{subject:<13}{words}\n")
-    sys.stderr.flush()

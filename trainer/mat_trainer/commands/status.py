@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from mat_trainer.commands import options
 from mat_trainer.core.errors import MatTrainerError
 from mat_trainer.status import folder as folders
 from mat_trainer.status import report
@@ -21,16 +22,16 @@ WIDEST = 100
 COLOURS = {report.FINISHED: "green", report.RUNNING: "cyan", report.SILENT: "red"}
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "status",
+        run,
         help="progress, loss, speed and time left of a run",
         description="Shows progress, loss, speed and time left of a run, from the log that "
-        "LLaMA-Factory writes. Only reads. Ends with 1 while nothing is logged yet.",
-        allow_abbrev=False,
+        "LLaMA-Factory writes. Only reads. Exit code 1 if nothing is logged yet.",
     )
-    parser.set_defaults(run=run)
     parser.add_argument("folder", metavar="DIR", type=Path, help="the run's --output-dir")
     parser.add_argument(
         "--plot",
@@ -42,25 +43,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Shows a run. Returns 1 where there is nothing to show yet.
+    """Shows a run. Returns 1 if there is nothing to show yet.
 
     Raises:
         ConfigError: There is no such folder.
-        MatTrainerError: The picture cannot be made.
+        MatTrainerError: The picture cannot be drawn.
     """
     folder = folders.read(args.folder)
     console = Console(file=sys.stdout, highlight=False)
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16")
     lines = report.report(folder, time.time(), min(console.width, WIDEST), plain=plain)
     if not lines or folder.log is None:
-        began = " yet; its ranks' logs are in logs/" if folder.last_word is not None else " yet"
+        began = (
+            " yet; the logs of its ranks are in logs/" if folder.last_word is not None else " yet"
+        )
         console.print(f"{args.folder} has nothing in {NAME}{began}", markup=False, soft_wrap=True)
         return 1
     for line in lines:
         console.print(_coloured(line), soft_wrap=True)
     if args.plot is not None:
         if len(folder.log.losses) < 2:
-            raise MatTrainerError("--plot: fewer than two losses are logged yet; try again later")
+            raise MatTrainerError(
+                "--plot: the log has fewer than two losses so far; try again later"
+            )
         path = Path(args.plot) if args.plot else args.folder / PLOT
         plot(folder.log, args.folder.resolve().name, path)
         console.print(f"{'plot':<14}{path}", markup=False, soft_wrap=True)

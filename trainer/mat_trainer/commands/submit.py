@@ -1,4 +1,4 @@
-"""``mat-trainer submit``: the job file for a cluster, and its submission."""
+"""``mat-trainer submit``: writes the job file for a cluster and submits it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from mat_trainer.commands import pinning
+from mat_trainer.commands import options, pinning
 from mat_trainer.core import address as addresses
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.errors import ConfigError, UnreachableError
@@ -21,48 +22,41 @@ from mat_trainer.submit.skypilot import SkyPilot
 from mat_trainer.submit.slurm import Slurm
 
 SLURM, KUBERNETES, SKYPILOT = "slurm", "kubernetes", "skypilot"
-# Options that not every target takes.
+# The targets of options that not all of them have.
 TAKEN_BY = {
     "partition": (SLURM,),
     "account": (SLURM,),
     "time": (SLURM,),
-    "sbatch": (SLURM,),
+    "directives": (SLURM,),
     "kind": (KUBERNETES,),
     "namespace": (KUBERNETES,),
     "accelerator": (SKYPILOT,),
     "infra": (SKYPILOT,),
     "image": (KUBERNETES, SKYPILOT),
     "mount": (KUBERNETES, SKYPILOT),
-    "secret": (KUBERNETES, SKYPILOT),
+    "secrets": (KUBERNETES, SKYPILOT),
     "setup": (SLURM, SKYPILOT),
 }
 
+OPTIONS = {"directives": "sbatch", "secrets": "secret"}
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_parser(subparsers: options.Subparsers) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "submit",
+        run,
         help="write the job file for a cluster and submit it",
         description="Writes the job file for Slurm, Kubernetes or SkyPilot and submits it. Tokens "
-        "reach the job by its environment or a secret, never by the file.",
-        allow_abbrev=False,
+        "reach the job through its environment or a secret, never through the file.",
     )
-    parser.set_defaults(run=run)
-    parser.add_argument("recipe", metavar="RECIPE", help="a preset's name or a YAML file")
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="URI",
-        help="as for run; of one with generations, the newest one now unless URI@42 is said",
-    )
-    parser.add_argument(
-        "--output-dir", required=True, metavar="DIR", help="a folder that all nodes share"
-    )
-    parser.add_argument("--to", required=True, choices=(SLURM, KUBERNETES, SKYPILOT))
-    parser.add_argument("--dry-run", action="store_true", help="print the file, submit nothing")
+    options.add_recipe(parser, "as for run; a plain URI becomes the newest generation of now")
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
-    add("--name", metavar="NAME", help="of the job; default: the recipe's")
+    add("--output-dir", required=True, metavar="DIR", help="a folder that all nodes share")
+    add("--to", required=True, choices=(SLURM, KUBERNETES, SKYPILOT))
+    add("--dry-run", action="store_true", help="print the job file; submit nothing")
+    add("--name", metavar="NAME", help="of the job; default: made from the recipe's")
     add("--nodes", type=int, default=1, metavar="N", help="default: %(default)s")
     add("--gpus-per-node", type=int, default=1, metavar="N", help="default: %(default)s")
     add("--cpus-per-node", type=int, metavar="N", help="default: the cluster's")
@@ -72,26 +66,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=int,
         default=jobs.TIME_TO_SAVE,
         metavar="SECONDS",
-        help="for the checkpoint before a job is ended; default: %(default)s",
+        help="to save a checkpoint before the job is ended; default: %(default)s",
     )
-    group = parser.add_argument_group("slurm")
-    add = group.add_argument
+    add = parser.add_argument_group("slurm").add_argument
     add("--partition", metavar="NAME")
     add("--account", metavar="NAME")
-    add("--time", metavar="D-HH:MM:SS", help="limit; training goes on in the requeued job")
-    add("--sbatch", action="append", metavar="OPTION", help="another one, such as --sbatch=--mem=0")
-    group = parser.add_argument_group("kubernetes and skypilot")
-    add = group.add_argument
-    add("--image", metavar="IMAGE", help="one with mat-trainer in it, see trainer/Dockerfile")
+    add("--time", metavar="D-HH:MM:SS", help="time limit; the requeued job resumes")
+    add(
+        "--sbatch",
+        action="append",
+        dest="directives",
+        metavar="OPTION",
+        help="a further option of sbatch, such as --sbatch=--mem=0",
+    )
+    add = parser.add_argument_group("kubernetes and skypilot").add_argument
+    add("--image", metavar="IMAGE", help="an image with mat-trainer, see trainer/Dockerfile")
     add(
         "--mount",
         action="append",
         metavar="SOURCE=PATH",
-        help="a PersistentVolumeClaim (kubernetes) or a bucket's URI (skypilot) and where it goes",
+        help="a PersistentVolumeClaim (kubernetes) or a bucket's URI (skypilot), and its path",
     )
     add(
         "--secret",
         action="append",
+        dest="secrets",
         metavar="NAME",
         help="a Secret whose keys become environment variables (kubernetes), or a variable of this "
         "environment (skypilot), such as HF_TOKEN",
@@ -104,7 +103,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--setup",
         action="append",
         metavar="LINE",
-        help="slurm and skypilot: shell that makes mat-trainer available; may repeat",
+        help="slurm and skypilot: a shell line that makes mat-trainer available; may repeat",
     )
 
 
@@ -112,11 +111,11 @@ def run(args: argparse.Namespace) -> int:
     """Submits, or prints what it would submit.
 
     Raises:
-        ConfigError: With every fault that was found.
-        MatTrainerError: The cluster's program is not here, or refuses.
+        ConfigError: With every fault.
+        MatTrainerError: The cluster's program is not installed here, or fails.
     """
     faults = [
-        f"--{option} is not for {args.to}: it is for {' and '.join(targets)}"
+        f"--{OPTIONS.get(option, option)}: only for {' and '.join(targets)}; remove it"
         for option, targets in TAKEN_BY.items()
         if getattr(args, option) is not None and args.to not in targets
     ]
@@ -126,12 +125,12 @@ def run(args: argparse.Namespace) -> int:
     text, submit = _target(args, job, path, faults)
     faults += leaks.leaks(f"{text}{job.recipe_text}", os.environ)
     if faults:
-        raise ConfigError(list(dict.fromkeys(faults)))
+        raise ConfigError(*dict.fromkeys(faults))
     if not args.dry_run:
         text = submit()
     elif path is not None and args.to == SLURM:
         where = f"{job.output_dir}/{slurm.FOLDER}/{job.recipe}"
-        sys.stderr.write(f"The job reads {where}: without --dry-run {path} is copied there.\n")
+        sys.stderr.write(f"The job reads {where}; without --dry-run, {path} is copied there.\n")
     sys.stdout.write(text)
     return 0
 
@@ -144,13 +143,12 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     overrides = tuple(args.set)
     text = None
     try:
-        settings = recipes.load(args.recipe, overrides).settings
+        recipes.load(args.recipe, overrides)
         text = path.read_text(encoding="utf-8") if path else None
     except ConfigError as error:
         faults += error.faults
-        settings = {}
     uri = addresses.split(args.dataset).uri
-    found = leaks.faults(settings, {"--dataset": uri, "--output-dir": args.output_dir})
+    found = leaks.faults({"--dataset": uri, "--output-dir": args.output_dir})
     local = args.to == SLURM
     dataset = _absolute(args.dataset) if local else args.dataset
     output_dir = _absolute(args.output_dir) if local else args.output_dir
@@ -173,16 +171,17 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
 
 
 def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bool) -> str:
-    """The dataset with the generation that is the newest now, if it has any.
+    """The dataset's address, with the newest generation if `beam-mat watch` changes the dataset.
 
-    So the job trains on what was there when it was submitted, however long it waits. Where this
-    machine does not see the dataset, the job itself settles on one when it begins.
+    So the job trains on the data of the time when it was submitted, however long it waits. If this
+    machine cannot read the dataset, the job itself chooses when it begins.
 
     Args:
-        dataset: As the nodes are to be told.
-        output_dir: If this machine sees it: a run that was begun there stays on its generation.
-        faults: Told what is wrong with it.
-        seen: Whether the nodes' paths are those of this machine.
+        dataset: The address on the nodes.
+        output_dir: None if this machine cannot see it; a run that began there stays on its
+            generation.
+        faults: Takes a sentence for each fault.
+        seen: Whether paths mean the same on the nodes and on this machine.
     """
     if "://" not in dataset and not seen:
         return dataset
@@ -190,9 +189,7 @@ def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bo
         settled = pinning.settle(dataset, output_dir, checkpoints.AUTO)
     except UnreachableError as error:
         if "://" in dataset:
-            sys.stderr.write(
-                f"The job itself will settle on a generation, if the dataset has any: {error}\n"
-            )
+            sys.stderr.write(f"The job itself will choose the generation when it begins: {error}\n")
         return dataset
     except ConfigError as error:
         faults += error.faults
@@ -209,39 +206,20 @@ def _absolute(path: str) -> str:
 def _target(
     args: argparse.Namespace, job: Job, path: Path | None, faults: list[str]
 ) -> tuple[str, Callable[[], str]]:
-    """The job file's text, and what submits it."""
-    volumes = mounts.parse(args.mount or (), faults)
-    secrets, setup = tuple(args.secret or ()), tuple(args.setup or ())
-    if args.to == SLURM:
-        cluster = Slurm(
-            partition=args.partition or "",
-            account=args.account or "",
-            time=args.time or "",
-            directives=tuple(args.sbatch or ()),
-            setup=setup,
-        )
-        faults += slurm.faults(job, cluster)
-        text = slurm.render(job, cluster)
+    """The job file's text, and the function that submits it."""
+    typed: dict[str, Any] = {name: value for name, value in vars(args).items() if value is not None}
+    typed |= {name: tuple(typed.get(name, ())) for name in ("directives", "secrets", "setup")}
+    typed["mounts"] = mounts.parse(args.mount or (), faults)
+    typed["recipe_path"] = str(path.absolute()) if path else None
+    kind = {SLURM: Slurm, KUBERNETES: Kubernetes, SKYPILOT: SkyPilot}[args.to]
+    target = kind(**{name: typed[name] for name in kind.__struct_fields__ if name in typed})
+    if isinstance(target, Slurm):
+        faults += slurm.faults(job, target)
+        text = slurm.render(job, target)
         return text, lambda: send.to_slurm(job, text)
-    if args.to == KUBERNETES:
-        pods = Kubernetes(
-            image=args.image or "",
-            kind=args.kind or kubernetes.PYTORCHJOB,
-            namespace=args.namespace or "",
-            mounts=volumes,
-            secrets=secrets,
-        )
-        faults += kubernetes.faults(job, pods)
-        return kubernetes.render(job, pods), lambda: send.to_kubernetes(job, pods)
-    sky = SkyPilot(
-        accelerator=args.accelerator or "",
-        infra=args.infra or "",
-        image=args.image or "",
-        recipe_path=str(path.absolute()) if path else None,
-        mounts=volumes,
-        secrets=secrets,
-        setup=setup,
-    )
-    faults += skypilot.faults(job, sky)
-    task = skypilot.render(job, sky)
-    return task, lambda: send.to_skypilot(job, sky, task)
+    if isinstance(target, Kubernetes):
+        faults += kubernetes.faults(job, target)
+        return kubernetes.render(job, target), lambda: send.to_kubernetes(job, target)
+    faults += skypilot.faults(job, target)
+    task = skypilot.render(job, target)
+    return task, lambda: send.to_skypilot(job, target, task)

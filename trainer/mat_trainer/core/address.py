@@ -1,4 +1,4 @@
-"""``URI@42``: a dataset's folder, and which of its generations is meant."""
+"""``URI@42``: a dataset's folder and one of its generations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A dataset as it is asked for.
+    """A dataset's address.
 
     Attributes:
-        uri: Of its folder.
-        word: What stands behind the ``@``; None where there is none.
+        uri: The dataset's folder.
+        word: The text after the ``@``; None if there is no ``@``.
     """
 
     uri: str
@@ -26,26 +26,24 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def generation(self) -> int | None:
-        """The number that is asked for; None for the newest.
+        """The generation's number; None for the newest.
 
         Raises:
-            ConfigError: What stands behind the ``@`` is no number from 1 on, nor ``latest``.
+            ConfigError: The text after ``@`` is neither a number from 1 on nor ``latest``.
         """
         if self.word in (None, LATEST):
             return None
         assert self.word is not None
         if not _NUMBER.fullmatch(self.word):
             raise ConfigError(
-                [
-                    f"--dataset …@{self.word[:40]}: behind the @ stands a generation, and they "
-                    f"are numbered from 1; say @42 or @{LATEST}, or nothing for the newest"
-                ]
+                f"--dataset …@{self.word[:40]}: generations are numbered from 1; pass a number "
+                f"such as @42, or @{LATEST}, or no @ for the newest",
             )
         return int(self.word)
 
 
 def split(text: str) -> Address:
-    """Reads an address. An ``@`` before the last name, as in credentials, is part of the URI.
+    """Splits an address. An ``@`` before the last name, as in credentials, is part of the URI.
 
     >>> split("gs://bucket/mat@42")
     Address(uri='gs://bucket/mat', word='42')
@@ -63,7 +61,7 @@ def split(text: str) -> Address:
 
 
 def in_authority(uri: str) -> bool:
-    """Whether a URI names a host or a bucket and nothing below it.
+    """Whether a URI is a host or a bucket without a path.
 
     >>> in_authority("gs://bucket"), in_authority("gs://bucket/mat"), in_authority("/data")
     (True, False, False)

@@ -1,8 +1,7 @@
-"""What a whole checkpoint consists of. Names and bytes only; nothing is read here.
+"""The files of a complete checkpoint. Names and bytes only; nothing is read here.
 
-The order in which transformers writes one (``Trainer._save_checkpoint``): weights, optimizer,
-scheduler, random states, ``trainer_state.json``; and it writes them under their final names, so
-that a name alone proves nothing.
+transformers (``Trainer._save_checkpoint``) writes weights, optimizer, scheduler, random states and
+``trainer_state.json``, in this order and under their final names, so that a name proves nothing.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ import msgspec
 STATE = "trainer_state.json"
 DEEPSPEED_LATEST = "latest"
 WEIGHTS = ("model", "pytorch_model", "adapter_model")
-"""Stems of the weights' files, whole (``.safetensors``, ``.bin``) or of their index of shards."""
+"""Stems of the files of weights (``.safetensors``, ``.bin``) and of their index of shards."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")  # transformers.trainer_utils.get_last_checkpoint
 _HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 
 
 class State(msgspec.Struct, frozen=True):
-    """The part of ``trainer_state.json`` that is used here."""
+    """The fields of ``trainer_state.json`` that are used here."""
 
     global_step: int
     max_steps: int
 
 
 class Index(msgspec.Struct, frozen=True):
-    """``model.safetensors.index.json``: which shard holds each tensor."""
+    """``model.safetensors.index.json``: the shard of each tensor."""
 
     weight_map: dict[str, str]
 
@@ -39,7 +38,7 @@ class _Tensor(msgspec.Struct, frozen=True):
 
 
 def step(name: str) -> int | None:
-    """The step of a folder of this name, None if it is no checkpoint's.
+    """The step that a checkpoint's folder name says; None for other names.
 
     >>> step("checkpoint-500"), step("checkpoint-500.incomplete")
     (500, None)
@@ -49,16 +48,16 @@ def step(name: str) -> int | None:
 
 
 def header_bytes(head: bytes) -> int | None:
-    """Bytes of a safetensors file's header, told by the file's first eight; None for none."""
+    """Size of a safetensors file's header, from the first eight bytes; None if they are invalid."""
     size = int.from_bytes(head, "little")
     return size if len(head) == 8 and 2 <= size <= _HEADER_BYTES else None
 
 
 def safetensors_fault(header: bytes, file_bytes: int) -> str | None:
-    """Why a safetensors file is not whole.
+    """Why a safetensors file is incomplete; None if it is complete.
 
     Args:
-        header: The JSON that the header holds, without the eight bytes before it.
+        header: The JSON header, without the eight bytes before it.
         file_bytes: Size of the whole file.
     """
     try:
@@ -72,12 +71,12 @@ def safetensors_fault(header: bytes, file_bytes: int) -> str | None:
         return f"has a header that cannot be read ({error})"
     promised = 8 + len(header) + max(ends, default=0)
     if promised != file_bytes:
-        return f"has {file_bytes:,} bytes, its header promises {promised:,}"
+        return f"has {file_bytes:,} bytes instead of the {promised:,} that its header states"
     return None
 
 
 def missing_ranks(names: Iterable[str], pattern: str) -> list[int]:
-    r"""Ranks without a file, where the highest that has one tells how many there are.
+    r"""Ranks without a file; the highest rank with a file shows how many ranks there are.
 
     >>> missing_ranks(["rng_state_0.pth", "rng_state_3.pth"], r"rng_state_(\d+)\.pth")
     [1, 2]

@@ -1,11 +1,6 @@
-"""Every error that this program raises on purpose, each with its exit code.
-
-Training's own exit code is passed on as it is.
-"""
+"""Every error that this program raises on purpose, with its exit code."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 
 class MatTrainerError(Exception):
@@ -15,22 +10,22 @@ class MatTrainerError(Exception):
 
 
 class _Faults(MatTrainerError):
-    def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
 
 
 class ConfigError(_Faults):
-    """What was asked for cannot be: every fault of it, one sentence each."""
+    """The options, the recipe or the dataset are invalid; with every fault, one sentence each."""
 
     exit_code = 2
 
 
 class UnreachableError(ConfigError):
-    """A dataset cannot be seen from this machine; another one may."""
+    """A dataset cannot be read from this machine; another machine may."""
 
 
 class PreflightError(_Faults):
-    """What was asked for would fail: everything found before the first step, a sentence each."""
+    """Training would fail; with every fault that was found before it, one sentence each."""
 
     exit_code = 4

@@ -1,58 +1,63 @@
-"""The generations of a dataset that `beam-mat watch` keeps current, and what each one holds. Pure.
+"""The log of a dataset: what each generation adds and removes. Pure.
 
-``generations/000042.json`` says what generation 42 adds to the dataset and takes from it. It is
-never changed. ``generations/000064.whole.json`` stands for all of 1 to 64, so that a reader needs
-no more than 64 files.
+``generations/000042.json`` is a commit: it lists what generation 42 adds and removes, and it never
+changes. ``generations/000064.checkpoint.json`` has the same shape and stands for all commits up to
+64. A generation is read from the newest checkpoint at or below it and the commits after that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 import msgspec
 
 from mat_trainer.core.errors import ConfigError
-from mat_trainer.core.manifest import FORMAT, Manifest, Part, unsafe
+from mat_trainer.core.manifest import WATCH, Manifest, Part, check_paths, decode
 
 FOLDER = "generations"
 REPLACED = "replaced"
-"""Where a part lies, under its own path, that a later generation took from the dataset."""
-SNAPSHOT_EVERY = 64
+"""Folder of the parts that only older generations have, each below it under its own path."""
+
+_FILE = re.compile(r"(\d{6,})(\.checkpoint)?\.json")
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Part files that come and go."""
+    """Files that are added and removed."""
 
     added: tuple[Part, ...] = ()
     removed: tuple[Part, ...] = ()
 
 
-class Generation(msgspec.Struct, frozen=True):
-    """One file of ``generations/``. Unknown fields of later versions are ignored.
+class Commit(msgspec.Struct, frozen=True):
+    """A commit or a checkpoint of the log. Unknown fields are ignored.
 
     Attributes:
-        format: Of the layout.
+        format: Format of the dataset's layout.
         generation: Its number, from 1.
-        parts: Data files that it adds and removes.
-        images: Table of the images that are new or changed in it; later generations win per path.
+        previous: The generation that it builds on; 0 if it builds on none, as for a checkpoint.
+        lineage: The same for all generations of a dataset.
+        parts: Data files.
+        images: Tables of images, in order: for each path, the last table that has it counts.
     """
 
     format: int
     generation: int
+    previous: int
+    lineage: str
     parts: Changes
-    images: Part | None = None
+    images: Changes = Changes()
 
 
-class Whole(msgspec.Struct, frozen=True):
-    """A dataset as of one generation.
+class Snapshot(msgspec.Struct, frozen=True):
+    """A dataset at one generation.
 
     Attributes:
-        number: Of the generation.
-        manifest: In the form of a manifest: every part that is live.
-        tables: Of images, oldest first; later ones win per path.
-        lineage: Digest of the first generation: the same for every generation of one dataset,
-            wherever it lies.
+        number: The generation.
+        manifest: Its parts, in the form of a manifest.
+        tables: Tables of images, in order: for each path, the last table that has it counts.
+        lineage: The same for all generations of a dataset, wherever it is stored.
     """
 
     number: int
@@ -62,7 +67,7 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 def name(number: int) -> str:
-    """The file of a generation, below the dataset's folder.
+    """The file of a commit, relative to the dataset's folder.
 
     >>> name(42)
     'generations/000042.json'
@@ -70,85 +75,78 @@ def name(number: int) -> str:
     return f"{FOLDER}/{number:06}.json"
 
 
-def snapshot_name(number: int) -> str:
-    """The file that stands for all generations up to this one.
+def checkpoint_name(number: int) -> str:
+    """The file that stands for all commits up to `number`.
 
-    >>> snapshot_name(64)
-    'generations/000064.whole.json'
+    >>> checkpoint_name(64)
+    'generations/000064.checkpoint.json'
     """
-    return f"{FOLDER}/{number:06}.whole.json"
+    return f"{FOLDER}/{number:06}.checkpoint.json"
 
 
-def snapshots(number: int) -> Iterator[int]:
-    """The snapshots that generation `number` can be read from, best first.
+def numbers(files: Sequence[str]) -> tuple[set[int], set[int]]:
+    """The numbers of the commits and of the checkpoints among the files of ``generations/``.
 
-    >>> list(snapshots(130))
-    [128, 64]
+    >>> numbers(["000007.json", "000007.checkpoint.json", "000007-0a1b.images.parquet"])
+    ({7}, {7})
     """
-    newest = number // SNAPSHOT_EVERY * SNAPSHOT_EVERY
-    return iter(range(newest, 0, -SNAPSHOT_EVERY))
+    found = [match for file in files if (match := _FILE.fullmatch(file))]
+    commits = {int(match[1]) for match in found if not match[2]}
+    return commits, {int(match[1]) for match in found if match[2]}
 
 
-def parse(data: bytes, path: str, number: int) -> Generation:
-    """Reads a file of ``generations/``.
+def parse(data: bytes, path: str, number: int) -> Commit:
+    """Reads a commit or a checkpoint.
 
     Args:
-        data: What it says.
+        data: The file's content.
         path: Its name, for messages.
-        number: What it must be of.
+        number: The generation that it must be of.
 
     Raises:
-        ConfigError: It is none, of another number, or of a format that this version does not know.
+        ConfigError: It is damaged, of another generation or of an unknown format.
     """
-    try:
-        found = msgspec.json.decode(data, type=Generation)
-    except msgspec.DecodeError as error:
-        raise ConfigError([f"{path} is not one of beam-mat: {error}; restore it"]) from None
-    if found.format != FORMAT:
-        raise ConfigError(
-            [f"{path}: format {found.format}, this version reads {FORMAT}: use matching versions"]
-        )
+    found = decode(data, Commit, path)
     if found.generation != number:
-        raise ConfigError([f"{path} is of generation {found.generation}: restore it"])
-    images = [found.images] if found.images else []
-    named = [*found.parts.added, *found.parts.removed, *images]
-    if faults := [f"{path}: {fault}" for part in named if (fault := unsafe(part.path))]:
-        raise ConfigError(faults)
+        raise ConfigError(f"{path} is of generation {found.generation}; restore the file")
+    changes = (found.parts, found.images)
+    check_paths((p.path for change in changes for p in (*change.added, *change.removed)), path)
     return found
 
 
-def fold(history: Sequence[Generation]) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """What the last of some generations holds: the first of all or a snapshot, then each one.
-
-    Returns:
-        The parts, sorted by path, and the tables of images, oldest first.
-
-    Raises:
-        ConfigError: One takes away what is not there, or adds what is there.
-    """
-    live: dict[str, Part] = {}
-    faults = []
-    for one in history:
-        for part in one.parts.removed:
-            if live.pop(part.path, None) is None:
-                faults.append(f"{name(one.generation)} removes {part.path}, which is not there")
-        for part in one.parts.added:
-            if part.path in live:
-                faults.append(f"{name(one.generation)} adds {part.path}, which is there already")
-            live[part.path] = part
-    if faults:
-        raise ConfigError([f"{fault}: the files of {FOLDER}/ do not fit" for fault in faults[:20]])
-    tables = tuple(one.images for one in history if one.images)
-    return tuple(live[path] for path in sorted(live)), tables
-
-
-def manifest(parts: tuple[Part, ...], data: bytes) -> Manifest:
-    """The manifest of a generation.
+def fold(history: Sequence[Commit]) -> Snapshot:
+    """The snapshot at the last of some commits.
 
     Args:
-        parts: That are live.
-        data: Its own file: the digest depends on that and the parts alone, so that it is the same
-            whichever snapshot was there to begin with.
+        history: A checkpoint or a commit that builds on nothing, then each commit in order.
+
+    Raises:
+        ConfigError: The commits contradict each other.
     """
-    told = msgspec.json.encode([hashlib.sha256(data).hexdigest(), parts])
-    return Manifest(hashlib.sha256(told).hexdigest(), parts, None)
+    parts: dict[str, Part] = {}
+    tables: dict[str, Part] = {}
+    faults: list[str] = []
+    for before, commit in zip((None, *history), history, strict=False):
+        if commit.previous != (before.generation if before else 0):
+            faults.append(f"{name(commit.generation)} builds on generation {commit.previous}")
+        for files, changes in ((parts, commit.parts), (tables, commit.images)):
+            _apply(changes, files, name(commit.generation), faults)
+    if faults:
+        raise ConfigError(*(f"{one}: restore {FOLDER}/, whose files do not fit" for one in faults))
+    last = history[-1]
+    live = tuple(parts[path] for path in sorted(parts))
+    # Not the hash of the commit's bytes: a reader may have read a checkpoint instead.
+    identity = msgspec.json.encode([last.lineage, last.generation, live])
+    digest = hashlib.sha256(identity).hexdigest()
+    manifest = Manifest(digest, live, None, last.generation, WATCH)
+    return Snapshot(last.generation, manifest, tuple(tables.values()), last.lineage)
+
+
+def _apply(changes: Changes, live: dict[str, Part], file: str, faults: list[str]) -> None:
+    for part in changes.removed:
+        if live.pop(part.path, None) is None:
+            faults.append(f"{file} removes {part.path}, which is not in the dataset")
+    for part in changes.added:
+        if part.path in live:
+            faults.append(f"{file} adds {part.path}, which is in the dataset already")
+        live[part.path] = part

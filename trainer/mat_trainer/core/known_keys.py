@@ -1,7 +1,7 @@
-"""The keys that LLaMA-Factory takes for training, and what is wrong with a value.
+"""The keys that LLaMA-Factory accepts for training, and faults of their values.
 
-``known_keys.json`` is written by ``python -m mat_trainer.worker.arguments`` from the argument
-classes of the versions that it names, so that a machine without them can check a recipe too.
+``python -m mat_trainer.worker.arguments`` writes ``known_keys.json`` from LLaMA-Factory's argument
+classes, so that a machine without LLaMA-Factory can check a recipe too.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-# Values that must not be written into a YAML file, where logs and checkpoints would repeat them.
+# Keys whose values must not be in a YAML file, since logs and checkpoints would repeat them.
 SECRETS = {
     "hf_hub_token": "set HF_TOKEN in the environment",
     "hub_token": "set HF_TOKEN in the environment",
     "push_to_hub_token": "set HF_TOKEN in the environment",
     "ms_hub_token": "set MODELSCOPE_API_TOKEN in the environment",
-    "om_hub_token": "log in with the hub's own tool",
+    "om_hub_token": "log in with the hub's own program",
     "swanlab_api_key": "set SWANLAB_API_KEY in the environment",
     "swanlab_lark_secret": "leave it out",
     "swanlab_lark_webhook_url": "leave it out",
@@ -39,12 +39,12 @@ _WORDS = {
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A setting.
+    """A key of the settings.
 
     Attributes:
-        types: Of bool, int, float, str, list, dict, null: what its value may be.
-        choices: The only texts that it takes, or none if it takes all.
-        default: Its value where nothing is said; None also for one that JSON cannot hold.
+        types: The types of its value: bool, int, float, str, list, dict or null.
+        choices: The only texts that it accepts; empty if it accepts any.
+        default: Its default value; None also if JSON cannot express it.
     """
 
     types: tuple[str, ...]
@@ -53,7 +53,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class KnownKeys(msgspec.Struct, frozen=True):
-    """Every key that the parser accepts, and the versions that it was asked of."""
+    """Every key that the parser accepts, and the versions of the packages."""
 
     llamafactory: str
     transformers: str
@@ -67,12 +67,12 @@ def shipped() -> KnownKeys:
 
 
 def parse(data: bytes) -> KnownKeys:
-    """Reads a list as ``mat_trainer.worker.arguments`` writes it."""
+    """Reads the list that ``mat_trainer.worker.arguments`` writes."""
     return msgspec.json.decode(data, type=KnownKeys)
 
 
 def faults(settings: Mapping[str, Any], known: KnownKeys) -> list[str]:
-    """What is wrong with the settings, a sentence each; values of unknown keys are not repeated."""
+    """The faults of the settings, one sentence each. Values of unknown keys are not repeated."""
     found = unknown(settings, known)
     for name, value in settings.items():
         key = known.keys.get(name)
@@ -80,7 +80,7 @@ def faults(settings: Mapping[str, Any], known: KnownKeys) -> list[str]:
             continue
         if name in SECRETS and value is not None:
             found.append(
-                f"{name}: a secret does not belong into a recipe, where logs and checkpoints would "
+                f"{name}: a secret must not be in a recipe, since logs and checkpoints would "
                 f"repeat it; {SECRETS[name]}"
             )
         elif wrong := _wrong(value, key):
@@ -90,18 +90,18 @@ def faults(settings: Mapping[str, Any], known: KnownKeys) -> list[str]:
 
 
 def unknown(names: Iterable[str], known: KnownKeys) -> list[str]:
-    """A sentence for each name that is no key, with the nearest one that is."""
+    """A sentence for each unknown key, with the nearest known one."""
     found = []
     for name in names:
         if name not in known.keys:
             near = nearest(name, known.keys)
             meant = f"; the nearest is {near}" if near else ""
-            found.append(f"{name}: LLaMA-Factory {known.llamafactory} knows no such key{meant}")
+            found.append(f"{name}: LLaMA-Factory {known.llamafactory} has no such key{meant}")
     return found
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar name, if any is similar at all.
+    """The most similar name; None if none is similar.
 
     >>> nearest("learning_rat", ["learning_rate", "logging_steps"])
     'learning_rate'
@@ -116,8 +116,8 @@ def _wrong(value: Any, key: Key) -> str | None:
     if fits and not (kind == "str" and key.choices and value not in key.choices):
         return None
     if key.choices:
-        quoted = "; a bare no or off is false in YAML, quote it" if value is False else ""
-        return f"is none of its values; give one of {', '.join(key.choices)}{quoted}"
+        quoted = "; YAML reads no and off as false: quote them" if value is False else ""
+        return f"is not a valid value; use one of {', '.join(key.choices)}{quoted}"
     give = " or ".join(_WORDS[kind] for kind in key.types if kind != "null")
     instead = f", such as {key.default}" if isinstance(key.default, int | float) else ""
-    return f"is {_WORDS.get(kind, kind)}; give {give}{instead}"
+    return f"is {_WORDS.get(kind, kind)}; use {give}{instead}"

@@ -1,4 +1,4 @@
-"""How long rows are in tokens, and which of them pass a run's `cutoff_len`. Pure."""
+"""The lengths of rows in tokens, and the rows that exceed a run's `cutoff_len`. Pure."""
 
 from __future__ import annotations
 
@@ -11,49 +11,30 @@ UNKNOWN = -1
 """The length of a row that LLaMA-Factory's own code fails on."""
 
 DEFAULT_CUTOFF = 2048
-"""LLaMA-Factory's `cutoff_len` where none is given (hparams/data_args.py)."""
+"""LLaMA-Factory's default for `cutoff_len` (hparams/data_args.py)."""
 
-SETTINGS = (
-    "add_special_tokens",
-    "add_tokens",
-    "audio_sampling_rate",
-    "cache_dir",
-    "crop_to_patches",
-    "default_system",
-    "enable_thinking",
-    "image_do_pan_and_scan",
-    "image_max_pixels",
-    "image_min_pixels",
-    "mask_history",
-    "model_name_or_path",
-    "model_revision",
-    "new_special_tokens_config",
-    "preserve_thinking",
-    "resize_vocab",
-    "split_special_tokens",
-    "template",
-    "tool_format",
-    "train_on_prompt",
-    "trust_remote_code",
-    "use_audio_in_video",
-    "use_fast_tokenizer",
-    "video_fps",
-    "video_max_pixels",
-    "video_maxlen",
-    "video_min_pixels",
+SETTINGS = tuple(
+    """
+    add_special_tokens add_tokens audio_sampling_rate cache_dir crop_to_patches default_system
+    enable_thinking image_do_pan_and_scan image_max_pixels image_min_pixels mask_history
+    model_name_or_path model_revision new_special_tokens_config preserve_thinking resize_vocab
+    split_special_tokens template tool_format train_on_prompt trust_remote_code
+    use_audio_in_video use_fast_tokenizer video_fps video_max_pixels video_maxlen
+    video_min_pixels
+    """.split()
 )
-"""LLaMA-Factory's settings that a length depends on. No others are passed on, tokens least."""
+"""LLaMA-Factory's settings that a length depends on. No others are passed on, and no secrets."""
 
 
 class Spec(msgspec.Struct, frozen=True):
     """What to measure.
 
     Attributes:
-        settings: Of the recipe, those of `SETTINGS`.
+        settings: The recipe's settings that are in `SETTINGS`.
         dataset_dir: Folder with dataset_info.json.
         media_dir: Folder that image paths are relative to.
-        entries: For each entry of the registry its parts and their rows.
-        processes: At most so many; no more than there are cores.
+        entries: For each registry entry, its parts and how many rows each has.
+        processes: The most processes to use; never more than there are cores.
     """
 
     settings: dict[str, Any]
@@ -64,19 +45,19 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 class PartLengths(msgspec.Struct, frozen=True):
-    """Of each row of a part, in order: its tokens, or `UNKNOWN`, and its images."""
+    """For each row of a part, in order: how many tokens, or `UNKNOWN`, and how many images."""
 
     tokens: list[int]
     images: list[int]
 
 
 class Lengths(msgspec.Struct, frozen=True):
-    """What was measured.
+    """The lengths of a dataset's rows.
 
     Attributes:
-        parts: By path.
-        faults: Rows that LLaMA-Factory's own code fails on, the first of them, a sentence each.
-        fault_count: How many there are.
+        parts: Lengths by the part's path.
+        faults: The first rows that LLaMA-Factory's own code fails on, one sentence each.
+        fault_count: How many such rows there are.
     """
 
     parts: dict[str, PartLengths]
@@ -88,62 +69,47 @@ class Over(msgspec.Struct, frozen=True):
     """Rows that are longer than the cutoff.
 
     Attributes:
-        cutoff: Tokens that a row may have.
+        cutoff: The most tokens that a row may have.
         rows: How many rows there are in all.
-        with_images: By part, those with images: cut, their images no longer match their tokens,
-            and training fails.
-        text_only: By part, those without: LLaMA-Factory cuts their end off.
+        long: The rows that are longer, by part.
+        with_images: How many of them have images. If they were cut, their images would not match
+            their tokens, and training would fail; rows without images would lose their end.
         longest: Tokens of the longest row.
     """
 
     cutoff: int
     rows: int
-    with_images: dict[str, frozenset[int]]
-    text_only: dict[str, frozenset[int]]
+    long: dict[str, frozenset[int]]
+    with_images: int
     longest: int
 
     def count(self) -> int:
-        """How many pass the cutoff."""
-        kinds = (self.with_images, self.text_only)
-        return sum(len(rows) for kind in kinds for rows in kind.values())
-
-    def by_part(self) -> dict[str, frozenset[int]]:
-        """All that pass the cutoff, by part."""
-        paths = sorted({*self.with_images, *self.text_only})
-        none: frozenset[int] = frozenset()
-        return {
-            path: self.with_images.get(path, none) | self.text_only.get(path, none)
-            for path in paths
-        }
+        """How many rows exceed the cutoff."""
+        return sum(len(rows) for rows in self.long.values())
 
 
 def cutoff(settings: Mapping[str, Any]) -> int:
-    """Tokens that a row may have in a run.
+    """The most tokens that a row may have in a run.
 
     >>> cutoff({"cutoff_len": 10240}), cutoff({"cutoff_len": 10240, "packing": True})
     (10240, 10239)
     """
     length = int(settings.get("cutoff_len") or DEFAULT_CUTOFF)
-    # DataArguments.__post_init__ takes one off.
+    # DataArguments.__post_init__ subtracts one.
     return length - 1 if settings.get("packing") or settings.get("neat_packing") else length
 
 
 def over(lengths: Lengths, cutoff: int) -> Over:
     """Finds the rows that are longer than `cutoff` tokens."""
-    with_images: dict[str, frozenset[int]] = {}
-    text_only: dict[str, frozenset[int]] = {}
-    for path, part in sorted(lengths.parts.items()):
-        long = [row for row, tokens in enumerate(part.tokens) if tokens > cutoff]
-        for kind, rows in (
-            (with_images, frozenset(row for row in long if part.images[row])),
-            (text_only, frozenset(row for row in long if not part.images[row])),
-        ):
-            if rows:
-                kind[path] = rows
+    parts = sorted(lengths.parts.items())
+    found = {
+        path: frozenset(row for row, tokens in enumerate(part.tokens) if tokens > cutoff)
+        for path, part in parts
+    }
     return Over(
-        cutoff,
-        sum(len(part.tokens) for part in lengths.parts.values()),
-        with_images,
-        text_only,
-        max((max(part.tokens, default=0) for part in lengths.parts.values()), default=0),
+        cutoff=cutoff,
+        rows=sum(len(part.tokens) for _, part in parts),
+        long={path: rows for path, rows in found.items() if rows},
+        with_images=sum(bool(part.images[row]) for path, part in parts for row in found[path]),
+        longest=max((max(part.tokens, default=0) for _, part in parts), default=0),
     )

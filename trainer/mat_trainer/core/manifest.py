@@ -1,20 +1,26 @@
-"""What a dataset says of itself: beam-mat's ``manifest.json``."""
+"""A dataset's ``manifest.json``, as beam-mat writes it: its part files and their checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
 from mat_trainer.core.errors import ConfigError
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+WATCH = "watch"
+"""The command of a dataset that changes while it is in use."""
+
+T = TypeVar("T")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part file, below the dataset's folder. Unknown fields of later versions are ignored."""
+    """A file of a dataset, with its path below the dataset's folder. Unknown fields are ignored."""
 
     path: str
     format: str
@@ -25,66 +31,97 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """A published dataset.
+    """A finished dataset.
 
     Attributes:
-        digest: SHA-256 of the manifest's bytes: the same dataset has the same one everywhere.
-        parts: Of all formats and splits, sorted by path.
-        image_table: ``images.parquet``, one row an image, if there is one.
-        generation: The number that `beam-mat watch` gave it; None where it has none.
+        digest: Identifies the content: the same for copies of a dataset.
+        parts: Part files of all formats and splits, sorted by path.
+        image_table: ``images.parquet``, with one row for each image; None in a snapshot.
+        generation: Number of the commit that the manifest shows.
+        command: The beam-mat command that wrote it: ``convert`` or ``watch``.
     """
 
     digest: str
     parts: tuple[Part, ...]
     image_table: Part | None
-    generation: int | None = None
-
-    def rows(self, format: str, split: str = "train") -> int:
-        """Rows of one registry entry: ``mat`` is jsonl and train."""
-        return sum(part.rows for part in self.parts if (part.format, part.split) == (format, split))
+    generation: int
+    command: str
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def unsafe(path: str) -> str | None:
-    """What makes `path` unfit as a name below the dataset's folder, or None when it is fit.
+    """Why `path` must not be used below the dataset's folder; None if it is safe.
 
     >>> unsafe("parquet/train-mat-0a1b.parquet")
     >>> unsafe("../../etc/passwd")
-    "'../../etc/passwd' leads out of the dataset's folder; do not train on it"
+    "'../../etc/passwd' leads out of the dataset's folder; do not train on this dataset"
     """
     names = path.split("/")
     if any(name in ("", ".", "..") for name in names) or "\\" in path or ":" in names[0]:
-        return f"{path[:200]!r} leads out of the dataset's folder; do not train on it"
+        return f"{path[:200]!r} leads out of the dataset's folder; do not train on this dataset"
     if _CONTROL.search(path):
-        return f"{path[:200]!r} has a control character; do not train on it"
+        return f"{path[:200]!r} has a control character; do not train on this dataset"
     return None
 
 
-class _Raw(msgspec.Struct):
+def check_paths(paths: Iterable[str], file: str) -> None:
+    """Refuses unsafe paths that `file` names.
+
+    Raises:
+        ConfigError: At least one is unsafe; the first 20 are reported.
+    """
+    if faults := [f"{file}: {fault}" for path in paths if (fault := unsafe(path))]:
+        raise ConfigError(*faults[:20])
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def decode(data: bytes, kind: type[T], file: str) -> T:
+    """Reads a JSON file of a dataset.
+
+    Args:
+        data: Its content.
+        kind: Its type, a struct with a field ``format``.
+        file: Its name, for messages.
+
+    Raises:
+        ConfigError: It is damaged, or of a format that this version does not know.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+        if found == FORMAT:
+            return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            f"{file}: not a file of beam-mat ({error}); restore it, or convert again"
+        ) from None
+    raise ConfigError(
+        f"{file} has format {found}, but this mat-trainer reads format {FORMAT}: convert again "
+        "with the beam-mat of this version, or install the matching mat-trainer",
+    )
+
+
+class _File(msgspec.Struct):
     format: int
     parts: tuple[Part, ...]
+    generation: int
+    command: str
     image_table: Part | None = None
-    generation: int | None = None
 
 
 def parse(data: bytes) -> Manifest:
     """Reads a manifest.
 
     Raises:
-        ConfigError: It is none, or of a format that this version does not know.
+        ConfigError: It is damaged, has unsafe paths, or has an unknown format.
     """
-    try:
-        raw = msgspec.json.decode(data, type=_Raw)
-    except msgspec.DecodeError as error:
-        raise ConfigError([f"{NAME} is not one of beam-mat: {error}; convert again"]) from None
-    if raw.format != FORMAT:
-        raise ConfigError(
-            [f"{NAME} has format {raw.format}, this version reads {FORMAT}: use matching versions"]
-        )
-    parts = tuple(sorted(raw.parts, key=lambda part: part.path))
-    named = [*parts, *([raw.image_table] if raw.image_table else [])]
-    if faults := [f"{NAME}: {fault}" for part in named if (fault := unsafe(part.path))]:
-        raise ConfigError(faults)
-    return Manifest(hashlib.sha256(data).hexdigest(), parts, raw.image_table, raw.generation)
+    file = decode(data, _File, NAME)
+    parts = tuple(sorted(file.parts, key=lambda part: part.path))
+    tables = [file.image_table] if file.image_table else []
+    check_paths((part.path for part in (*parts, *tables)), NAME)
+    digest = hashlib.sha256(data).hexdigest()
+    return Manifest(digest, parts, file.image_table, file.generation, file.command)

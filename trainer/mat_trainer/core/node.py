@@ -1,4 +1,4 @@
-"""What each node says of itself before a run of several, and whether they fit together."""
+"""The facts that nodes exchange before a run, and whether the nodes fit together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 
 class Software(msgspec.Struct, frozen=True):
-    """What is installed where training runs.
+    """Versions and GPUs of a machine.
 
     Attributes:
-        versions: By the name of the distribution.
-        gpus: That PyTorch can use; 0 for none.
+        versions: Version by the distribution's name.
+        gpus: How many GPUs PyTorch can use.
     """
 
     versions: dict[str, str]
@@ -21,17 +21,16 @@ class Software(msgspec.Struct, frozen=True):
 
 
 class NodeFacts(msgspec.Struct, frozen=True):
-    """A node as it presents itself.
+    """The facts of a node.
 
     Attributes:
-        rank: From 0.
+        rank: Its number, from 0.
         host: Its name, for messages.
-        dataset: The manifest's digest, or of a dataset's newest generation, what all of its
-            generations have in common: node 0 says which one it is to be.
-        recipe: Digest of the settings that all nodes must share.
-        software: What is installed there.
-        promised_gpus: That this run uses on it; 0 for training on the CPU.
-        faults: Why it cannot train, if it has found out that it cannot.
+        dataset: The dataset's digest; its lineage if node 0 has yet to choose the generation.
+        recipe: Digest of the settings, which must be the same on all nodes.
+        software: The versions installed there.
+        promised_gpus: GPUs that the run needs on it; 0 to train on the CPU.
+        faults: Why it cannot train; empty if it can.
     """
 
     rank: int
@@ -53,11 +52,11 @@ class NodeFacts(msgspec.Struct, frozen=True):
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """What node 0 tells the others before anything is staged.
+    """Node 0's message to the other nodes before anything is staged.
 
     Attributes:
-        mark: A file that it has left in the output folder.
-        generation: Of the dataset, if it has any.
+        mark: A file that it has made in the output folder.
+        generation: The generation that it has chosen, if it has chosen one.
     """
 
     mark: str
@@ -65,9 +64,9 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 def disagreements(nodes: Sequence[NodeFacts], nnodes: int) -> list[str]:
-    """Why these nodes cannot train together, a sentence each; none if they can.
+    """Why these nodes cannot train together, one sentence each; none if they can.
 
-    Node 0 is what the others are compared with, or the lowest rank that came.
+    The nodes are compared with node 0, or with the lowest rank if node 0 is missing.
     """
     faults = _rank_faults(nodes, nnodes)
     troubled = [node for node in nodes if node.faults]
@@ -76,9 +75,9 @@ def disagreements(nodes: Sequence[NodeFacts], nnodes: int) -> list[str]:
     for node in nodes:
         if node.software.gpus < node.promised_gpus:
             faults.append(
-                f"{node.name} has {node.software.gpus} GPUs that PyTorch can use, "
-                f"{node.promised_gpus} were promised: check CUDA_VISIBLE_DEVICES and nvidia-smi "
-                "there, or say --nproc-per-node"
+                f"{node.name} has {node.software.gpus} GPUs that PyTorch can use, this run "
+                f"needs {node.promised_gpus}: check CUDA_VISIBLE_DEVICES and nvidia-smi there, or "
+                "pass --nproc-per-node"
             )
     ordered = sorted(nodes, key=lambda node: node.rank)
     for node in ordered[1:]:
@@ -92,36 +91,35 @@ def _rank_faults(nodes: Sequence[NodeFacts], nnodes: int) -> list[str]:
     for rank, count in sorted(counts.items()):
         hosts = " and ".join(sorted(node.host for node in nodes if node.rank == rank))
         if not 0 <= rank < nnodes:
-            faults.append(f"node {rank} ({hosts}) is none of {nnodes} nodes: check --node-rank")
+            faults.append(
+                f"node {rank} ({hosts}): ranks go from 0 to {nnodes - 1}; check --node-rank"
+            )
         elif count > 1:
-            faults.append(f"node {rank} came {count} times, from {hosts}: check --node-rank")
+            faults.append(f"node {rank} called {count} times, from {hosts}: check --node-rank")
     missing = [rank for rank in range(nnodes) if rank not in counts]
     if missing:
         ranks = ", ".join(str(rank) for rank in missing)
         faults.append(
-            f"node {ranks} of {nnodes} did not come in time: see what it printed itself, and "
-            "whether it was started and reaches the master's port"
+            f"node {ranks} of {nnodes} did not call in time: check that it was started, what it "
+            "printed, and that it reaches the port of node 0"
         )
     return faults
 
 
 def _differences(first: NodeFacts, other: NodeFacts) -> list[str]:
-    faults = []
-    if other.dataset != first.dataset:
-        faults.append(
-            f"{other.name} has the dataset {other.dataset[:16]}, {first.name} has "
-            f"{first.dataset[:16]}: give all nodes the same --dataset"
+    faults = [
+        f"{other.name} has another {what} than {first.name} ({theirs[:16]}, {ours[:16]}): pass the "
+        f"same {options} on all nodes"
+        for what, ours, theirs, options in (
+            ("dataset", first.dataset, other.dataset, "--dataset"),
+            ("recipe", first.recipe, other.recipe, "recipe and --set"),
         )
-    if other.recipe != first.recipe:
-        faults.append(
-            f"{other.name} has other settings than {first.name} ({other.recipe[:16]}, "
-            f"{first.recipe[:16]}): give all nodes the same recipe and --set"
-        )
+        if ours != theirs
+    ]
     ours, theirs = first.software.versions, other.software.versions
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            faults.append(
-                f"{other.name} has {name} {theirs.get(name, 'not at all')}, {first.name} has "
-                f"{ours.get(name, 'it not at all')}: install the same on all nodes"
-            )
-    return faults
+    return faults + [
+        f"{other.name} has {name} {theirs.get(name, '(not installed)')}, {first.name} has "
+        f"{ours.get(name, '(not installed)')}: install the same version on all nodes"
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]

@@ -1,9 +1,9 @@
-"""The order of rows in a copy of a dataset from which some are left out. Pure.
+"""The order of rows in a copy of a dataset without some rows. Pure.
 
-LLaMA-Factory's loader guesses a column's type from the first rows that it meets, of a file and of
-each 1,000 rows that a preprocessing worker converts. Where those have no images it guesses "null",
-and the first row with one then fails ("Couldn't cast ... to null"). So a part keeps beginning with
-an image row, with few text-only rows between one image row and the next.
+LLaMA-Factory's loader guesses a column's type from the first rows of a file, and of each 1,000 rows
+that a preprocessing worker converts. If those have no images it guesses "null", and the first row
+with an image then fails ("Couldn't cast ... to null"). So a part begins with an image row, and only
+a few text-only rows are between one image row and the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Row = tuple[str, int]
 """A part's path, and a row's number in it."""
 
 MAX_RUN = 400
-"""Text-only rows that may follow each other; as many as beam-mat lets."""
+"""The most text-only rows in sequence; the same as in beam-mat."""
 
 _LOADABLE_RUN = 900
 
@@ -26,18 +26,18 @@ _LOADABLE_RUN = 900
 def remaining(
     images: Mapping[str, list[bool]], out: Mapping[str, Set[int]]
 ) -> dict[str, list[Row]]:
-    """The rows of each part of an entry, when some are left out.
+    """The rows of each part of an entry, without some rows.
 
-    Rows stay where they are and in their order, as long as that can be loaded. Text-only rows that
-    have lost the image rows around them are spread anew; those that are too many for their part
-    move to the part with the most image rows. A part without rows is none.
+    Rows keep their part and order if LLaMA-Factory can load that. Text-only rows that have lost the
+    image rows around them are spread again; those that are too many for their part move to the
+    part with the most image rows. A part without rows is left out.
 
     Args:
-        images: For each row of each part, whether it has images.
+        images: For each part, whether each row has images.
         out: Rows to leave out, by part.
 
     Raises:
-        PreflightError: Nothing remains, or too few rows with images among too many without.
+        PreflightError: No row remains, or too few image rows for the text-only rows.
     """
     rows: dict[str, list[Row]] = {}
     moved: list[Row] = []
@@ -55,22 +55,20 @@ def remaining(
         text_only = [row for row in rows[home] if row not in apart] + moved
         if len(text_only) > _LOADABLE_RUN * len(with_images):
             raise PreflightError(
-                [
-                    f"without the rows that pass cutoff_len, {len(with_images)} rows with images "
-                    f"remain among {len(text_only)} without, which LLaMA-Factory fails to load; "
-                    "raise cutoff_len or lower image_max_pixels"
-                ]
+                f"without the rows that exceed cutoff_len, {len(with_images)} rows with images "
+                f"and {len(text_only)} without remain, which LLaMA-Factory fails to load; "
+                "raise cutoff_len or lower image_max_pixels",
             )
         rows[home] = deal(with_images, text_only)
     elif moved:
         rows[moved[0][0]] = moved
     if not rows:
-        raise PreflightError(["every row passes cutoff_len: raise it, or lower image_max_pixels"])
+        raise PreflightError("every row exceeds cutoff_len: raise it, or lower image_max_pixels")
     return rows
 
 
 def _arranged(kept: list[Row], images: Mapping[str, list[bool]]) -> tuple[list[Row], list[Row]]:
-    """A part's rows in an order that can be loaded, and those that are too many for it."""
+    """A part's rows in an order that can be loaded, and the rows that are too many for it."""
     run = 0
     longest = 0 if kept and images[kept[0][0]][kept[0][1]] else MAX_RUN + 1
     for path, row in kept:
@@ -90,7 +88,7 @@ def _has(rows: list[Row], images: Mapping[str, list[bool]]) -> list[Row]:
 
 
 def deal(images: list[T], texts: list[T]) -> list[T]:
-    """Spreads `texts` evenly behind the elements of `images`.
+    """Spreads `texts` evenly after the elements of `images`.
 
     >>> deal(list("IJK"), list("abcde"))
     ['I', 'a', 'J', 'b', 'c', 'K', 'd', 'e']

@@ -1,4 +1,4 @@
-"""What ``--set KEY=VALUE`` changes."""
+"""The settings that ``--set KEY=VALUE`` changes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 from mat_trainer.core import document
 
-# What the launcher decides, and how it is told.
+# Keys that the launcher sets, and the option to use instead.
 LAUNCHER = {
-    "dataset_dir": "say --dataset URI",
-    "media_dir": "say --dataset URI",
-    "output_dir": "say --output-dir DIR",
-    "overwrite_output_dir": "say --resume never to start anew",
-    "resume_from_checkpoint": "say --resume auto to go on from the last checkpoint",
+    "dataset_dir": "use --dataset URI",
+    "media_dir": "use --dataset URI",
+    "output_dir": "use --output-dir DIR",
+    "overwrite_output_dir": "use --resume never to start anew",
+    "resume_from_checkpoint": "use --resume auto to resume from the last checkpoint",
 }
 
 
 def parse(words: Sequence[str], faults: list[str]) -> dict[str, Any]:
-    """The values by key, in the order given; None stands for a key to be removed.
+    """The values by key, in their order; None for a key to remove.
 
     Args:
-        words: ``KEY=VALUE`` each, with a value as YAML has it.
-        faults: Takes a sentence for each that is none.
+        words: ``KEY=VALUE`` each; the value is YAML.
+        faults: Takes a sentence for each invalid one.
 
     >>> parse(["max_samples=null", "learning_rate=2e-5"], [])
     {'max_samples': None, 'learning_rate': 2e-05}
@@ -33,14 +33,16 @@ def parse(words: Sequence[str], faults: list[str]) -> dict[str, Any]:
         key = key.strip()
         if not sign or not key or not text.strip():
             shown = f"{key}=" if sign else key
-            faults.append(f"--set {shown}: give KEY=VALUE, or KEY=null to leave the key out")
+            faults.append(f"--set {shown}: must be KEY=VALUE, or KEY=null to remove the key")
         elif key in values:
-            faults.append(f"--set {key} is given twice; keep one of them")
+            faults.append(f"--set {key} is given twice; remove one of the two")
         elif key in LAUNCHER:
-            faults.append(f"--set {key}: the launcher decides this; {LAUNCHER[key]}")
+            faults.append(f"--set {key}: mat-trainer sets this key; {LAUNCHER[key]}")
         else:
             try:
                 values[key] = document.scalar(text)
             except ValueError as error:
-                faults.append(f"--set {key}: its value is not YAML ({error}); quote it: '\"…\"'")
+                faults.append(
+                    f"--set {key}: the value is not valid YAML ({error}); quote it: '\"…\"'"
+                )
     return values

@@ -1,4 +1,4 @@
-"""What a run trains on, kept in its output folder, so that it goes on with the same."""
+"""``dataset.json`` in a run's output folder: what the run trains on, so that it resumes on it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Pin(msgspec.Struct, frozen=True):
     """A dataset as it was when training began.
 
     Attributes:
-        uri: With the generation if there is one, without passwords.
-        digest: Of its manifest or generation.
-        generation: Its number, if it has one.
-        lineage: The same for all generations of one dataset; empty where it has none.
+        uri: Its address, with the generation if one was chosen, without passwords.
+        digest: Digest of its manifest or snapshot.
+        generation: Its number; None in files of older versions.
+        lineage: The same for all generations of a dataset; empty if it is not known.
     """
 
     uri: str
@@ -24,7 +24,7 @@ class Pin(msgspec.Struct, frozen=True):
 
 
 def parse(data: bytes) -> Pin | None:
-    """Reads the file; None where it cannot be read, as if there were none."""
+    """Reads the file; a damaged one counts as none."""
     try:
         return msgspec.json.decode(data, type=Pin)
     except msgspec.DecodeError:
@@ -32,18 +32,22 @@ def parse(data: bytes) -> Pin | None:
 
 
 def write(pin: Pin) -> bytes:
-    """The file."""
+    """The file's content."""
     return msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n"
 
 
 def differs(begun: Pin, now: Pin) -> str | None:
-    """Why checkpoints of `begun` must not be gone on from with `now`; None if they may.
+    """Why a run must not resume with `now` after it began with `begun`; None if it may.
 
-    Datasets without generations are not told apart: those have always been the user's to watch.
+    Datasets whose lineage is not known cannot be told apart, so nothing is refused.
     """
     if begun.digest == now.digest or not (begun.lineage or now.lineage):
         return None
+    # The same generation, once in place and once as a snapshot.
+    if begun.lineage and (begun.lineage, begun.generation) == (now.lineage, now.generation):
+        return None
     return (
-        f"its checkpoints were trained on {begun.uri}, --dataset means {now.uri}: give the former "
-        "to go on, say --resume never to train anew, or name another --output-dir"
+        f"its checkpoints were trained on {begun.uri} (generation {begun.generation}), but "
+        f"--dataset is {now.uri} (generation {now.generation}): pass the former to resume, "
+        "use --resume never to train anew, or choose another --output-dir"
     )

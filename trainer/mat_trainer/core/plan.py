@@ -11,18 +11,18 @@ from mat_trainer.core import document
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.recipe import Recipe
 
-# What this module writes, after all else and in this order.
+# The keys that this module writes, last and in this order.
 _BOUND = ("dataset", "dataset_dir", "media_dir", "output_dir", "overwrite_output_dir")
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
-    """A dataset as it lies on this machine, or will.
+    """Where a dataset is or will be on this machine.
 
     Attributes:
-        name: The registry entry that is trained on, such as ``mat_parquet``.
+        name: The registry entry to train on, such as ``mat_parquet``.
         dataset_dir: The folder of its dataset_info.json.
-        media_dir: The folder that paths of images start from.
-        rows: Of the entry.
+        media_dir: The folder that image paths are relative to.
+        rows: How many rows the entry has.
     """
 
     name: str
@@ -32,13 +32,13 @@ class DatasetFacts(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is trained, complete.
+    """Everything that LLaMA-Factory needs to train.
 
     Attributes:
-        settings: Every key and value, in the order in which they are written.
-        rows: Of the dataset's entry.
-        used: Rows that are trained on: at most ``max_samples``, less `held_out`.
-        held_out: Rows that ``val_size`` sets aside for evaluation.
+        settings: Every key and value, in the order of the file.
+        rows: How many rows the dataset's entry has.
+        used: Rows to train on: at most ``max_samples``, less `held_out`.
+        held_out: Rows that ``val_size`` reserves for evaluation.
         notices: Sentences for the user, the recipe's included.
     """
 
@@ -50,22 +50,22 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def output_dir(self) -> str:
-        """Where checkpoints and logs go."""
+        """The folder for checkpoints and logs."""
         return str(self.settings["output_dir"])
 
     @property
     def yaml_path(self) -> str:
-        """Where `yaml` is written."""
+        """The file for `yaml`."""
         return f"{self.output_dir}/train.yaml"
 
     @property
     def log_dir(self) -> str:
-        """Where each rank's log is written."""
+        """The folder for the ranks' logs."""
         return f"{self.output_dir}/logs"
 
     @property
     def deepspeed(self) -> bool:
-        """Whether DeepSpeed trains, which needs torchrun even for one process."""
+        """Whether DeepSpeed is used, which needs torchrun even for one process."""
         return bool(self.settings.get("deepspeed"))
 
     def yaml(self) -> str:
@@ -88,10 +88,10 @@ def bind(
         recipe: The settings.
         dataset: What to train on.
         output_dir: Where to write; the recipe's own folder if None.
-        resume_from: A checkpoint's folder to go on from. Without one LLaMA-Factory looks into the
-            output folder for the last.
-        start_over: Train from the first step whatever checkpoints there are.
-        model: The folder of the tiny model, for a recipe that has none of its own.
+        resume_from: The checkpoint's folder to resume from. Without one, LLaMA-Factory looks for
+            the last one in the output folder.
+        start_over: Train from the first step, whatever checkpoints exist.
+        model: The folder of the tiny model, for a recipe that names none.
 
     Raises:
         ConfigError: Something is missing or contradicts itself.
@@ -102,16 +102,20 @@ def bind(
     if "model_name_or_path" not in settings and model is not None:
         settings = {"model_name_or_path": model, **settings}
     if not settings.get("model_name_or_path"):
-        faults.append("model_name_or_path is missing: name a model's folder or id on the hub")
+        faults.append(
+            "model_name_or_path is missing: set it to a model's folder or its id on the hub"
+        )
     output_dir = output_dir or settings.get("output_dir")
     if not output_dir:
-        faults.append("output_dir is missing: say --output-dir DIR")
+        faults.append("output_dir is missing: pass --output-dir DIR")
     if settings.setdefault("do_train", True) is not True:
-        faults.append("do_train: false would train nothing; leave it out")
+        faults.append("do_train: false would train nothing; remove it")
     if resume_from is not None and start_over:
-        faults.append(f"{resume_from} cannot be gone on from when starting over; say one of both")
+        faults.append(
+            f"{resume_from} cannot be resumed from when starting over; choose one of the two"
+        )
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(*faults)
     for key in _BOUND:
         settings.pop(key, None)
     settings |= {
@@ -119,7 +123,7 @@ def bind(
         "dataset_dir": dataset.dataset_dir,
         "media_dir": dataset.media_dir,
         "output_dir": output_dir,
-        # True makes LLaMA-Factory start from the first step after an interruption.
+        # True would make LLaMA-Factory start from the first step after an interruption.
         "overwrite_output_dir": start_over,
     }
     if start_over:
@@ -131,13 +135,13 @@ def bind(
 
 
 def _rows(settings: dict[str, Any], rows: int) -> tuple[int, int]:
-    """Rows taken, and of those the rows set aside: first max_samples, then val_size.
+    """Rows that are read, and how many of them are reserved: first max_samples, then val_size.
 
     Source: llamafactory.data.loader._load_single_dataset, data_utils.split_dataset.
     """
     most = settings.get("max_samples")
     taken = rows if most is None else min(rows, most)
     val_size = settings.get("val_size") or 0
-    # datasets.Dataset.train_test_split rounds a share of the test set up.
+    # datasets.Dataset.train_test_split rounds the test set's share up.
     held_out = int(val_size) if val_size >= 1 else math.ceil(val_size * taken)
     return taken, min(held_out, taken)

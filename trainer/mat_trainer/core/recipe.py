@@ -1,37 +1,38 @@
-"""A recipe: LLaMA-Factory's settings, before they are bound to a dataset and an output folder."""
+"""A recipe: LLaMA-Factory's settings without the dataset and the output folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mat_trainer.core import document, known_keys, migrate, overrides, presets
+from mat_trainer.core import document, known_keys, migrate, overrides
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.known_keys import KnownKeys
 
 ABOUT = "mat_trainer"
-"""The key of a recipe that is not LLaMA-Factory's: what this program says of the recipe."""
+"""The only key of a recipe that is not LLaMA-Factory's: a description of the recipe."""
 
+_PRESETS = resources.files("mat_trainer").joinpath("presets")
 ENTRIES = ("mat", "mat_parquet", "mat_val", "mat_parquet_val")
 """The registry entries that beam-mat writes into dataset_info.json."""
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """Settings as LLaMA-Factory 0.9.5 takes them.
+    """Settings for LLaMA-Factory 0.9.5.
 
     Attributes:
         name: The preset's name, or the file's stem.
-        settings: LLaMA-Factory's keys and values, in the order in which they are written. What the
-            launcher decides is not among them, but for an ``output_dir`` to fall back on.
+        settings: LLaMA-Factory's keys and values, in the order of the file. Of the keys that the
+            launcher sets, it has at most ``output_dir``, as a default.
         about: One sentence; empty for a user's file.
-        memory: GPU memory that it needs, in words; empty where it is not known.
-        tiny_model: Whether it trains a tiny random model, which the launcher makes first and names
-            to `mat_trainer.core.plan.bind`.
-        notices: What was changed or deserves a word, a sentence each, for the user to read.
+        memory: The GPU memory that it needs, as a text; empty if that is not known.
+        tiny_model: Whether it trains a tiny random model, which the launcher makes.
+        notices: Changes that the user should know, one sentence each.
     """
 
     name: str
@@ -43,12 +44,12 @@ class Recipe(msgspec.Struct, frozen=True):
 
     @property
     def trusts_remote_code(self) -> bool:
-        """Whether code that comes with the model is run."""
+        """Whether Python code from the model's folder is run."""
         return self.settings.get("trust_remote_code") is True
 
     @property
     def on_cpu(self) -> bool:
-        """Whether it trains on the processor even where there are GPUs."""
+        """Whether it trains on the CPU even if there are GPUs."""
         return self.settings.get("use_cpu") is True
 
 
@@ -58,17 +59,23 @@ class _About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tiny_model: bool = False
 
 
+def preset_names() -> tuple[str, ...]:
+    """The names of the recipes that come with this package, sorted."""
+    files = (Path(file.name) for file in _PRESETS.iterdir())
+    return tuple(sorted(file.stem for file in files if file.suffix == ".yaml"))
+
+
 def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None = None) -> Recipe:
     """Loads a preset or a user's file, changes it and checks every key.
 
     Args:
-        name_or_path: A preset's name, or the path of a YAML file; what ends in .yaml or .yml, or
-            has a folder in it, is a path.
-        changes: ``KEY=VALUE`` each, as after ``--set``; null leaves a key out.
-        known: The keys to check against; those that come with this package where none are given.
+        name_or_path: A preset's name, or the path of a YAML file: a text that ends in .yaml or
+            .yml, or contains a folder, is a path.
+        changes: ``KEY=VALUE`` each, as for ``--set``; null removes a key.
+        known: The keys to check against; default: those that come with this package.
 
     Raises:
-        ConfigError: With every fault that was found.
+        ConfigError: With every fault.
     """
     text, is_preset = _text(name_or_path)
     written = document.read(text, name_or_path)
@@ -84,7 +91,7 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     removed = [key for key, value in changed.items() if value is None]
     faults += known_keys.unknown([key for key in removed if key not in settings], known)
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(*faults)
     settings = _merged(settings, changed)
     return Recipe(
         name=name_or_path if is_preset else Path(name_or_path).stem,
@@ -103,44 +110,44 @@ def _merged(settings: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]
 
 def _text(name_or_path: str) -> tuple[str, bool]:
     if os.sep not in name_or_path and not name_or_path.endswith((".yaml", ".yml")):
-        names = presets.names()
+        names = preset_names()
         if name_or_path in names:
-            return presets.text(name_or_path), True
+            return _PRESETS.joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8"), True
         near = known_keys.nearest(name_or_path, names)
         meant = f"; the nearest is {near}" if near else ""
         raise ConfigError(
-            [
-                f"{name_or_path}: no such preset{meant}; there are {', '.join(names)}, or give the "
-                "path of a YAML file"
-            ]
+            f"{name_or_path}: no such preset{meant}; use one of {', '.join(names)}, or the path of "
+            "a YAML file",
         )
     try:
         return Path(name_or_path).read_text(encoding="utf-8"), False
     except FileNotFoundError:
-        raise ConfigError([f"{name_or_path}: no such file; check the path"]) from None
+        raise ConfigError(f"{name_or_path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{name_or_path}: cannot be read: {error}"]) from None
+        raise ConfigError(
+            f"{name_or_path}: cannot be read: {error}; check the path and its permissions"
+        ) from None
 
 
 def _said(value: Any, faults: list[str]) -> _About:
     try:
         return msgspec.convert(value, _About)
     except msgspec.ValidationError as error:
-        faults.append(f"{ABOUT}: {error}; it may say about, memory and tiny_model")
+        faults.append(f"{ABOUT}: {error}; it may have the keys about, memory and tiny_model")
         return _About()
 
 
 def _leave_to_launcher(settings: dict[str, Any], notices: list[str], *, is_preset: bool) -> None:
-    """Takes out what the command line decides."""
+    """Removes the keys that the command line sets."""
     if "output_dir" in settings and not is_preset:
-        notices.append(f"output_dir: {settings['output_dir']} gives way to --output-dir")
+        notices.append(f"output_dir: {settings['output_dir']} is used only without --output-dir")
     for key in ("dataset_dir", "media_dir"):
         if settings.pop(key, None) is not None:
-            notices.append(f"{key} is left out: it is where --dataset lies")
+            notices.append(f"{key} is left out: --dataset sets it")
     if settings.pop("overwrite_output_dir", None):
         notices.append(
-            "overwrite_output_dir: true is left out: it would start anew after an interruption; "
-            "say --resume never where that is meant"
+            "overwrite_output_dir: true is left out: an interrupted run would start anew; "
+            "to start anew, use --resume never"
         )
     if settings.get("resume_from_checkpoint", 0) is None:
         del settings["resume_from_checkpoint"]
@@ -152,11 +159,11 @@ def _choose_entry(
     notices: list[str],
     faults: list[str],
 ) -> None:
-    """Keeps the name of an entry that beam-mat writes; a file's other names are left out."""
+    """Keeps the name of an entry that beam-mat writes; removes other names of a file."""
     if settings.get("dataset", ENTRIES[0]) not in ENTRIES:
         named = settings.pop("dataset")
         if "dataset" not in changed:
-            notices.append(f"dataset: {named} is left out: trained on is what --dataset holds")
+            notices.append(f"dataset: {named} is left out: the data comes from --dataset")
     chosen = changed.get("dataset")
     if chosen is not None and chosen not in ENTRIES:
-        faults.append(f"--set dataset={chosen}: give one of {', '.join(ENTRIES)}")
+        faults.append(f"--set dataset={chosen}: must be one of {', '.join(ENTRIES)}")

@@ -1,1 +1,1 @@
-"""Datasets at hand: read, verified, staged from afar, filtered by length."""
+"""Datasets on this machine: resolving, staging, verifying, filtering by length."""

@@ -1,4 +1,4 @@
-"""Which entries of a dataset's registry are trained on, and which files they need. Pure."""
+"""The registry entries that a run uses, and the files that they need. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.manifest import Manifest, Part
 
 REGISTRY = "dataset_info.json"
-IMAGES = "images"
 JSONL = "jsonl"
 PARQUET = "parquet"
 
@@ -25,7 +24,7 @@ _TAGS = {
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file below the dataset's folder, as it must be."""
+    """A file of a dataset, with its path below the dataset's folder, size and SHA-256."""
 
     path: str
     bytes: int
@@ -49,12 +48,12 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Rows of all parts."""
+        """How many rows the parts have."""
         return sum(part.rows for part in self.parts)
 
     @property
     def folder(self) -> str:
-        """The flat folder of its parts, which LLaMA-Factory reads whole."""
+        """The folder of its parts; LLaMA-Factory reads every file there."""
         return self.parts[0].path.rpartition("/")[0]
 
 
@@ -68,7 +67,7 @@ def name_of(format: str, split: str) -> str:
 
 
 def entries(manifest: Manifest) -> dict[str, Entry]:
-    """Every entry that a dataset has, by name."""
+    """The entries of a dataset, by name."""
     kinds = sorted({(part.format, part.split) for part in manifest.parts})
     found = {}
     for format, split in kinds:
@@ -81,12 +80,12 @@ def entries(manifest: Manifest) -> dict[str, Entry]:
 def choose(
     manifest: Manifest, dataset: str | None = None, evaluation: str | None = None, *, remote: bool
 ) -> tuple[Entry, ...]:
-    """The entries of a run: the one to train on, then the one to evaluate on if there is one.
+    """The entry to train on, then the entry to evaluate on, if there is one.
 
     Args:
-        manifest: Of the dataset.
-        dataset: The recipe's setting `dataset`; None leaves the choice: Parquet when the dataset is
-            far away, since it needs no folder of images, JSONL when it is here.
+        manifest: The dataset's manifest.
+        dataset: The recipe's setting `dataset`; None chooses Parquet for a remote dataset, since
+            it needs no folder of images, and JSONL for a local one.
         evaluation: The recipe's setting `eval_dataset`.
         remote: Whether the dataset has to be staged.
 
@@ -100,17 +99,17 @@ def choose(
         fit = [name for format in order if (name := name_of(format, "train")) in known]
         dataset = fit[0] if fit else None
     if dataset is None:
-        faults.append("the dataset has no rows to train on; convert again, with more records")
+        faults.append("the dataset has no rows to train on; convert again with more records")
     asked = {"dataset": dataset, "eval_dataset": evaluation}
     names = [name for name in asked.values() if name is not None]
-    there = ", ".join(known) or "nothing"
+    there = ", ".join(known) or "none"
     faults += [
-        f"{setting} {name}: this dataset has no such entry; it has {there}"
+        f"{setting} {name}: this dataset has no such entry; use one of {there}"
         for setting, name in asked.items()
         if name in names and name not in known
     ]
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(*faults)
     return tuple(known[name] for name in dict.fromkeys(names))
 
 
@@ -120,8 +119,8 @@ def files(chosen: tuple[Entry, ...]) -> list[File]:
 
 
 def registry(chosen: tuple[Entry, ...]) -> bytes:
-    """A dataset_info.json of these entries, as beam-mat writes it (`beam_mat.publish`)."""
-    told = {
+    """A dataset_info.json with these entries, as beam-mat writes it."""
+    content = {
         entry.name: {
             "file_name": entry.folder,
             "formatting": "sharegpt",
@@ -130,13 +129,13 @@ def registry(chosen: tuple[Entry, ...]) -> bytes:
         }
         for entry in chosen
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:
-    """What is wrong with a dataset_info.json, which no hash protects.
+    """The faults of a dataset_info.json, which no hash protects.
 
-    An entry that names a script or another place would make LLaMA-Factory run or read that.
+    LLaMA-Factory would run a script, or read other files, that an entry names.
     """
     try:
         registry = msgspec.json.decode(data, type=dict[str, dict[str, object]])
@@ -146,7 +145,9 @@ def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:
     for entry in chosen:
         found = registry.get(entry.name)
         if found is None:
-            faults.append(f"{REGISTRY}: no entry {entry.name}; restore it, or convert again")
+            faults.append(
+                f"{REGISTRY} has no entry {entry.name}; restore the file, or convert again"
+            )
             continue
         place = found.get("file_name")
         if place != entry.folder:

@@ -1,4 +1,4 @@
-"""Fetches one file from afar: in ranges, going on where an earlier try stopped, verified."""
+"""Fetches one remote file: in ranges, continuing an earlier try, and verified."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from mat_trainer.dataset.entry import File
 from mat_trainer.dataset.progress import Advance
-from mat_trainer.dataset.source import Source, told
+from mat_trainer.dataset.source import Source, described
 
 BLOCK = 8 << 20
 ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
-"""Before the second attempt; doubled before each further one."""
+"""Pause before the second attempt; doubled before each further one."""
 
 
 class FetchError(Exception):
-    """A file did not come; the message says which and why."""
+    """A file could not be fetched; the message says which and why."""
 
 
 def fetch(
@@ -32,23 +32,23 @@ def fetch(
     """Fetches a file to `target`, where it appears whole and verified.
 
     Args:
-        source: Where from.
-        file: What it must be.
-        target: Where to.
-        partial: Where it grows; what is there already is not fetched again.
-        advance: Is told of each block, and of what was there already.
-        stop: Set when the fetching is to end at the next block; what came is kept.
+        source: Where to fetch from.
+        file: The file, with its size and SHA-256.
+        target: Where to put it.
+        partial: The incomplete file; bytes that it already has are not fetched again.
+        advance: Takes the size of each block, also of those that `partial` already had.
+        stop: Stops the fetching at the next block if it is set; `partial` stays.
 
     Returns:
-        Whether it is there; False when it was stopped.
+        Whether it is complete; False if it was stopped.
 
     Raises:
-        FetchError: It cannot be had, or is not what it must be.
+        FetchError: The file cannot be fetched, or is damaged.
     """
     begun = _grown(partial, file)
-    told_bytes = 0
+    counted = 0
     while True:
-        digest = _grow(source, file, partial, stop, advance, told_bytes)
+        digest = _grow(source, file, partial, stop, advance, counted)
         if digest is None:
             return False
         if digest == file.sha256:
@@ -58,15 +58,15 @@ def fetch(
         partial.unlink()
         if not begun:
             raise FetchError(
-                f"{source.uri}/{file.path}: sha256 {digest[:16]}… came, expected "
-                f"{file.sha256[:16]}…; the dataset was changed or is damaged: convert again"
+                f"{source.uri}/{file.path}: sha256 {digest[:16]}…, expected {file.sha256[:16]}…; "
+                "the file is damaged: restore it, or convert again"
             )
-        # What an earlier try left was not what it should be: once more, from the start.
-        begun, told_bytes = 0, file.bytes
+        # The rest of an earlier try was damaged: once more, from the start.
+        begun, counted = 0, file.bytes
 
 
 def _grown(partial: Path, file: File) -> int:
-    """Bytes that an earlier try left; more than there can be are thrown away."""
+    """Bytes that an earlier try left; a file that is too long is deleted."""
     partial.parent.mkdir(parents=True, exist_ok=True)
     size = partial.stat().st_size if partial.exists() else 0
     if size > file.bytes:
@@ -81,9 +81,9 @@ def _grow(
     partial: Path,
     stop: threading.Event,
     advance: Advance,
-    told_bytes: int,
+    counted: int,
 ) -> str | None:
-    """Fetches what is missing and returns the SHA-256 of it all, or None when stopped."""
+    """Fetches the missing bytes; returns the file's SHA-256, or None if it was stopped."""
     digest = hashlib.sha256()
     at = 0
 
@@ -91,8 +91,8 @@ def _grow(
         nonlocal at
         digest.update(block)
         at += len(block)
-        if at > told_bytes:
-            advance(min(len(block), at - told_bytes))
+        if at > counted:
+            advance(min(len(block), at - counted))
 
     with partial.open("a+b") as out:
         out.seek(0)
@@ -117,15 +117,15 @@ def _range(source: Source, file: File, start: int, end: int, stop: threading.Eve
         try:
             data = source.read_range(file.path, start, end)
         except FileNotFoundError:
-            raise FetchError(f"{name}: missing; restore it there, or convert again") from None
+            raise FetchError(f"{name}: missing; restore it, or convert again") from None
         except Exception as error:  # noqa: BLE001 each driver has errors of its own
-            fault = told(error)
+            fault = described(error)
             continue
-        # A cut answer can come back as if it were all of it.
+        # A store may answer with fewer bytes and no error.
         if len(data) == end - start:
             return data
-        fault = f"bytes {start} to {end} were asked for, {len(data)} came"
+        fault = f"bytes {start} to {end} were requested, {len(data)} bytes came"
     raise FetchError(
         f"{name}: {ATTEMPTS} attempts failed, the last with: {fault}; check the network and run "
-        "again, it goes on from here"
+        "again, which continues from here"
     )

@@ -1,56 +1,55 @@
-"""A copy of a dataset from which rows are left out. The dataset itself is never changed."""
+"""A copy of a dataset without some rows. The dataset itself is never changed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import msgspec
 
-from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.manifest import Part
 from mat_trainer.core.order import Row, remaining
-from mat_trainer.dataset import lock, part_files
-from mat_trainer.dataset.entry import REGISTRY, Entry
+from mat_trainer.dataset import part_files
+from mat_trainer.dataset.cache import only_one
+from mat_trainer.dataset.entry import REGISTRY, Entry, registry
 from mat_trainer.dataset.progress import ROWS, Advance, Show, shown
 from mat_trainer.dataset.stage import StagedDataset
-from mat_trainer.dataset.staging import free_bytes
+from mat_trainer.dataset.staging import check_room
 from mat_trainer.dataset.verify import sha256_of
 
 CONTENTS = "filtered.json"
-"""What the copy holds; it lies in the copy, which is a cache and no dataset of its own."""
+"""File in the copy that lists its entries. The copy is a cache, not a dataset."""
 
 
 def leave_out(
     dataset: StagedDataset, rows: Mapping[str, Set[int]], cache: Path, *, show: Show = shown
 ) -> StagedDataset:
-    """Makes, or finds again, a copy without some rows.
+    """Makes a copy without some rows, or finds one that was made before.
 
-    Parts that lose no row are linked, not copied; images stay where they are. The order of rows is
-    kept as far as LLaMA-Factory can load it (`mat_trainer.core.order`).
+    Parts that keep all rows are linked, not copied; images stay where they are. Rows keep their
+    order if LLaMA-Factory can load it (`mat_trainer.core.order`).
 
     Args:
-        dataset: As it was staged.
+        dataset: The staged dataset.
         rows: Numbers of the rows to leave out, by part.
         cache: Folder for the copies.
-        show: Shows how far it is.
+        show: Shows the progress.
 
     Returns:
-        The copy, with the parts that it has; the dataset itself when no row is left out.
+        The copy, with its parts; the dataset itself if no row is left out.
 
     Raises:
-        PreflightError: Nothing would remain, or the disk has not enough space.
+        PreflightError: No row would remain, or there is not enough disk space.
     """
     out = {path: frozenset(numbers) for path, numbers in sorted(rows.items()) if numbers}
     if not out:
         return dataset
     digest = _digest(dataset, out)
     folder = cache / "filtered" / digest[:16]
-    with lock.only_one(folder.with_suffix(".lock"), _say_waiting):
+    with only_one(folder.with_suffix(".lock"), "copies this dataset"):
         entries = _made(folder)
         if entries is None:
             entries = _make(dataset, out, folder, show)
@@ -64,7 +63,7 @@ def _digest(dataset: StagedDataset, out: Mapping[str, Set[int]]) -> str:
 
 
 def _made(folder: Path) -> tuple[Entry, ...] | None:
-    """What a copy holds that was made before; None when there is none, or not whole any more."""
+    """The entries of a copy that was made before; None if there is none, or it is incomplete."""
     try:
         entries = msgspec.json.decode((folder / CONTENTS).read_bytes(), type=tuple[Entry, ...])
         parts = [part for entry in entries for part in entry.parts]
@@ -93,9 +92,7 @@ def _make(
             )
             for entry in dataset.entries
         )
-    registry = msgspec.json.decode((dataset.path / REGISTRY).read_bytes())
-    ours = {entry.name: registry[entry.name] for entry in entries}
-    (unfinished / REGISTRY).write_bytes(msgspec.json.format(msgspec.json.encode(ours)) + b"\n")
+    (unfinished / REGISTRY).write_bytes(registry(entries))
     (unfinished / CONTENTS).write_bytes(msgspec.json.encode(entries))
     os.rename(unfinished, folder)
     return entries
@@ -121,15 +118,7 @@ def _check_space(
         for part in entry.parts
         if not _is_whole(part, kept[entry.name].get(part.path, []))
     )
-    free = free_bytes(folder)
-    if needed > free:
-        raise PreflightError(
-            [
-                f"{folder}: a copy without the rows that pass cutoff_len needs "
-                f"{needed / 1e9:,.2f} GB, {free / 1e9:,.2f} GB are free; make space, or set "
-                "MAT_TRAINER_CACHE to a folder on a larger disk"
-            ]
-        )
+    check_room(folder, needed, "a copy without the rows that exceed cutoff_len")
 
 
 def _write(
@@ -155,7 +144,3 @@ def _write(
                 part, rows=len(rows), bytes=size, sha256=sha256_of(target)
             )
         advance(len(rows))
-
-
-def _say_waiting() -> None:
-    sys.stderr.write("Another process of this machine copies this dataset: waiting for it\n")

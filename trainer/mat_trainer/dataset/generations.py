@@ -1,160 +1,151 @@
-"""Reads the generations of a dataset from its ``generations/`` alone, wherever it lies.
+"""Reads the generations of a dataset from its folder ``generations/``, wherever it is stored.
 
-`manifest.json` follows the newest generation and may be behind it, or ahead of what is asked for.
+`manifest.json` shows the newest generation only, and may be behind it for a moment.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-import msgspec
+from itertools import takewhile
 
 from mat_trainer.core import generation as core
-from mat_trainer.core.errors import ConfigError, UnreachableError
-from mat_trainer.core.generation import REPLACED, Generation, Whole
-from mat_trainer.dataset.source import Source, told
-
-T = TypeVar("T")
+from mat_trainer.core import manifest as manifests
+from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.generation import REPLACED, Commit, Snapshot
+from mat_trainer.dataset.source import HIDDEN, Source
 
 _READS = 16
 
 
 def newest(source: Source, known: int = 0) -> int:
-    """The number of the newest generation; 0 where there is none.
-
-    Nothing is listed, which web servers cannot and some credentials may not: numbers have no gaps.
+    """The number of the newest generation; 0 if there is none.
 
     Args:
         source: The dataset.
-        known: One that is known to be there, as the manifest says it.
+        known: A generation that exists, such as the manifest's; 0 if none is known.
 
     Raises:
         UnreachableError: The dataset cannot be reached.
     """
+    commits, _ = core.numbers(source.names(core.FOLDER))
+    # The numbers have no gaps, so that a store which cannot list can be searched.
+    return max(commits) if commits else _last(lambda number: _has(source, number), known)
+
+
+def read(source: Source, number: int) -> Snapshot:
+    """The dataset at a generation.
+
+    Raises:
+        ConfigError: The generation does not exist, or files of ``generations/`` do not fit.
+        UnreachableError: The dataset cannot be reached.
+    """
+    commits, checkpoints = core.numbers(source.names(core.FOLDER))
+    if not commits:
+        commits, checkpoints = _search(source, number)
+    start = max((at for at in checkpoints if at <= number), default=0)
+    if number not in commits and number != start:
+        raise ConfigError(_absent(source, number))
+    numbers = list(takewhile(commits.__contains__, range(number, start, -1)))[::-1]
+    files = [(at, core.name(at)) for at in numbers]
+    if start and len(numbers) == number - start:
+        files.insert(0, (start, core.checkpoint_name(start)))
+    with ThreadPoolExecutor(_READS, thread_name_prefix="generations") as pool:
+        history = list(pool.map(lambda file: _commit(source, *file), files))
+    begin = max((at for at, commit in enumerate(history) if not commit.previous), default=None)
+    if begin is None:
+        raise ConfigError(_missing(source, core.name(number - len(numbers))))
+    return core.fold(history[begin:])
+
+
+def lineage(source: Source, number: int) -> str:
+    """The lineage that a commit names; empty if ``generations/`` cannot be read."""
+    try:
+        return _commit(source, number, core.name(number)).lineage
+    except ConfigError:
+        return ""
+
+
+def _commit(source: Source, number: int, path: str) -> Commit:
+    data = source.find(path, HIDDEN)
+    if data is None:
+        raise ConfigError(_missing(source, path))
+    return core.parse(data, path, number)
+
+
+def _missing(source: Source, path: str) -> str:
+    return f"{source.uri}: {path} is missing; restore it, or convert again"
+
+
+def _search(source: Source, number: int) -> tuple[set[int], set[int]]:
+    """As `core.numbers`, down from `number` to the next checkpoint, for stores that cannot list."""
+    commits: set[int] = set()
+    checkpoints: set[int] = set()
+    with ThreadPoolExecutor(_READS, thread_name_prefix="generations") as pool:
+        for high in range(number, 0, -_READS):
+            batch = range(max(1, high - _READS + 1), high + 1)
+            there = pool.map(lambda at: _has(source, at), batch)
+            found = {at for at, is_there in zip(batch, there, strict=True) if is_there}
+            marks = pool.map(lambda at: source.has(core.checkpoint_name(at)), batch)
+            checkpoints |= {at for at, is_there in zip(batch, marks, strict=True) if is_there}
+            commits |= found
+            if checkpoints or not found:
+                break
+    return commits, checkpoints
+
+
+def _absent(source: Source, number: int) -> str:
+    try:
+        known = manifests.parse(source.find(manifests.NAME) or b"").generation
+    except ConfigError:
+        known = 0
+    commits, _ = core.numbers(source.names(core.FOLDER))
+    last = newest(source, known)
+    if not last:
+        return (
+            f"{source.uri}@{number}: this dataset has no generations; check the address, or leave "
+            f"out @{number}"
+        )
+    reach = _last(lambda back: back < last and _has(source, last - back), 0)
+    first = min(commits, default=last - reach)
+    kept = f"generation {last} alone is" if first == last else f"generations {first} to {last} are"
+    why = "this generation was removed" if number < first else "there is no such generation"
+    return (
+        f"{source.uri}@{number}: {why}; {kept} kept: pass one of these, or @latest for the newest"
+    )
+
+
+def _last(holds: Callable[[int], bool], low: int) -> int:
+    """The last number from `low` on up to which `holds` is true for every number after `low`."""
     step = 1
-    low = known
-    while _has(source, low + step):
+    while holds(low + step):
         low, step = low + step, 2 * step
     high = low + step
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _has(source, middle) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
 
 
-def read(source: Source, number: int) -> Whole:
-    """What a generation holds.
-
-    Raises:
-        ConfigError: It is not there, or the files do not fit together.
-        UnreachableError: The dataset cannot be reached.
-    """
-    data = _read(source, core.name(number))
-    if data is None:
-        raise ConfigError([_absent(source, number)])
-    last = core.parse(data, core.name(number), number)
-    history, since = _snapshot(source, number)
-    history += _between(source, since + 1, number - 1)
-    if since < number:
-        history.append(last)
-    parts, tables = core.fold(history)
-    manifest = msgspec.structs.replace(core.manifest(parts, data), generation=number)
-    first = data if number == 1 else _read(source, core.name(1))
-    return Whole(number, manifest, tables, hashlib.sha256(first or b"").hexdigest())
-
-
-def _snapshot(source: Source, number: int) -> tuple[list[Generation], int]:
-    """The newest snapshot that is there, and the generation that it stands for; 0 for none."""
-    for at in core.snapshots(number):
-        path = core.snapshot_name(at)
-        data = _read(source, path)
-        if data is not None:
-            return [core.parse(data, path, at)], at
-    return [], 0
-
-
-def _between(source: Source, first: int, last: int) -> list[Generation]:
-    numbers = range(first, last + 1)
-    with ThreadPoolExecutor(_READS, thread_name_prefix="generations") as pool:
-        found = list(pool.map(lambda number: _read(source, core.name(number)), numbers))
-    missing = [core.name(number) for number, data in zip(numbers, found, strict=True) if not data]
-    if missing:
-        raise ConfigError(
-            [
-                f"{source.uri}: {missing[0]} is missing, though later ones are there: restore it, "
-                "or convert again"
-            ]
-        )
-    return [
-        core.parse(data, core.name(number), number)
-        for number, data in zip(numbers, found, strict=True)
-        if data
-    ]
-
-
-def _absent(source: Source, number: int) -> str:
-    last = newest(source)
-    if not last:
-        return (
-            f"{source.uri}@{number}: this dataset has no generations, which beam-mat watch writes; "
-            "say its address alone"
-        )
-    there = "is generation 1 alone" if last == 1 else f"are generations 1 to {last}"
-    return (
-        f"{source.uri}@{number}: there is no such generation; there {there}, and @latest is the "
-        "newest"
-    )
-
-
 def _has(source: Source, number: int) -> bool:
-    return _reached(source, lambda: source.has(core.name(number)))
-
-
-def _read(source: Source, path: str) -> bytes | None:
-    def read() -> bytes | None:
-        try:
-            return source.read(path)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return None  # as in Source.has
-
-    return _reached(source, read)
-
-
-def _reached(source: Source, ask: Callable[[], T]) -> T:
-    try:
-        return ask()
-    except Exception as error:  # noqa: BLE001 each driver has errors of its own
-        raise UnreachableError(
-            [
-                f"{source.uri}: cannot be read ({told(error)}); check the address, the network "
-                "and the credentials of this machine"
-            ]
-        ) from None
+    return source.has(core.name(number))
 
 
 class PartSource(Source):
-    """A watched dataset's files: a part that a later generation replaced has moved."""
+    """A dataset's files, where parts that a later generation replaced have moved."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._moved: set[str] = set()
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
-        """As of any source. It may move while it is read, and back."""
+        """As in `Source`. The file may move while it is read, and back."""
         moved = f"{REPLACED}/{path}"
-        places = (moved, path) if path in self._moved else (path, moved, path)
-        return self._first(path, places, start, end)
-
-    def _first(self, path: str, places: Iterable[str], start: int, end: int) -> bytes:
-        for place in places:
-            try:
+        for place in (moved, path) if path in self._moved else (path, moved, path):
+            with contextlib.suppress(FileNotFoundError):
                 data = super().read_range(place, start, end)
-            except FileNotFoundError:
-                continue
-            if place != path:
-                self._moved.add(path)
-            return data
+                if place == moved:
+                    self._moved.add(path)
+                return data
         raise FileNotFoundError(path)

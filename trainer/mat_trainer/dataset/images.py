@@ -1,25 +1,40 @@
-"""The images of a dataset, as its tables list them: images.parquet, or one a generation."""
+"""The images of a dataset, as its tables list them: images.parquet, or those of the commits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mat_trainer.core.errors import ConfigError
-from mat_trainer.core.manifest import unsafe
-from mat_trainer.dataset.entry import IMAGES, File
+from mat_trainer.core.manifest import check_paths
+from mat_trainer.dataset.entry import File
 
-NEEDS_PYARROW = "pyarrow is not installed here: pip install 'mat-trainer[worker]'"
+_COLUMNS = ("path", "file", "bytes", "sha256")
+
+
+def pyarrow() -> tuple[Any, Any]:
+    """The modules pyarrow and pyarrow.parquet, which submitting does not need.
+
+    Raises:
+        ConfigError: They are not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ConfigError("pyarrow is not installed: pip install 'mat-trainer[worker]'") from None
+    return pa, pq
 
 
 def usable(tables: Iterable[Path]) -> list[File]:
-    """Every image that lies below ``images/``: those with a hash.
+    """The file of every usable image.
 
     Args:
-        tables: Oldest first; later ones win per path.
+        tables: In order: for each published path, the last table that has it counts.
 
     Raises:
-        ConfigError: pyarrow is not installed, a table is none, or a path leads elsewhere.
+        ConfigError: pyarrow is not installed, or a table is damaged or has an unsafe path.
     """
     found: dict[str, File | None] = {}
     for table in tables:
@@ -28,21 +43,11 @@ def usable(tables: Iterable[Path]) -> list[File]:
 
 
 def _rows(table: Path) -> dict[str, File | None]:
+    pa, pq = pyarrow()
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ConfigError([f"{table}: cannot be read, {NEEDS_PYARROW}"]) from None
-    try:
-        columns = pq.read_table(table, columns=["path", "bytes", "sha256"]).to_pydict()
+        columns = pq.read_table(table, columns=list(_COLUMNS)).to_pydict()
+        rows = list(zip(*(columns[name] for name in _COLUMNS), strict=True))
     except (pa.ArrowException, KeyError) as error:
-        raise ConfigError([f"{table}: not a table of images: {error}; convert again"]) from None
-    rows = zip(columns["path"], columns["bytes"], columns["sha256"], strict=True)
-    found = {
-        path: File(f"{IMAGES}/{path}", size, sha256) if sha256 else None
-        for path, size, sha256 in rows
-    }
-    files = [file for file in found.values() if file]
-    if faults := [f"{table}: {fault}" for file in files if (fault := unsafe(file.path))]:
-        raise ConfigError(faults[:20])
-    return found
+        raise ConfigError(f"{table}: not a table of images ({error}); convert again") from None
+    check_paths((file for _, file, _, _ in rows if file), str(table))
+    return {path: File(file, size, sha256) if file else None for path, file, size, sha256 in rows}

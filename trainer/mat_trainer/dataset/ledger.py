@@ -1,4 +1,4 @@
-"""What has been verified already, so that the next run need not read it all again."""
+"""Remembers which files were verified, so that the next run need not read them again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class _Seen(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ledger:
-    """Remembers how each verified file looked, by path and hash: size and times of change.
+    """Remembers size and times of change of each verified file, by its path and hash.
 
-    A file that looks otherwise now is not known any more. It lies in the cache, never in the
-    dataset.
+    A file whose size or times differ now is no longer known. The ledger is in the cache, never in
+    the dataset.
 
     Args:
-        path: Where it is kept; a damaged file counts as none.
+        path: The ledger's file; a damaged one counts as none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,23 +38,23 @@ class Ledger:
             self._seen = msgspec.json.decode(path.read_bytes(), type=dict[str, _Seen])
 
     def knows(self, file: File, status: os.stat_result) -> bool:
-        """Whether this very file has been verified, and has not been touched since."""
+        """Whether this file was verified and has not been touched since."""
         return self._seen.get(_key(file)) == _look(status)
 
     def note(self, file: File, status: os.stat_result) -> None:
-        """Remembers a file that has been verified."""
+        """Takes a note of a verified file."""
         self._seen[_key(file)] = _look(status)
         self._has_news = True
 
     def save(self) -> None:
-        """Writes it, whole or not at all, if there is something to remember."""
+        """Writes the ledger, whole or not at all, if there are new notes."""
         if self._has_news:
             write_whole(self._path, msgspec.json.encode(self._seen))
             self._has_news = False
 
 
 def _key(file: File) -> str:
-    # Several generations of a dataset have one ledger, and an image may change between them.
+    # All generations at an address share a ledger, and another dataset may begin there.
     return f"{file.sha256} {file.path}"
 
 
@@ -63,13 +63,13 @@ def _look(status: os.stat_result) -> _Seen:
 
 
 def path_of(cache: Path, folder: Path, manifest: Manifest) -> Path:
-    """Where the ledger of a dataset in a folder is kept."""
+    """The file of the ledger for a dataset in a folder."""
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     return cache / "verified" / f"{manifest.digest[:16]}-{place}.json"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a small file that appears whole under its name, or not at all."""
+    """Writes a small file, which appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

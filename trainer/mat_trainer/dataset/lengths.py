@@ -1,4 +1,4 @@
-"""Has the lengths of a dataset's rows measured where LLaMA-Factory is installed, once."""
+"""Measures the lengths of a dataset's rows, once, in a process with LLaMA-Factory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import msgspec
 
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import SETTINGS, Lengths, Spec
-from mat_trainer.dataset import lock
+from mat_trainer.dataset.cache import only_one
 from mat_trainer.dataset.ledger import write_whole
 from mat_trainer.dataset.model_files import fingerprint
 from mat_trainer.dataset.progress import ROWS, Advance, Show, shown
@@ -33,25 +33,25 @@ def measure(
 ) -> Lengths:
     """Measures the rows of a dataset in tokens, with the model's own tokenizer and processor.
 
-    What was measured is kept in the cache, by all that it depends on; `cutoff_len` is not part of
-    that.
+    The lengths are kept in the cache, keyed by everything that they depend on, which excludes
+    `cutoff_len`.
 
     Args:
-        dataset: As it was staged.
-        settings: The recipe's; `preprocessing_num_workers` bounds the processes.
-        cache: Folder for what was measured, and for the log.
-        show: Shows how far it is.
+        dataset: The staged dataset.
+        settings: The recipe's; `preprocessing_num_workers` limits the processes.
+        cache: Folder for the lengths and the log.
+        show: Shows the progress.
 
     Raises:
         ConfigError: LLaMA-Factory is not installed here, or the recipe names no model.
-        PreflightError: It failed as a whole, such as for a model that cannot be loaded.
+        PreflightError: No row could be measured, as for a model that cannot be loaded.
     """
     if not settings.get("model_name_or_path"):
-        raise ConfigError(["model_name_or_path is missing: name a model, or take a preset"])
+        raise ConfigError("model_name_or_path is missing: set it to a model, or use a preset")
     relevant = {key: settings[key] for key in SETTINGS if settings.get(key) is not None}
     folder = cache / "lengths"
     with ExitStack() as held:
-        held.enter_context(lock.only_one(folder / f"{dataset.digest[:16]}.lock", _say_waiting))
+        held.enter_context(only_one(folder / f"{dataset.digest[:16]}.lock", "measures these rows"))
         if known := _known(folder, _key(dataset, relevant)):
             return known
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="mat-trainer-")))
@@ -65,14 +65,14 @@ def measure(
         log = folder / f"{dataset.digest[:16]}.log"
         with log.open("w") as out:
             data = _run(spec, scratch, out, show)
-        # A model from the hub may have come only now, so that it is known what it is.
+        # A model from the hub may have been downloaded just now, so that its version is known.
         if key := _key(dataset, relevant):
             write_whole(folder / f"{key}.json", data)
     return msgspec.json.decode(data, type=Lengths)
 
 
 def _key(dataset: StagedDataset, settings: Mapping[str, Any]) -> str | None:
-    """All that lengths depend on; None while it is not known which version of a model it is."""
+    """A hash of everything that lengths depend on; None if the model's version is not known."""
     model = fingerprint(settings, os.environ)
     if model is None:
         return None
@@ -81,7 +81,7 @@ def _key(dataset: StagedDataset, settings: Mapping[str, Any]) -> str | None:
         versions = {package: metadata.version(package) for package in _VERSIONED}
     except metadata.PackageNotFoundError as error:
         raise ConfigError(
-            [f"{error.name} is not installed here: pip install 'mat-trainer[worker]'"]
+            f"{error.name} is not installed here: pip install 'mat-trainer[worker]'"
         ) from None
     whole = [dataset.digest, entries, dict(settings), model, versions]
     return hashlib.sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()[:32]
@@ -101,11 +101,11 @@ def _run(spec: Spec, scratch: Path, log: TextIO, show: Show) -> bytes:
     asked.write_bytes(msgspec.json.encode(spec))
     rows = sum(sum(parts.values()) for parts in spec.entries.values())
     words = [sys.executable, "-m", "mat_trainer.worker.lengths", str(asked), str(result)]
-    # No GPU is needed: none is woken up, and none kept from the training that follows.
+    # Without GPUs: none is needed, and none is occupied when training starts.
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
     with (
         show("Measuring", rows, ROWS) as advance,
-        # Nobody is asked anything, such as whether to run a model's own code.
+        # No question can be answered, such as whether to run a model's own code.
         subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -122,10 +122,8 @@ def _run(spec: Spec, scratch: Path, log: TextIO, show: Show) -> bytes:
             raise
     if worker.returncode:
         raise PreflightError(
-            [
-                f"the rows cannot be measured (exit code {worker.returncode}): {_last(log)}; "
-                f"the whole story is in {log.name}"
-            ]
+            f"the rows cannot be measured (exit code {worker.returncode}): {_last(log)}; see "
+            f"{log.name}",
         )
     return result.read_bytes()
 
@@ -145,7 +143,3 @@ def _follow(worker: subprocess.Popen[str], log: TextIO, advance: Advance) -> Non
 def _last(log: TextIO) -> str:
     lines = Path(log.name).read_text(errors="replace").split("\n")
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "no output")
-
-
-def _say_waiting() -> None:
-    sys.stderr.write("Another process of this machine measures this dataset: waiting for it\n")

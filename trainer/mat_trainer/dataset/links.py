@@ -1,7 +1,8 @@
-"""One file under several names: linked where the file system can, else copied."""
+"""One file under several names: a link if the file system allows it, else a copy."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,18 +15,18 @@ from mat_trainer.dataset.ledger import Ledger
 
 
 def reuse(
-    needed: Sequence[File], folder: Path, earlier: Sequence[Path], partials: Path, ledger: Ledger
+    needed: Sequence[File], folder: Path, others: Sequence[Path], partials: Path, ledger: Ledger
 ) -> None:
-    """Takes over what earlier folders have of what `folder` lacks. They share the ledger.
+    """Links the files that `folder` lacks and another generation's folder has.
 
-    A file of the same path and size is linked. Whether it is the same one the ledger knows, or it
-    is found out when the folder is verified.
+    A file of the same path and size is linked. If the ledger, which the folders share, does not
+    know it, its content is verified with the folder's other files.
     """
     for file in needed:
         target = folder / file.path
         if target.exists():
             continue
-        for other in earlier:
+        for other in others:
             place = other / file.path
             try:
                 look = place.stat()
@@ -42,36 +43,33 @@ def reuse(
 
 
 def take(source: Path, file: File, target: Path, partial: Path) -> bool:
-    """Takes a part or image from a watched dataset of this machine.
+    """Links a part or an image of a local dataset.
 
-    Watching renames parts that it replaces, and puts new images in the place of old ones; it never
-    writes into a file. So a link stays what it is.
+    beam-mat may move a part but never writes into a file, so a link keeps its content.
 
     Returns:
-        Whether it is there.
+        Whether the file exists.
     """
-    # It may be moved while we look for it, and back.
+    # The file may be moved while this runs, and back.
     for place in (source / file.path, source / REPLACED / file.path, source / file.path):
-        try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             link(place, target, partial)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        return True
+            return True
     return False
 
 
 def link(place: Path, target: Path, partial: Path) -> None:
-    """Makes `target` another name of the file at `place`, or a copy of it, replacing what is there.
+    """Makes `target` a link to the file at `place`, or a copy of it. An old `target` is replaced.
 
     Args:
-        place: Where it is.
+        place: The file.
         target: Its new name.
         partial: Where a copy grows, on the same file system as `target`.
 
     Raises:
-        FileNotFoundError: Nothing is at `place`.
+        FileNotFoundError: There is no file at `place`.
     """
-    real = os.path.realpath(place)  # a link to a symbolic link is of no use elsewhere
+    real = os.path.realpath(place)  # a link to a symbolic link would break elsewhere
     os.stat(real)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

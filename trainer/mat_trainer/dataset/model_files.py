@@ -1,4 +1,4 @@
-"""Which version of a model a run has: what its tokenizer and processor are made of."""
+"""The version of a run's model, as far as its tokenizer and processor depend on it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mat_trainer.dataset.cache import user_cache
+
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack"}
 
 
 def fingerprint(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
-    """Names the very version of the recipe's model, or gives None while that is not known.
+    """Identifies the version of the recipe's model; None if it is not known yet.
 
     Args:
         settings: The recipe's: `model_name_or_path`, `model_revision`, `cache_dir`.
-        environment: For the place of the hub's cache, as huggingface_hub finds it.
+        environment: Has the folder of the hub's cache, as huggingface_hub reads it.
 
     Returns:
-        For a local folder a hash of its files but for the weights; for a model of the hub its
+        For a local folder, a hash of its files without the weights; for a model of the hub, its
         commit, once it is in the hub's cache.
     """
     name = str(settings["model_name_or_path"])
@@ -43,8 +45,7 @@ def _hub_cache(environment: Mapping[str, str]) -> Path:
         return Path(cache)
     if home := environment.get("HF_HOME"):
         return Path(home) / "hub"
-    home = environment.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "huggingface" / "hub"
+    return user_cache(environment) / "huggingface" / "hub"
 
 
 def _hash(paths: list[Path]) -> str:

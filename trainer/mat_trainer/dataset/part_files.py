@@ -1,4 +1,4 @@
-"""Part files read by row, and written with rows of several of them."""
+"""Reads part files by row, and writes rows of several of them to one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.order import Row
 from mat_trainer.dataset.entry import JSONL
-from mat_trainer.dataset.images import NEEDS_PYARROW
+from mat_trainer.dataset.images import pyarrow
 
 GROUP_ROWS = 100
 GROUP_BYTES = 16 << 20
@@ -26,13 +25,13 @@ class _Line(msgspec.Struct):
 
 
 def image_rows(path: Path, format: str) -> list[bool]:
-    """For each row of a part, whether it has images."""
+    """Whether each row of a part has images."""
     if format == JSONL:
         with path.open("rb") as lines:
             return [bool(msgspec.json.decode(line, type=_Line).images) for line in lines]
     found: list[bool] = []
     with _open(path) as file:
-        # Their paths tell; the bytes of the images are not read.
+        # Reads the images' paths, not their bytes.
         names = [file.schema.column(number).path for number in range(len(file.schema))]
         name = next(n for n in names if n.startswith("images.") and n.endswith(".path"))
         for group in range(file.num_row_groups):
@@ -42,7 +41,7 @@ def image_rows(path: Path, format: str) -> list[bool]:
 
 
 def write(folder: Path, format: str, rows: Sequence[Row], target: Path) -> None:
-    """Writes rows of parts below `folder`, in the order given, as one part of the same format."""
+    """Writes rows of parts below `folder`, in this order, as one part of the same format."""
     if format == JSONL:
         _write_lines(folder, rows, target)
     else:
@@ -52,7 +51,7 @@ def write(folder: Path, format: str, rows: Sequence[Row], target: Path) -> None:
 def _write_lines(folder: Path, rows: Sequence[Row], target: Path) -> None:
     starts = {part: _line_starts(folder / part) for part in {part for part, _ in rows}}
     with target.open("wb") as out:
-        # One part's rows stand together mostly: a file is opened anew for each stretch of them.
+        # Most neighbours are of one part, so a file is opened once for each stretch of rows.
         for part, stretch in itertools.groupby(rows, key=lambda row: row[0]):
             with (folder / part).open("rb") as lines:
                 for _, row in stretch:
@@ -66,7 +65,7 @@ def _line_starts(path: Path) -> list[int]:
 
 
 def _write_groups(folder: Path, rows: Sequence[Row], target: Path) -> None:
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     files = {part: _open(folder / part) for part in dict.fromkeys(part for part, _ in rows)}
     starts = {part: _group_starts(file) for part, file in files.items()}
 
@@ -100,7 +99,7 @@ def _write_groups(folder: Path, rows: Sequence[Row], target: Path) -> None:
 
 
 def _grouped(pa: Any, tables: Iterator[Any]) -> Iterator[Any]:
-    """Tables of about `GROUP_ROWS` rows, each written as one row group."""
+    """Tables of about `GROUP_ROWS` rows, one for each row group."""
     held: list[Any] = []
     rows = size = 0
     for table in tables:
@@ -122,13 +121,4 @@ def _group_starts(file: Any) -> list[int]:
 
 
 def _open(path: Path) -> Any:
-    return _pyarrow()[1].ParquetFile(path)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ConfigError([NEEDS_PYARROW]) from None
-    return pa, pq
+    return pyarrow()[1].ParquetFile(path)

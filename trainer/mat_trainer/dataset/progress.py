@@ -1,4 +1,4 @@
-"""How far a step on a dataset is: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a step: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ROWS = "rows"
 LINE_SECONDS = 10.0
 
 Advance = Callable[[int], None]
-"""Tells how much more is done. May be called from several threads."""
+"""Takes how much more is done. May be called from several threads."""
 
 Show = Callable[[str, int, str], AbstractContextManager[Advance]]
-"""Shows a step until its block ends: what it is, how much there is to do, of `BYTES` or `ROWS`."""
+"""Shows a step until its block ends. Takes its name, the total, and `BYTES` or `ROWS`."""
 
 
 def shown(label: str, total: int, unit: str) -> AbstractContextManager[Advance]:

@@ -1,4 +1,4 @@
-"""Finds out what an address means: a finished dataset, or one generation of a watched one."""
+"""Finds out what an address means: a dataset as its manifest shows it, or one generation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import msgspec
 from mat_trainer.core import address as addresses
 from mat_trainer.core import manifest as manifests
 from mat_trainer.core.address import Address
-from mat_trainer.core.errors import ConfigError, UnreachableError
-from mat_trainer.core.generation import Whole
+from mat_trainer.core.errors import UnreachableError
+from mat_trainer.core.generation import Snapshot
 from mat_trainer.core.manifest import Manifest
+from mat_trainer.core.pin import Pin
 from mat_trainer.dataset import generations
-from mat_trainer.dataset.manifest import read_bytes
 from mat_trainer.dataset.source import Source
 
 
@@ -19,14 +19,15 @@ class Resolved(msgspec.Struct, frozen=True):
     """What an address means now.
 
     Attributes:
-        address: That means the same at any later time: with the generation, if there is one. It
-            may hold a password, and is not for messages.
-        uri: The dataset's folder, as one gives it to fsspec.
+        address: Means the same later: with the generation, for a snapshot. It may hold a
+            password, so it is not for messages.
+        uri: The dataset's folder, as fsspec takes it.
         source: The same, opened.
-        manifest: What the dataset is.
-        data: manifest.json as it is; empty for a generation.
-        whole: The generation; None for a dataset without.
-        is_newest: Whether no generation was named and it is the newest one therefore.
+        manifest: The dataset's content.
+        data: The bytes of manifest.json; empty for a snapshot.
+        snapshot: The generation; None if the dataset is used as its manifest shows it.
+        lineage: The same for all generations of a dataset; empty if it is not known.
+        is_newest: Whether no generation was named, so that this is the newest.
     """
 
     address: str
@@ -34,45 +35,61 @@ class Resolved(msgspec.Struct, frozen=True):
     source: Source
     manifest: Manifest
     data: bytes
-    whole: Whole | None
+    snapshot: Snapshot | None
+    lineage: str
     is_newest: bool
 
     @property
     def name(self) -> str:
-        """For messages."""
-        if self.whole is None:
+        """The address, for messages."""
+        if self.snapshot is None:
             return self.source.uri
-        return addresses.at(self.source.uri, self.whole.number)
+        return addresses.at(self.source.uri, self.snapshot.number)
+
+    @property
+    def pin(self) -> Pin:
+        """What a run remembers of the dataset."""
+        return Pin(self.name, self.manifest.digest, self.manifest.generation, self.lineage)
 
 
 def resolve(text: str) -> Resolved:
-    """Reads the manifest, or the generation, that an address means.
+    """Reads the manifest or the generation that an address means.
 
     Args:
-        text: `URI@42`, `URI@latest`, or a URI alone, which means its newest generation, or what its
-            manifest says where it has none.
+        text: `URI@42`, `URI@latest` or `URI`. The latter two mean the newest generation of a
+            dataset that `beam-mat watch` changes, and else what the manifest shows.
 
     Raises:
-        ConfigError: There is no such generation, or what stands behind the ``@`` is none.
+        ConfigError: The generation does not exist, or the text after ``@`` is not a number.
         UnreachableError: There is no dataset, or it cannot be reached.
     """
     found = address(text)
     source = Source(found.uri)
     number = found.generation
-    data = b""
     if number is None:
-        data, number = _newest(source)
-    if not number:
-        manifest = manifests.parse(data)
-        return Resolved(found.uri, found.uri, source, manifest, data, None, is_newest=True)
-    whole = generations.read(source, number)
+        data = source.find(manifests.NAME)
+        manifest = manifests.parse(data) if data is not None else None
+        if data is not None and manifest and manifest.command != manifests.WATCH:
+            lineage = generations.lineage(source, manifest.generation)
+            return Resolved(found.uri, found.uri, source, manifest, data, None, lineage, True)
+        # The first generation may exist before the manifest does.
+        number = generations.newest(source, manifest.generation if manifest else 0)
+        if not number:
+            raise UnreachableError(
+                f"{source.uri}: no {manifests.NAME} here, so this is not a finished dataset of "
+                "beam-mat; check the address, or make one: beam-mat convert --json … --images … "
+                f"--output {source.uri}"
+            )
+    snapshot = generations.read(source, number)
     named = addresses.at(found.uri, number)
     is_newest = found.generation is None
-    return Resolved(named, found.uri, source, whole.manifest, b"", whole, is_newest)
+    return Resolved(
+        named, found.uri, source, snapshot.manifest, b"", snapshot, snapshot.lineage, is_newest
+    )
 
 
 def address(text: str) -> Address:
-    """Splits what was typed. A folder that has an ``@`` in its name is that folder."""
+    """Splits an address. A folder that has an ``@`` in its name is that folder."""
     found = addresses.split(text)
     if found.word is None or addresses.in_authority(found.uri):
         return found
@@ -85,21 +102,5 @@ def _is_dataset(uri: str) -> bool:
         return source.local.is_dir()
     try:
         return source.has(manifests.NAME)
-    except Exception:  # noqa: BLE001 what is wrong with the store is told when the dataset is read
+    except UnreachableError:  # reported when the dataset is read
         return False
-
-
-def _newest(source: Source) -> tuple[bytes, int]:
-    """The manifest, if there is one yet, and the number of the newest generation, or 0."""
-    try:
-        data = read_bytes(source)
-    except UnreachableError as error:
-        # The first generation may be there before the manifest.
-        try:
-            number = generations.newest(source)
-        except ConfigError:
-            number = 0
-        if not number:
-            raise error from None
-        return b"", number
-    return data, generations.newest(source, manifests.parse(data).generation or 0)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from mat_trainer.core.errors import ConfigError, UnreachableError
+
+T = TypeVar("T")
+ABSENT = (FileNotFoundError, NotADirectoryError)
+HIDDEN = (*ABSENT, PermissionError)
+"""Some stores answer "forbidden" for an absent file when the caller may not list files."""
 
 _DRIVERS = {
     "gs": "pip install 'mat-trainer[gcp]'",
@@ -25,7 +31,7 @@ _QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 def shown(text: str) -> str:
-    """A URI, or a message with URIs, without users' names, passwords and signatures.
+    """A URI, or a message with URIs, without user names, passwords and signatures.
 
     >>> shown("no https://me:secret@host/a/mat?signature=abc here")
     'no https://host/a/mat here'
@@ -33,8 +39,8 @@ def shown(text: str) -> str:
     return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 
-def told(error: Exception) -> str:
-    """An error of a driver in one short line."""
+def described(error: Exception) -> str:
+    """A driver's error in one short line."""
     return shown(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
 
 
@@ -45,8 +51,8 @@ class Source:
         uri: A local path or any address that fsspec knows.
 
     Attributes:
-        uri: As given, fit for messages.
-        local: The folder when it is on this machine's own file system, else None.
+        uri: The address, fit for messages.
+        local: The folder, if it is on this machine's own file system; else None.
 
     Raises:
         ConfigError: The protocol is not known.
@@ -60,45 +66,66 @@ class Source:
             self._fs, root = url_to_fs(uri)
         except ImportError as error:
             protocol = uri.partition("://")[0]
-            cure = _DRIVERS.get(protocol, "install the package that it names")
+            cure = _DRIVERS.get(protocol, "install the package that the message names")
             raise UnreachableError(
-                [f"{self.uri}: {protocol}:// needs a driver that is not here ({error}): {cure}"]
+                f"{self.uri}: the driver for {protocol}:// is not installed ({error}): {cure}"
             ) from None
         except ValueError as error:
             raise ConfigError(
-                [f"{self.uri}: {error}; give a local folder, gs://… or s3://…"]
+                f"{self.uri}: {error}; pass a local folder, gs://… or s3://…"
             ) from None
         self._root = str(root).rstrip("/")
         is_local = isinstance(self._fs, LocalFileSystem)
         self.local: Path | None = Path(self._root or "/").absolute() if is_local else None
 
     def read(self, path: str) -> bytes:
-        """A small file whole.
+        """The content of a small file.
 
         Raises:
-            FileNotFoundError: It is not there.
+            FileNotFoundError: It does not exist.
         """
         data: bytes = self._here().cat_file(f"{self._root}/{path}")
         return data
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes ``[start, end)`` of a file, as they came: the caller counts them."""
+        """Bytes ``[start, end)`` of a file, as they came: the caller checks how many."""
         data: bytes = self._here().cat_file(f"{self._root}/{path}", start=start, end=end)
         return data
 
-    def has(self, path: str) -> bool:
-        """Whether a file is there, asked of the store itself.
+    def find(self, path: str, absent: tuple[type[Exception], ...] = ABSENT) -> bytes | None:
+        """The content of a small file; None if it does not exist.
 
-        A store that does not let its files be listed says of one that is not there that it may not
-        be read.
+        Raises:
+            UnreachableError: The store cannot be read.
         """
+        return self._asked(lambda: self.read(path), absent)
+
+    def has(self, path: str) -> bool:
+        """Whether a file exists. Errors as in `find`."""
+        return self._asked(lambda: self.read_range(path, 0, 1), HIDDEN) is not None
+
+    def names(self, folder: str) -> list[str]:
+        """Names in a folder below; none if the store cannot list it, as most web servers cannot."""
+        path = f"{self._root}/{folder}"
         try:
-            self.read_range(path, 0, 1)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return False
-        return True
+            self._here().invalidate_cache(path)
+            found = self._here().ls(path, detail=False)
+        except Exception:  # noqa: BLE001 each driver has errors of its own
+            return []
+        return [str(name).rstrip("/").rpartition("/")[2] for name in found]
+
+    def _asked(self, ask: Callable[[], T], absent: tuple[type[Exception], ...]) -> T | None:
+        try:
+            return ask()
+        except absent:
+            return None
+        except Exception as error:  # noqa: BLE001 each driver has errors of its own
+            raise UnreachableError(
+                f"{self.uri}: cannot be read ({described(error)}); check the address, the network "
+                "and this machine's credentials",
+            ) from None
 
     def _here(self) -> Any:
-        # Drivers that speak asyncio are made for many threads. Of others each thread has its own:
-        # fsspec keeps one a thread.
+        # Drivers that use asyncio are made for many threads. For the others each thread needs its
+        # own instance; fsspec keeps one for each thread.
         return self._fs if self._fs.async_impl else url_to_fs(self._address)[0]

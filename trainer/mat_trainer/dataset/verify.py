@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from mat_trainer.dataset.entry import Entry, File
-from mat_trainer.dataset.faults import Faults
 from mat_trainer.dataset.ledger import Ledger
-from mat_trainer.dataset.progress import BYTES, Advance, Show
-from mat_trainer.dataset.threads import each
+from mat_trainer.dataset.progress import Advance, Show
+from mat_trainer.dataset.threads import Faults, each_file
 
 THREADS = min(8, os.cpu_count() or 1)
 _BLOCK = 1 << 20
@@ -21,31 +19,23 @@ _CURE = "restore the file, or convert again"
 
 
 def verify(folder: Path, files: Sequence[File], ledger: Ledger, show: Show) -> Faults:
-    """Verifies files, those that the ledger knows by a look at them alone.
+    """Verifies files; the content of those that the ledger knows is not read again.
 
     Args:
-        folder: The dataset's.
-        files: What must be there.
-        ledger: Is told what was verified, and saved, also when this is interrupted.
-        show: Shows how far it is.
+        folder: The dataset's folder.
+        files: The files that must be there.
+        ledger: Takes a note of each verified file, and is saved, also after an interrupt.
+        show: Shows the progress.
     """
-    faults = Faults()
-    stop = threading.Event()
-    with show("Verifying", sum(file.bytes for file in files), BYTES) as advance:
 
-        def work(file: File) -> None:
-            if fault := fault_of(folder, file, ledger, advance):
-                faults.add(fault)
+    def work(file: File, advance: Advance, _: object) -> str | None:
+        return fault_of(folder, file, ledger, advance)
 
-        try:
-            each(files, work, THREADS, stop)
-        finally:
-            ledger.save()
-    return faults
+    return each_file("Verifying", files, work, THREADS, ledger, show)
 
 
 def fault_of(folder: Path, file: File, ledger: Ledger, advance: Advance) -> str | None:
-    """What is wrong with one file, or None. Tells `advance` its whole size in any case."""
+    """What is wrong with one file, or None. Reports its whole size to `advance` in any case."""
     rest = file.bytes
 
     def read(more: int) -> None:
@@ -76,13 +66,13 @@ def _fault_of(path: Path, file: File, ledger: Ledger, read: Advance) -> str | No
     if found != file.sha256:
         return f"{path}: sha256 {found[:16]}…, expected {file.sha256[:16]}…; {_CURE}"
     if (before.st_mtime_ns, before.st_ino) != (after.st_mtime_ns, after.st_ino):
-        return f"{path}: changed while it was read; stop what writes to the dataset and run again"
+        return f"{path}: changed while it was read; stop what writes to it, then run again"
     ledger.note(file, after)
     return None
 
 
 def sha256_of(path: Path, read: Advance | None = None) -> str:
-    """A file's SHA-256. Tells `read` of each block."""
+    """A file's SHA-256. Reports the size of each block to `read`."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -93,7 +83,7 @@ def sha256_of(path: Path, read: Advance | None = None) -> str:
 
 
 def strays(folder: Path, entries: Sequence[Entry]) -> list[str]:
-    """Files beside the parts: LLaMA-Factory reads a folder whole, whatever is in it."""
+    """Foreign files beside the parts: LLaMA-Factory reads every file of a part folder."""
     faults = []
     for entry in entries:
         place = folder / entry.folder

@@ -1,8 +1,8 @@
-"""One generation of a watched dataset, in a folder of the cache that stays as it is.
+"""One generation of a dataset, in a folder of the cache that does not change.
 
-The dataset's own folders go on with each new generation, so that even one of this machine cannot be
-used in place. A generation's folder holds links to its files, or to those of an earlier generation
-that was staged; only what neither has is fetched or copied. Deleting a folder costs nothing else.
+The dataset's own folders change with each generation, so that even a local one cannot be used in
+place. A generation's folder has links to the dataset's files, or to those of another generation
+that was staged before; only missing files are fetched or copied. The folder can be deleted.
 """
 
 from __future__ import annotations
@@ -10,34 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from mat_trainer.core import manifest as manifests
-from mat_trainer.core.generation import Whole
-from mat_trainer.core.manifest import FORMAT
+from mat_trainer.core.generation import Snapshot
 from mat_trainer.dataset import images, links
-from mat_trainer.dataset.entry import (
-    IMAGES,
-    JSONL,
-    PARQUET,
-    REGISTRY,
-    Entry,
-    File,
-    entries,
-    files,
-    registry,
-)
-from mat_trainer.dataset.faults import Faults
+from mat_trainer.dataset.entry import JSONL, REGISTRY, Entry, File, files, registry
 from mat_trainer.dataset.generations import PartSource
 from mat_trainer.dataset.ledger import Ledger, write_whole
-from mat_trainer.dataset.progress import BYTES, Show
+from mat_trainer.dataset.progress import Advance, Show
 from mat_trainer.dataset.source import Source
-from mat_trainer.dataset.staging import check_space, fetch_missing, lacking, partial
-from mat_trainer.dataset.threads import each
+from mat_trainer.dataset.staging import check_room, fetch_missing, lacking, partial
+from mat_trainer.dataset.threads import each_file
 from mat_trainer.dataset.verify import THREADS, fault_of, strays
 
 FOLDER = "generations"
@@ -46,15 +33,15 @@ _LEDGER = "verified.json"
 
 
 def home(cache: Path, source: Source) -> Path:
-    """The folder of all generations of one dataset that are here."""
+    """The folder for all staged generations of a dataset."""
     place = os.fsdecode(source.local.resolve()) if source.local else source.uri.rstrip("/")
     return cache / FOLDER / hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
-def folder(cache: Path, source: Source, whole: Whole) -> Path:
+def folder(cache: Path, source: Source, snapshot: Snapshot) -> Path:
     """The folder of one generation."""
-    # With the digest: a dataset may have been begun anew at the same address.
-    return home(cache, source) / f"{whole.number:06}-{whole.manifest.digest[:8]}"
+    # With the digest: another dataset may have been begun at the same address.
+    return home(cache, source) / f"{snapshot.number:06}-{snapshot.manifest.digest[:8]}"
 
 
 def ledger_path(cache: Path, source: Source) -> Path:
@@ -63,41 +50,41 @@ def ledger_path(cache: Path, source: Source) -> Path:
 
 
 class View:
-    """A generation's folder, to be filled.
+    """Fills a generation's folder.
 
     Args:
-        uri: The dataset's.
-        whole: The generation.
-        chosen: The entries to be there.
+        uri: The dataset's address.
+        snapshot: The generation.
+        chosen: The entries that the folder must have.
         cache: Folder for staged datasets.
-        show: Shows how far it is.
+        show: Shows the progress.
     """
 
     def __init__(
-        self, uri: str, whole: Whole, chosen: tuple[Entry, ...], cache: Path, show: Show
+        self, uri: str, snapshot: Snapshot, chosen: tuple[Entry, ...], cache: Path, show: Show
     ) -> None:
         self._source = PartSource(uri)
-        self._whole = whole
+        self._snapshot = snapshot
         self._chosen = chosen
-        self._path = folder(cache, self._source, whole)
+        self._path = folder(cache, self._source, snapshot)
         self._partials = home(cache, self._source) / _PARTIALS
         self._ledger = Ledger(ledger_path(cache, self._source))
-        self._earlier = _earlier(self._path)
+        self._others = _others(self._path)
         self._show = show
 
     def make(self) -> list[str]:
-        """Makes it whole and verified; returns the faults. What is there already is not read again.
+        """Completes and verifies the folder; returns the faults. Verified files are not read again.
 
         Raises:
             ConfigError: A table of images cannot be read.
-            PreflightError: The disk has not enough space.
+            PreflightError: There is not enough disk space.
         """
         write_whole(self._path / REGISTRY, registry(self._chosen))
         if faults := strays(self._path, self._chosen):
             return faults
         needed = files(self._chosen)
         if any(entry.format == JSONL for entry in self._chosen):
-            tables = [File(part.path, part.bytes, part.sha256) for part in self._whole.tables]
+            tables = [File(part.path, part.bytes, part.sha256) for part in self._snapshot.tables]
             if faults := self._obtain(tables):
                 return faults
             needed += images.usable(self._path / table.path for table in tables)
@@ -108,7 +95,7 @@ class View:
         return []
 
     def _obtain(self, needed: Sequence[File]) -> list[str]:
-        links.reuse(needed, self._path, self._earlier, self._partials, self._ledger)
+        links.reuse(needed, self._path, self._others, self._partials, self._ledger)
         try:
             if self._source.local is not None:
                 return self._link(needed, self._source.local)
@@ -129,47 +116,35 @@ class View:
         if not missing:
             return []
         if source.stat().st_dev != self._path.stat().st_dev:
-            check_space(missing, [], self._path)
-        faults, stop = Faults(), threading.Event()
-        with self._show("Staging", sum(file.bytes for file in missing), BYTES) as advance:
+            check_room(self._path, sum(file.bytes for file in missing), "staging")
 
-            def work(file: File) -> None:
-                grown = partial(self._partials, file)
-                if links.take(source, file, self._path / file.path, grown):
-                    fault = fault_of(self._path, file, self._ledger, advance)
-                else:
-                    fault = f"{source / file.path}: missing"
-                if fault:
-                    faults.add(self._explain(file, fault))
+        def work(file: File, advance: Advance, _: object) -> str | None:
+            grown = partial(self._partials, file)
+            if links.take(source, file, self._path / file.path, grown):
+                fault = fault_of(self._path, file, self._ledger, advance)
+            else:
+                fault = f"{source / file.path}: missing; restore the file, or convert again"
+            return self._explain(fault) if fault else None
 
-            each(missing, work, THREADS, stop)
-        return faults.sentences()
+        return each_file("Staging", missing, work, THREADS, self._ledger, self._show).sentences()
 
-    def _explain(self, file: File, fault: str) -> str:
-        number = self._whole.number
-        if not file.path.startswith(f"{IMAGES}/"):
-            return f"{fault}; it is of generation {number}"
-        cure = "train on a newer generation"
-        if any(entry.format == PARQUET for entry in entries(self._whole.manifest).values()):
-            name = "mat_parquet" + "_val" * (self._chosen[0].split != "train")
-            cure = f"say --set dataset={name}, whose rows have the images inside, or {cure}"
-        return (
-            f"{self._source.uri}/{file.path}: not as generation {number} had it ({fault}): a later "
-            f"generation changed this image, or it is damaged; {cure}"
-        )
+    def _explain(self, fault: str) -> str:
+        return f"{fault} (generation {self._snapshot.number} of {self._source.uri} needs it)"
 
     def _manifest(self) -> bytes:
-        told = {
-            "format": FORMAT,
-            "generation": self._whole.number,
-            "parts": self._whole.manifest.parts,
+        manifest = self._snapshot.manifest
+        content = {
+            "format": manifests.FORMAT,
+            "generation": manifest.generation,
+            "command": manifest.command,
+            "parts": manifest.parts,
             "image_table": None,
         }
-        return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+        return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
-def _earlier(path: Path) -> list[Path]:
-    """The folders of other generations, whole or begun, the nearest first."""
+def _others(path: Path) -> list[Path]:
+    """The folders of other generations, the nearest first."""
     others = [other for other in path.parent.glob("[0-9]*-*") if other != path]
     own = _number(path)
     return sorted(others, key=lambda other: (abs(own - _number(other)), other.name))

@@ -1,1 +1,1 @@
-"""Processes: started as one group, watched, ended together; nodes that agree before they begin."""
+"""Processes and nodes: the rendezvous, starting and ending training, checkpoints to resume from."""

@@ -1,4 +1,4 @@
-"""Which checkpoint to go on from, and an output folder in which LLaMA-Factory finds no other."""
+"""Finds the checkpoint to resume from, and hides the others from LLaMA-Factory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -13,62 +14,62 @@ from mat_trainer.core import checkpoint as core
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.launch.trainer_log import keep_until
 
+T = TypeVar("T")
 AUTO = "auto"
 NEVER = "never"
 
 
-def prepare(output_dir: Path, resume: str) -> Path | None:
-    """Makes an output folder ready for a launch. Of several nodes, only the first does this.
+class _DamagedError(Exception):
+    """A file of a checkpoint cannot be read; the message is the fault."""
 
-    LLaMA-Factory goes on from the checkpoint with the highest number that it finds, whole or not.
-    So half-written ones are renamed, ``checkpoint-500.incomplete``, and so are whole ones where
-    `resume` is ``never``, ``checkpoint-500.earlier``; nothing is removed. What
-    ``trainer_log.jsonl`` tells of steps that will be made again is moved aside too.
+
+def prepare(output_dir: Path, resume: str) -> Path | None:
+    """Prepares an output folder for a launch. Only node 0 does this.
+
+    LLaMA-Factory resumes from the checkpoint with the highest number, complete or not. So
+    incomplete ones are renamed to ``checkpoint-500.incomplete``. If `resume` is ``never``, complete
+    ones are renamed to ``checkpoint-500.earlier``. Nothing is deleted. The lines of
+    ``trainer_log.jsonl`` about steps that will be repeated are moved to another file.
 
     Args:
-        output_dir: Need not be there.
-        resume: ``auto`` goes on from the last whole checkpoint if there is one; ``never`` does not.
+        output_dir: The folder; it need not exist.
+        resume: ``auto`` resumes from the last complete checkpoint, if there is one; ``never``
+            begins anew.
 
     Returns:
-        The checkpoint to go on from, an absolute path; None to begin anew. `mat_trainer.core.plan`
-        binds it as ``resume_from``, and ``never`` as ``start_over``.
+        The absolute path of the checkpoint to resume from; None to begin anew.
 
     Raises:
-        ConfigError: The folder has a model but no checkpoint to go on from, or one that cannot be
-            gone on from.
+        ConfigError: The folder has a model but no checkpoint that training can resume from.
     """
     if resume == NEVER:
         for folder in _checkpoints(output_dir):
-            _set_aside(folder, "earlier", "not gone on from, as --resume never says")
+            _set_aside(folder, "earlier", "is not used, because of --resume never")
         keep_until(output_dir, 0)
         return None
     last = last_complete(output_dir)
-    if last is None and (model := _model_in(output_dir)):
+    if last is None and (model := next(_weights(output_dir), None)):
         raise ConfigError(
-            [
-                f"--output-dir {output_dir} holds {model} but no checkpoint to go on from: "
-                "name another folder, or say --resume never to train anew and replace it"
-            ]
+            f"--output-dir {output_dir} has {model} but no checkpoint to resume from: choose "
+            "another folder, or use --resume never to train anew and replace the model",
         )
     keep_until(output_dir, _step(last) if last else 0)
     return last
 
 
 def last_complete(output_dir: Path) -> Path | None:
-    """The newest checkpoint that is whole; newer ones that are not are renamed ``.incomplete``.
+    """The newest complete checkpoint; newer incomplete ones are renamed to ``.incomplete``.
 
     Raises:
-        ConfigError: The newest was saved without what is needed to go on (``save_only_model``).
+        ConfigError: The newest has weights only (``save_only_model``).
     """
     for folder in _checkpoints(output_dir):
         why = fault(folder)
         if why is None:
             if not _has_optimizer(folder):
                 raise ConfigError(
-                    [
-                        f"{folder} holds weights alone, as save_only_model saves them: training "
-                        "cannot go on from it; name another --output-dir, or say --resume never"
-                    ]
+                    f"{folder} has only weights (save_only_model), so training cannot resume from "
+                    "it; choose another --output-dir, or use --resume never",
                 )
             return folder.resolve()
         _set_aside(folder, "incomplete", why)
@@ -76,14 +77,16 @@ def last_complete(output_dir: Path) -> Path | None:
 
 
 def exist(output_dir: Path) -> bool:
-    """Whether there is any checkpoint, whole or not."""
+    """Whether there is any checkpoint, complete or not."""
     return bool(_checkpoints(output_dir))
 
 
 def fault(folder: Path) -> str | None:
-    """Why a checkpoint is not whole, in words; None if it is."""
+    """Why a checkpoint is incomplete; None if it is complete."""
     try:
         return next(_faults(folder), None)
+    except _DamagedError as error:
+        return str(error)
     except OSError as error:
         return f"cannot be read: {error}"
 
@@ -94,48 +97,46 @@ def _faults(folder: Path) -> Iterator[str]:
     if _has_optimizer(folder):
         yield from _deepspeed_faults(folder)
         if not any(folder.glob("rng_state*.pth")):
-            yield "has no rng_state: no rank wrote its random state"
+            yield "has no rng_state of any rank"
     names = [file.name for file in folder.iterdir()]
     for rank in core.missing_ranks(names, r"rng_state_(\d+)\.pth"):
         yield f"has no rng_state_{rank}.pth"
     for file in sorted([*folder.rglob("*.pt"), *folder.rglob("*.pth"), *folder.glob("*.bin")]):
-        if not zipfile.is_zipfile(file):  # torch.save writes one, its directory at the end
-            yield f"has a {file.relative_to(folder)} that breaks off"
+        if not zipfile.is_zipfile(file):  # torch.save writes a zip, its directory last
+            yield f"has an incomplete {file.relative_to(folder)}"
 
 
 def _state_faults(folder: Path) -> Iterator[str]:
     file = folder / core.STATE
     if not file.is_file():
         yield f"has no {core.STATE}, which is written last"
-        return
-    try:
-        state = msgspec.json.decode(file.read_bytes(), type=core.State)
-    except msgspec.DecodeError as error:
-        yield f"has a {core.STATE} that cannot be read ({error})"
-        return
-    if state.global_step != _step(folder):
-        yield f"has a {core.STATE} of step {state.global_step}"
+    elif (step := _decoded(file, core.State).global_step) != _step(folder):
+        yield f"has a {core.STATE} of step {step}"
 
 
 def _weight_faults(folder: Path) -> Iterator[str]:
-    found = False
-    for stem in core.WEIGHTS:
-        for end in ("safetensors", "bin"):
-            index = folder / f"{stem}.{end}.index.json"
-            names = [f"{stem}.{end}"] if (folder / f"{stem}.{end}").exists() else []
-            if index.is_file():
-                try:
-                    read = msgspec.json.decode(index.read_bytes(), type=core.Index)
-                except msgspec.DecodeError as error:
-                    yield f"has a {index.name} that cannot be read ({error})"
-                    return
-                names += sorted(set(read.weight_map.values()))
-            found = found or bool(names)
-            for name in names:
-                yield from _file_faults(folder / name)
-    sharded = _is_deepspeed(folder) or any(folder.glob("pytorch_model_fsdp*"))
-    if not found and not sharded:
+    names = set(_weights(folder))
+    for index in [name for name in names if name.endswith(".json")]:
+        names |= {*_decoded(folder / index, core.Index).weight_map.values()} - {index}
+    for name in sorted(names):
+        yield from _file_faults(folder / name)
+    if not (names or _is_deepspeed(folder) or any(folder.glob("pytorch_model_fsdp*"))):
         yield "has no weights"
+
+
+def _decoded(file: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise _DamagedError(f"has a {file.name} that cannot be read ({error})") from None
+
+
+def _weights(folder: Path) -> Iterator[str]:
+    """The files of weights in a folder, and of their indexes."""
+    for stem in core.WEIGHTS:
+        for end in ("safetensors", "safetensors.index.json", "bin", "bin.index.json"):
+            if (folder / f"{stem}.{end}").is_file():
+                yield f"{stem}.{end}"
 
 
 def _file_faults(file: Path) -> Iterator[str]:
@@ -143,7 +144,7 @@ def _file_faults(file: Path) -> Iterator[str]:
         yield f"has no {file.name}, which its index names"
         return
     if file.suffix != ".safetensors":
-        return  # torch's own format, looked at with the others
+        return  # torch's own format, checked with the others
     with file.open("rb") as source:
         size = core.header_bytes(source.read(8))
         why = "has no header"
@@ -169,7 +170,7 @@ def _deepspeed_faults(folder: Path) -> Iterator[str]:
         if not any(name.endswith(f"_{kind}.pt") for name in names):
             yield f"has no {kind} in {part.name}"
         for rank in core.missing_ranks(names, rf".*zero_pp_rank_(\d+)_.*_{kind}\.pt"):
-            yield f"lacks rank {rank}'s {kind} in {part.name}"
+            yield f"has no {kind} of rank {rank} in {part.name}"
 
 
 def _is_deepspeed(folder: Path) -> bool:
@@ -189,17 +190,7 @@ def _checkpoints(output_dir: Path) -> list[Path]:
 
 
 def _step(folder: Path) -> int:
-    number = core.step(folder.name)
-    assert number is not None
-    return number
-
-
-def _model_in(output_dir: Path) -> str | None:
-    for stem in core.WEIGHTS:
-        for end in ("safetensors", "safetensors.index.json", "bin", "bin.index.json"):
-            if (output_dir / f"{stem}.{end}").is_file():
-                return f"{stem}.{end}"
-    return None
+    return core.step(folder.name) or 0
 
 
 def _set_aside(folder: Path, word: str, why: str) -> None:

@@ -1,8 +1,8 @@
-"""All processes that descend from this one, however they were started.
+"""All descendants of this process, however they were started.
 
 torchrun starts each rank in a session of its own, so that a signal to the process group does not
-reach it, and when torchrun is killed its ranks live on. Linux makes this process the parent of such
-orphans if it asks to be: then whatever it started stays below it.
+reach it, and ranks survive when torchrun is killed. On Linux this process can become the parent of
+such orphans, so that they stay its descendants.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PROC = Path("/proc")
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of those below it whose own parent ends. For good.
+    """Makes this process the parent of its orphaned descendants, from now on.
 
     Raises:
-        OSError: The kernel refused, which it has no reason to.
+        OSError: The kernel refused.
     """
     if sys.platform != "linux":
         return
@@ -32,12 +32,12 @@ def adopt_orphans() -> None:
 
 
 def living(besides: Collection[int] = ()) -> list[int]:
-    """Those that run, without `besides` and what is below them. None where there is no /proc."""
+    """The descendants that run, without `besides` and theirs. Empty if there is no /proc."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # ended meanwhile
             state, parent = _state(entry)
-            if state not in "ZX":  # what has ended has no children any more: they are ours by now
+            if state not in "ZX":  # the children of an ended process are ours by now
                 children.setdefault(parent, []).append(int(entry.parent.name))
     found: list[int] = []
     waiting = [os.getpid()]
@@ -49,17 +49,17 @@ def living(besides: Collection[int] = ()) -> list[int]:
 
 
 def signal_all(pids: Collection[int], number: int) -> None:
-    """Sends a signal to each that still is there."""
+    """Sends a signal to each process that still exists."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def bury(besides: Collection[int] = ()) -> None:
-    """Takes note of the children that have ended, so that they do not stay as zombies.
+    """Reaps the children that have ended, so that no zombies stay.
 
     Args:
-        besides: Children that somebody else waits for.
+        besides: Children that other code waits for.
     """
     for entry in _PROC.glob("[0-9]*/stat"):
         pid = int(entry.parent.name)

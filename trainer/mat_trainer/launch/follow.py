@@ -1,4 +1,4 @@
-"""Shows what is appended to a file, as ``tail -f`` does."""
+"""Shows lines that are appended to a file, as ``tail -f`` does."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SECONDS = 0.2
 
 @contextlib.contextmanager
 def shown(file: Path | None) -> Iterator[None]:
-    """Copies what `file` gains while the block lasts to standard output; what it had is left out.
+    """Copies bytes that are appended to `file` during the block to standard output.
 
-    The file may appear later. With None nothing is shown.
+    The file may appear later. None shows nothing.
     """
     if file is None:
         yield
@@ -35,7 +35,7 @@ def _copy(file: Path, begin: int, done: threading.Event) -> None:
     at = begin
     last = False
     while not last:
-        last = done.wait(_SECONDS)  # and then once more, for what came at the end
+        last = done.wait(_SECONDS)  # and once more, for the last lines
         if not file.exists():
             continue
         with file.open("rb") as source:
@@ -45,5 +45,8 @@ def _copy(file: Path, begin: int, done: threading.Event) -> None:
                 try:
                     sys.stdout.write(block.decode(errors="replace"))
                     sys.stdout.flush()
-                except (OSError, ValueError):  # nobody reads it any more; the file has it all
+                except (
+                    OSError,
+                    ValueError,
+                ):  # nobody reads standard output; the file has everything
                     return

@@ -1,4 +1,4 @@
-"""Runs the training: starts it, passes signals on, and leaves no process of it behind."""
+"""Runs the training: starts it, forwards signals, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mat_trainer.core.control import CONTROL_DIR, EXIT_SAVED, SAVE_AND_STOP, STOPPED
@@ -18,7 +19,7 @@ from mat_trainer.launch.follow import shown
 from mat_trainer.launch.signals import ENDING, Wait, received
 
 GRACE_SECONDS = 30.0
-"""To end by oneself in: what Slurm and Kubernetes leave between TERM and KILL."""
+"""Time to end after a signal: as between TERM and KILL in Slurm and Kubernetes."""
 
 _LOOK_SECONDS = 0.2
 
@@ -30,21 +31,21 @@ def run(
     show: Path | None = None,
     grace: float = GRACE_SECONDS,
 ) -> int:
-    """Runs a command in a session of its own until nothing of it lives any more.
+    """Runs a command in a session of its own until its last process has ended.
 
-    SIGINT, SIGTERM and SIGHUP go to every process that descends from it; what still lives `grace`
-    seconds later, or at a second such signal, is killed. SIGUSR1 asks the ranks to save a
-    checkpoint and to stop. For the main thread.
+    SIGINT, SIGTERM and SIGHUP go to every descendant. Processes that still run after `grace`
+    seconds, or at a second such signal, are killed. SIGUSR1 makes the ranks save a checkpoint and
+    stop. For the main thread only.
 
     Args:
         command: Program and arguments.
-        environment: What is added to this process's environment.
-        show: A file, such as rank 0's log, whose growth is copied to standard output.
+        environment: Variables to add to this process's environment.
+        show: A file, such as rank 0's log, to copy to standard output as it grows.
         grace: Seconds between a signal and the kill.
 
     Returns:
         The command's exit code, 128 + n if signal n ended it, `EXIT_SAVED` if it saved a checkpoint
-        and stopped because SIGUSR1 asked for it.
+        and stopped because of SIGUSR1.
 
     Raises:
         OSError: The command cannot be started.
@@ -69,8 +70,8 @@ def run(
 
 @contextlib.contextmanager
 def _requests_held() -> Iterator[None]:
-    # What starts meanwhile never meets SIGUSR1, which would end a process that does not know it:
-    # Slurm sends it to all that descends from the job. One that comes meanwhile waits.
+    # SIGUSR1 would end a process without a handler, and Slurm sends it to every process of the job.
+    # So a process that starts now begins with the signal blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
         yield
@@ -78,15 +79,13 @@ def _requests_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
+@dataclass
 class _Watch:
-    def __init__(
-        self, process: subprocess.Popen[bytes], control: Path, others: list[int], grace: float
-    ) -> None:
-        self._process = process
-        self._control = control
-        self._others = others
-        self._grace = grace
-        self._kill_at: float | None = None
+    _process: subprocess.Popen[bytes]
+    _control: Path
+    _others: list[int]
+    _grace: float
+    _kill_at: float | None = None
 
     def until_the_end(self, wait: Wait) -> None:
         while True:
@@ -95,7 +94,7 @@ class _Watch:
             if ended and not self._living():
                 return
             if ended and self._kill_at is None:
-                self._end(signal.SIGTERM, "what training left behind")
+                self._end(signal.SIGTERM, "processes that training left behind")
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
                 self._send(signal.SIGKILL)
             for number in wait(None if self._kill_at is None else _LOOK_SECONDS):
@@ -104,7 +103,7 @@ class _Watch:
     def _take(self, number: int) -> None:
         if number == signal.SIGUSR1:
             self._control.joinpath(SAVE_AND_STOP).touch()
-            _say("SIGUSR1: training saves a checkpoint after this step and stops")
+            _say("SIGUSR1: training will save a checkpoint after this step and stop")
         elif number in ENDING and self._kill_at is None:
             self._end(number, "training")
         elif number in ENDING:
@@ -112,14 +111,14 @@ class _Watch:
 
     def _end(self, number: int, what: str) -> None:
         name = signal.Signals(number).name
-        _say(f"{name} to {what}; what lives after {self._grace:g} s is killed")
+        _say(f"{name} sent to {what}; processes still running after {self._grace:g} s are killed")
         self._kill_at = time.monotonic() + self._grace
-        # A rank does not hang up: that would be a terminal's word to what it started itself.
+        # Ranks have no terminal that could hang up.
         self._send(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)  # all there is where /proc is missing
+            os.killpg(self._process.pid, number)  # the only way without /proc
         descendants.signal_all(self._living(), number)
 
     def _living(self) -> list[int]:

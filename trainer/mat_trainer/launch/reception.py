@@ -1,4 +1,4 @@
-"""Node 0's side of the rendezvous: hears every node, then tells all of them whether to begin."""
+"""Node 0's side of the rendezvous: reads every node's facts, then answers all nodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import selectors
 import socket
 import time
-from types import TracebackType
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,24 +15,24 @@ from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.node import disagreements
 from mat_trainer.launch.wire import MAX_LINE_BYTES, Call, Verdict
 
-_SILENCE_SECONDS = 10.0  # until a connection that has not said who it is is closed
-_BIND_SECONDS = 10.0  # for the training before this one to give the port back
+_SILENCE_SECONDS = 10.0  # until a silent connection is closed
+_BIND_SECONDS = 10.0  # for an earlier training to free the port
 _GOODBYE_SECONDS = 2.0
 _MAX_STRANGERS = 256
 
 
+@dataclass
 class _Guest:
-    """A connection, and what it has said so far."""
+    """A connection, and the bytes that it has sent so far."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.heard = bytearray()
-        self.call: Call | None = None
-        self.since = time.monotonic()
+    connection: socket.socket
+    heard: bytearray = field(default_factory=bytearray)
+    call: Call | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Reception:
-    """Listens from its making on; `serve` does the rest, in a thread of its own."""
+    """Listens once it is made; `serve` does the rest, in a thread of its own."""
 
     def __init__(self, port: int, nnodes: int, announcement: str, limit: float) -> None:
         self._end = time.monotonic() + limit
@@ -46,19 +46,14 @@ class Reception:
     def __enter__(self) -> Reception:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for guest in list(self._guests.values()):
             self._drop(guest)
         self._selector.close()
         self._listener.close()
 
     def serve(self) -> None:
-        """Hears the nodes until all have come or the time is over, then answers them."""
+        """Reads the calls until all nodes have called or the time is over, then answers."""
         while len(self._calls()) < self._nnodes and (left := self._end - time.monotonic()) > 0:
             for key, _ in self._selector.select(min(left, 1.0)):
                 if key.fileobj is self._listener:
@@ -67,7 +62,7 @@ class Reception:
                     assert isinstance(key.fileobj, socket.socket)
                     self._hear(self._guests[key.fileobj])
             self._close_silent()
-        # The port is free before anyone hears that it is needed.
+        # Frees the port before anyone is told to use it.
         self._selector.unregister(self._listener)
         self._listener.close()
         faults = disagreements([call.facts for call in self._calls()], self._nnodes)
@@ -91,7 +86,7 @@ class Reception:
             block = guest.connection.recv(MAX_LINE_BYTES)
         except OSError:
             block = b""
-        # Who hangs up is not there any more; who has spoken has nothing to add.
+        # The node has hung up, or sends more than one line.
         if not block or guest.call is not None:
             self._drop(guest)
             return
@@ -105,7 +100,7 @@ class Reception:
         except msgspec.DecodeError:
             call = None
         if call is None:
-            self._drop(guest)  # a stranger: port scanners and browsers come by
+            self._drop(guest)  # a stranger, such as a port scanner or a browser
             return
         for other in list(self._guests.values()):
             if other.call is not None and other.call.caller == call.caller:
@@ -125,7 +120,7 @@ class Reception:
         for guest in guests:
             with contextlib.suppress(OSError):
                 guest.connection.sendall(line)  # into its empty buffer: this does not wait
-        # Who closes first keeps the port busy for a while: that should be the callers.
+        # The side that closes first keeps the port busy for a while: that should be the callers.
         for guest in guests:
             with contextlib.suppress(OSError):
                 guest.connection.settimeout(max(end - time.monotonic(), 0.001))
@@ -149,9 +144,7 @@ def _listen(port: int, seconds: float) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= end:
                 raise PreflightError(
-                    [
-                        f"node 0 cannot listen at port {port} ({error.strerror}): another training "
-                        "or program uses it; end that, or say --master-port"
-                    ]
+                    f"node 0 cannot listen at port {port} ({error.strerror}): another program uses "
+                    "it; stop that program, or choose another --master-port",
                 ) from None
         time.sleep(0.2)

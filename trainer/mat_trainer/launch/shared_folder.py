@@ -1,4 +1,4 @@
-"""Whether the nodes of a run see one output folder: checkpoints can only be gone on from if so."""
+"""Checks that the nodes of a run share the output folder, which resuming needs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def marked(folder: Path) -> Iterator[str]:
-    """On node 0: leaves a file in the folder while the block lasts.
+    """On node 0: makes a file in the folder while the block lasts.
 
     Yields:
-        The file's name, to be announced to the others.
+        The file's name, to announce to the other nodes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f".shared-{uuid.uuid4().hex}"
@@ -27,7 +27,7 @@ def marked(folder: Path) -> Iterator[str]:
 def fault(folder: Path, mark: str) -> str | None:
     """On the other nodes: why this is not node 0's folder; None if it is.
 
-    A listing is asked for, since network file systems remember for a while that a name was absent.
+    It lists the folder, since network file systems remember for a while that a name was absent.
     """
     try:
         names = {path.name for path in folder.iterdir()}
@@ -36,6 +36,6 @@ def fault(folder: Path, mark: str) -> str | None:
     if mark in names:
         return None
     return (
-        f"--output-dir {folder}: another folder than node 0's; name one on a file system that all "
-        "nodes share, or none could go on from a checkpoint"
+        f"--output-dir {folder}: another folder than node 0's, so that training could not resume; "
+        "choose one on a file system that all nodes share"
     )

@@ -1,4 +1,4 @@
-"""Signals to this process as values that a loop waits for, instead of code that runs in between."""
+"""Signals as values that a loop waits for, instead of handlers that interrupt it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def received() -> Iterator[Wait]:
     """Collects the watched signals while the block lasts. For the main thread only.
 
     Yields:
-        A function that waits so many seconds, or for ever, for at least one signal, and returns the
-        numbers of those that came, in their order.
+        A function that waits for a signal, for this many seconds or without a limit, and returns
+        the numbers of those that came, in order.
     """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     before = {number: signal.getsignal(number) for number in WATCHED}
     for number, handler in before.items():
-        # nohup and shells in the background ask that the interrupt and the hang-up be ignored.
+        # nohup and background shells have SIGINT and SIGHUP ignored, which stays so.
         if handler is not signal.SIG_IGN or number not in ENDING:
             signal.signal(number, _nothing)
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -36,7 +36,7 @@ def received() -> Iterator[Wait]:
     def wait(seconds: float | None) -> list[int]:
         select.select([reader], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
-            return list(os.read(reader, 4096))  # Python writes a byte a signal: its number
+            return list(os.read(reader, 4096))  # Python writes one byte for each signal: its number
         return []
 
     try:
@@ -50,4 +50,4 @@ def received() -> Iterator[Wait]:
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """The byte in the pipe is all that is wanted."""
+    """The byte in the pipe is enough."""

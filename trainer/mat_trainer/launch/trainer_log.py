@@ -1,4 +1,4 @@
-"""``trainer_log.jsonl`` over several launches: each step stands in it once."""
+"""Keeps each step once in ``trainer_log.jsonl``, over several launches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class _Line(msgspec.Struct):
 
 
 def keep_until(output_dir: Path, step: int) -> None:
-    """Moves what the log tells of later steps, and half a line at its end, to `SET_ASIDE`.
+    """Moves the lines of later steps, and an incomplete last line, to `SET_ASIDE`.
 
-    LLaMA-Factory appends to the log. A run that ends after step 7 and goes on from the checkpoint
-    of step 5 would tell of steps 6 and 7 twice.
+    LLaMA-Factory appends to the log. A run that ends after step 7 and resumes from the checkpoint
+    of step 5 would log steps 6 and 7 twice.
     """
     log = output_dir / NAME
     if not log.is_file():

@@ -1,4 +1,4 @@
-"""The lines that nodes exchange, bounded in size and time, and the caller's side of it."""
+"""The lines that nodes exchange, limited in size and time, and the caller's side."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FAULT_LETTERS = 1000
 
 
 class Call(msgspec.Struct, frozen=True, tag="mat-trainer 1"):
-    """What a node says.
+    """A node's message to node 0.
 
     Attributes:
-        caller: Drawn at random; a node that was cut off and calls again has the same one.
-        facts: About it.
+        caller: A random name; a node that calls again keeps it.
+        facts: The node's facts.
     """
 
     caller: str
@@ -29,26 +29,26 @@ class Call(msgspec.Struct, frozen=True, tag="mat-trainer 1"):
 
 
 class Verdict(msgspec.Struct, frozen=True, tag="mat-trainer 1 verdict"):
-    """What it hears: no fault means go."""
+    """Node 0's answer: without faults, the nodes begin."""
 
     faults: Sequence[str]
     announcement: str
 
 
 def shortened(facts: NodeFacts) -> NodeFacts:
-    """The same, with no more faults than the line holds."""
+    """The same facts, with as many faults as fit into the line."""
     faults = [fault[:_FAULT_LETTERS] for fault in facts.faults[:_FAULTS]]
     if len(facts.faults) > _FAULTS:
-        faults.append(f"and {len(facts.faults) - _FAULTS} more: see what this node printed")
+        faults.append(f"and {len(facts.faults) - _FAULTS} more, which this node prints")
     return msgspec.structs.replace(facts, faults=tuple(faults))
 
 
 def call(addr: str, port: int, words: Call, seconds: float) -> Verdict:
-    """Says `words` to the master and waits for its verdict.
+    """Sends `words` to the master and waits for its verdict.
 
     Raises:
-        OSError: It cannot be reached, or went away.
-        ValueError: It answered something else: another program listens there.
+        OSError: The master cannot be reached, or hung up.
+        ValueError: Another program answered.
     """
     end = time.monotonic() + seconds
     with socket.create_connection((addr, port), timeout=_left(end)) as connection:
@@ -61,11 +61,11 @@ def call(addr: str, port: int, words: Call, seconds: float) -> Verdict:
                 raise ConnectionError("it hung up without an answer")
             answer += block
             if len(answer) > MAX_ANSWER_BYTES:
-                raise ValueError("what listens there is no mat-trainer")
+                raise ValueError("the program that listens there is not mat-trainer")
     try:
         return msgspec.json.decode(answer, type=Verdict)
     except msgspec.DecodeError:
-        raise ValueError("what listens there is no mat-trainer") from None
+        raise ValueError("the program that listens there is not mat-trainer") from None
 
 
 def _left(end: float) -> float:

@@ -1,4 +1,4 @@
-"""Asks programs of `mat_trainer.worker`: short ones, each in a process of its own."""
+"""Runs the short programs of `mat_trainer.worker`, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,29 +8,45 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.node import Software
 
 _SECONDS = 600.0  # PyTorch's first import from a network file system takes minutes
 
 
-def make_tiny_model(folder: Path) -> None:
-    """Makes the tiny random model in `folder`, if it is not there yet.
+def software(python: str = sys.executable) -> Software:
+    """Versions and GPUs that `python` finds.
 
     Raises:
-        PreflightError: It could not be made.
+        PreflightError: PyTorch or LLaMA-Factory is missing there, or cannot be imported.
+    """
+    try:
+        return msgspec.json.decode(_ask("facts", python=python).splitlines()[-1], type=Software)
+    except PreflightError as error:
+        cure = f"install what training needs for {python}: pip install 'mat-trainer[worker]'"
+        raise PreflightError(f"{error}; {cure}") from None
+
+
+def make_tiny_model(folder: Path) -> None:
+    """Makes the tiny random model in `folder`, unless it exists.
+
+    Raises:
+        PreflightError: The model could not be made.
     """
     if not folder.exists():
         _ask("tiny_model", str(folder))
 
 
 def parser_fault(yaml: str) -> str | None:
-    """What LLaMA-Factory's own parser has against settings on this machine; None for nothing.
+    """Why LLaMA-Factory's own parser rejects settings on this machine; None if it accepts them.
 
     Args:
-        yaml: The settings as they would be trained with.
+        yaml: The settings for training.
 
     Raises:
-        PreflightError: It cannot be asked.
+        PreflightError: The parser could not be run.
     """
     with tempfile.TemporaryDirectory(prefix="mat-trainer-") as folder:
         file = Path(folder, "train.yaml")
@@ -39,15 +55,15 @@ def parser_fault(yaml: str) -> str | None:
     return None if verdict is None else str(verdict)
 
 
-def _ask(program: str, *words: str) -> str:
-    command = [sys.executable, "-m", f"mat_trainer.worker.{program}", *words]
+def _ask(program: str, *words: str, python: str = sys.executable) -> str:
+    command = [python, "-m", f"mat_trainer.worker.{program}", *words]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PreflightError([f"{' '.join(command)}: {error}"]) from None
+        raise PreflightError(f"{' '.join(command)}: {error}") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise PreflightError([f"{' '.join(command)} ended with {done.returncode}: {last}"])
+        raise PreflightError(f"{' '.join(command)} ended with {done.returncode}: {last}")
     return done.stdout

@@ -1,1 +1,1 @@
-"""How a run is doing, from LLaMA-Factory's own log."""
+"""The state of a run, from LLaMA-Factory's own log."""

@@ -1,4 +1,4 @@
-"""Bars and curves out of characters, for a terminal. Pure: numbers in, lines out."""
+"""Bars and curves made of characters, for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
 
 def bar(fraction: float, width: int, *, plain: bool = False) -> str:
-    """A bar of so many characters, in steps of an eighth of one.
+    """A bar, in steps of an eighth of a character.
 
     Args:
         fraction: From 0 to 1.
-        width: Characters.
-        plain: ASCII alone.
+        width: Its length in characters.
+        plain: Uses ASCII only.
 
     >>> bar(0.5, 5), bar(0.5, 6, plain=True)
     ('██▌  ', '###---')
@@ -34,18 +34,18 @@ def bar(fraction: float, width: int, *, plain: bool = False) -> str:
 def curve(
     points: Sequence[tuple[float, float]], width: int, height: int, *, plain: bool = False
 ) -> list[str]:
-    """A curve with its axes' ends.
+    """A curve, with labels at the ends of its axes.
 
-    Values that are not finite are left out; several that fall on one column are averaged.
+    Values that are not finite are left out; values in the same column are averaged.
 
     Args:
-        points: x and y, x rising.
-        width: Characters across, labels and all.
-        height: Lines of the curve; one more has the ends of the x axis.
-        plain: ASCII alone: one dot a character instead of eight.
+        points: Pairs of x and y, with x rising.
+        width: Characters in a line, with the labels.
+        height: Lines of the curve; one more line has the labels of the x axis.
+        plain: Uses ASCII only: one dot in a character instead of eight.
 
     Returns:
-        The lines, or none where there are not two points to draw a curve through.
+        The lines; none if there are fewer than two points.
     """
     finite = [(x, y) for x, y in points if math.isfinite(y)]
     if len(finite) < 2 or finite[0][0] == finite[-1][0]:
@@ -71,7 +71,7 @@ def curve(
 def _plot(
     points: Sequence[tuple[float, float]], columns: int, rows: int, low: float, high: float
 ) -> list[list[bool]]:
-    """Dots, rows from the top, joined by lines."""
+    """The dots of the curve, joined by lines; rows from the top."""
     first, last = points[0][0], points[-1][0]
     gathered: dict[int, list[float]] = {}
     for x, y in points:
@@ -86,7 +86,7 @@ def _plot(
         before = round(start)
         for column in range(left + 1, right + 1):
             now = round(start + (end - start) * (column - left) / (right - left))
-            # Without gaps where it is steep: from beside the dot before, to this one.
+            # Without gaps where it is steep: from next to the previous dot to this one.
             toward = before + (now > before) - (now < before)
             for row in range(min(toward, now), max(toward, now) + 1):
                 dots[row][column] = True
@@ -102,7 +102,7 @@ def _cell(dots: list[list[bool]], left: int, top: int, *, plain: bool) -> str:
 
 
 def _short(number: float) -> str:
-    """At most four digits that count.
+    """At most four significant digits.
 
     >>> _short(1500.0), _short(0.98765), _short(1e-05)
     ('1500', '0.9877', '1e-05')

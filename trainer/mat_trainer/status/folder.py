@@ -1,18 +1,18 @@
-"""What a run left in its output folder. Only reads."""
+"""Reads a run's output folder."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
+from mat_trainer.core import checkpoint as checkpoints
 from mat_trainer.core import pin as pins
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.status import log as logs
 from mat_trainer.status.log import Log
 
-# LLaMA-Factory writes it when the last step is done and the model saved: sft/workflow.py.
+# LLaMA-Factory writes it after the last step, once the model is saved: sft/workflow.py.
 RESULTS = "train_results.json"
 
 
@@ -20,12 +20,12 @@ class Folder(msgspec.Struct, frozen=True):
     """An output folder.
 
     Attributes:
-        log: Of the trainer; None before there is one.
-        last_word: When a log in it was last written, in seconds since the epoch; None if there is
-            none, the rank logs included.
+        log: The trainer's log; None if there is none yet.
+        last_word: When any log was last written, in seconds since the epoch; None if there is no
+            log of the trainer or of a rank.
         checkpoint: Name of the newest checkpoint, or None.
         is_finished: Whether the model was saved after the last step.
-        dataset: What it trains on, with its generation; None where that is not known.
+        dataset: The dataset's address, with its generation; None if it is not known.
     """
 
     log: Log | None
@@ -39,14 +39,14 @@ def read(path: Path) -> Folder:
     """Reads an output folder.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: It does not exist.
     """
     if not path.is_dir():
-        raise ConfigError([f"{path}: there is no such folder; name a run's --output-dir"])
+        raise ConfigError(f"{path}: there is no such folder; pass a run's --output-dir")
     file = path / logs.NAME
     log = None
     if file.is_file():
-        # The last line may be half written, within a character even.
+        # The last line may be incomplete, even within a character.
         log = logs.parse(file.read_text(encoding="utf-8", errors="replace").splitlines())
     written = [one.stat().st_mtime for one in (file, *path.glob("logs/*.log")) if one.is_file()]
     progress = log.entries[-1] if log and log.entries else None
@@ -67,11 +67,7 @@ def _dataset(file: Path) -> str | None:
 
 
 def _checkpoint(path: Path) -> str | None:
-    # The state is what the Trainer writes last of all.
-    steps = [
-        int(found[1])
-        for child in path.glob("checkpoint-*")
-        if (found := re.fullmatch(r"checkpoint-(\d+)", child.name))
-        and (child / "trainer_state.json").is_file()
-    ]
-    return f"checkpoint-{max(steps)}" if steps else None
+    # The Trainer writes the state last.
+    folders = (state.parent.name for state in path.glob(f"checkpoint-*/{checkpoints.STATE}"))
+    named = [name for name in folders if checkpoints.step(name) is not None]
+    return max(named, key=lambda name: checkpoints.step(name) or 0, default=None)

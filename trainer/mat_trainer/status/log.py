@@ -1,6 +1,6 @@
-"""LLaMA-Factory's ``trainer_log.jsonl``: one JSON object a line, appended while it trains.
+"""Reads LLaMA-Factory's ``trainer_log.jsonl``: lines of JSON that are appended during training.
 
-Fields as `LogCallback` of llamafactory/train/callbacks.py writes them.
+Source of the fields: `LogCallback` of llamafactory/train/callbacks.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated
 
 import msgspec
 
@@ -16,15 +16,15 @@ NAME = "trainer_log.jsonl"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What was logged at a step.
+    """A line of the log.
 
     Attributes:
-        step: Steps done, of all launches of this run.
-        total: Steps to do.
-        elapsed: Seconds since this launch began to train; None where it was not told.
-        loss: Mean since the entry before; None where none was told; not finite if it diverged.
-        eval_loss: Likewise, on the validation rows.
-        learning_rate: At this step.
+        step: Steps done, in all launches of this run.
+        total: Steps of the whole run.
+        elapsed: Seconds since this launch began to train; None if the line has none.
+        loss: Mean since the previous entry; None if the line has none; not finite if it diverged.
+        eval_loss: The same, for the validation rows.
+        learning_rate: The learning rate at this step.
         epoch: Passes over the data, with a fraction.
     """
 
@@ -41,9 +41,9 @@ class Log(msgspec.Struct, frozen=True):
     """A whole log.
 
     Attributes:
-        entries: With steps that never go back. A run that resumes from a checkpoint does the steps
-            after it once more: what was logged of them before is left out.
-        skipped: Lines that are not LLaMA-Factory's, or only half written.
+        entries: Entries with rising steps. A resumed run repeats the steps after its checkpoint:
+            the earlier entries of these are left out.
+        skipped: How many lines are incomplete, or not LLaMA-Factory's.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -51,12 +51,12 @@ class Log(msgspec.Struct, frozen=True):
 
     @property
     def losses(self) -> list[tuple[int, float]]:
-        """Step and training loss."""
+        """Pairs of step and training loss."""
         return [(entry.step, entry.loss) for entry in self.entries if entry.loss is not None]
 
     @property
     def eval_losses(self) -> list[tuple[int, float]]:
-        """Step and validation loss."""
+        """Pairs of step and validation loss."""
         return [
             (entry.step, entry.eval_loss) for entry in self.entries if entry.eval_loss is not None
         ]
@@ -82,7 +82,7 @@ def parse(lines: Iterable[str]) -> Log:
 
 def _is_resumed(before: Entry, entry: Entry) -> bool:
     if entry.step == before.step:
-        # The training and the validation loss of a step are two entries of one launch.
+        # A launch writes two entries for a step: its training loss and its validation loss.
         return None not in (entry.loss, before.loss) or None not in (
             entry.eval_loss,
             before.eval_loss,
@@ -91,43 +91,39 @@ def _is_resumed(before: Entry, entry: Entry) -> bool:
 
 
 def begins_a_launch(before: Entry, entry: Entry) -> bool:
-    """Whether the clock began anew between two entries."""
+    """Whether the clock was reset between two entries."""
     return (entry.elapsed or 0) < (before.elapsed or 0)
 
 
 def _entry(line: str) -> Entry | None:
     try:
-        # Python's own reader: a loss may be NaN or Infinity, which JSON does not know.
-        fields = json.loads(line)
+        # Python's own reader accepts NaN and Infinity, which JSON does not have.
+        found = msgspec.convert(json.loads(line), _Line)
         return Entry(
-            step=_whole(fields["current_steps"]),
-            total=_whole(fields["total_steps"]),
-            elapsed=_seconds(fields.get("elapsed_time")),
-            loss=_number(fields.get("loss")),
-            eval_loss=_number(fields.get("eval_loss")),
-            learning_rate=_number(fields.get("lr")),
-            epoch=_number(fields.get("epoch")),
+            step=found.current_steps,
+            total=found.total_steps,
+            elapsed=_seconds(found.elapsed_time),
+            loss=found.loss,
+            eval_loss=found.eval_loss,
+            learning_rate=found.lr,
+            epoch=found.epoch,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError
-    return value
+class _Line(msgspec.Struct):
+    current_steps: Annotated[int, msgspec.Meta(ge=0)]
+    total_steps: Annotated[int, msgspec.Meta(ge=0)]
+    elapsed_time: str | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    lr: float | None = None
+    epoch: float | None = None
 
 
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError
-    return float(value)
-
-
-def _seconds(text: Any) -> int | None:
-    """Python's way to write a `timedelta`: ``[D day[s], ]H:MM:SS``.
+def _seconds(text: str | None) -> int | None:
+    """Seconds from Python's form of a `timedelta`: ``[D day[s], ]H:MM:SS``.
 
     >>> _seconds("0:01:30"), _seconds("1 day, 2:00:00"), _seconds(None)
     (90, 93600, None)

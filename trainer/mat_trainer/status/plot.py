@@ -14,11 +14,11 @@ DPI = 150
 
 
 def smooth(values: Sequence[float], reach: int) -> list[float]:
-    """Means of each value and as many to both sides, so that the curve does not lag.
+    """The mean of each value and its neighbours, as many on both sides, so that nothing lags.
 
     Args:
-        values: Those that are not finite are left out of the means.
-        reach: Values to each side; fewer near the ends, where there are not as many.
+        values: Values that are not finite do not count.
+        reach: Neighbours on each side; fewer near the ends.
     """
     means = []
     for at in range(len(values)):
@@ -38,7 +38,7 @@ def plot(log: Log, title: str, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MatTrainerError(
-            "--plot needs matplotlib, which comes with the extra worker: pip install matplotlib"
+            "--plot needs matplotlib, which is not installed here: pip install matplotlib"
         ) from None
     figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
     axes = figure.subplots()
@@ -47,7 +47,7 @@ def plot(log: Log, title: str, path: Path) -> None:
     reach = min(50, len(losses) // 20)
     if reach:
         axes.plot(steps, losses, color="#9ec5e8", linewidth=1, label="training loss")
-        axes.plot(steps, smooth(losses, reach), color="#1f5f99", linewidth=2, label="its mean")
+        axes.plot(steps, smooth(losses, reach), color="#1f5f99", linewidth=2, label="smoothed")
     else:
         axes.plot(steps, losses, color="#1f5f99", linewidth=2, marker=".", label="training loss")
     if log.eval_losses:
@@ -70,4 +70,6 @@ def plot(log: Log, title: str, path: Path) -> None:
     try:
         figure.savefig(path, format="png")
     except OSError as error:
-        raise MatTrainerError(f"{path} cannot be written: {error.strerror}") from None
+        raise MatTrainerError(
+            f"{path} cannot be written: {error.strerror}; pass another path to --plot"
+        ) from None

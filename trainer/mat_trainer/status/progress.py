@@ -1,4 +1,4 @@
-"""How far a run is, how fast it goes, and whether it still does."""
+"""The progress and speed of a run, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mat_trainer.status.log import Entry, Log, begins_a_launch
 RECENT = 20
 """Entries over which the speed is measured."""
 PATIENCE = 5
-"""Intervals between entries without a word after which a run seems to have stopped."""
+"""A run seems to have stopped after this many usual intervals without an entry."""
 LEAST_PATIENCE = 120.0
-"""Seconds; evaluating and saving take time, in which nothing is logged."""
+"""Seconds: nothing is logged while the run evaluates or saves."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         step: Steps done.
-        total: Steps to do.
-        seconds_per_step: Of late; None before it can be told.
-        interval: Seconds between entries; None before it can be told.
+        total: Steps of the whole run.
+        seconds_per_step: Recent speed; None if it is not known yet.
+        interval: Usual seconds between entries; None if they are not known yet.
     """
 
     step: int
@@ -39,17 +39,17 @@ class Progress(msgspec.Struct, frozen=True):
 
     @property
     def seconds_left(self) -> float | None:
-        """At the speed of late; None before that can be told."""
+        """Time left at the recent speed; None if that is not known yet."""
         if self.seconds_per_step is None:
             return None
         return max(0, self.total - self.step) * self.seconds_per_step
 
 
 def progress(log: Log) -> Progress | None:
-    """Where the run stands by its log; None where that is empty.
+    """The progress that a log shows; None if the log is empty.
 
-    LLaMA-Factory's own estimate divides the time of this launch by the steps of all, so that it is
-    far too short after a run was resumed: it is measured here instead.
+    LLaMA-Factory's own estimate divides the time of this launch by the steps of all launches, so
+    that it is far too short for a resumed run. So the speed is measured here.
     """
     if not log.entries:
         return None
@@ -71,7 +71,7 @@ def progress(log: Log) -> Progress | None:
 
 
 def seems_alive(progress: Progress | None, silence: float) -> bool:
-    """Whether a run that said nothing for so many seconds may well be running."""
+    """Whether a run that logged nothing for this many seconds may still be running."""
     interval = (progress.interval if progress else None) or 0
     return silence <= max(LEAST_PATIENCE, PATIENCE * interval)
 

@@ -1,4 +1,4 @@
-"""A run's state as lines of text."""
+"""The state of a run as lines of text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BAR = 40
 
 
 def report(folder: Folder, now: float, width: int, *, plain: bool = False) -> list[str]:
-    """The lines to show of a run that has logged something.
+    """The lines to show; none if nothing is logged yet.
 
     Args:
-        folder: As read.
+        folder: The output folder.
         now: Seconds since the epoch.
-        width: Characters across.
-        plain: ASCII alone.
+        width: Characters in a line.
+        plain: Uses ASCII only.
     """
     log = folder.log
     reached = progress(log) if log else None
@@ -43,13 +43,13 @@ def report(folder: Folder, now: float, width: int, *, plain: bool = False) -> li
         ("speed", _speed(reached)),
         ("left", "" if folder.is_finished else duration(reached.seconds_left)),
         ("checkpoint", folder.checkpoint or "none yet"),
-        ("log", f"{log.skipped} line(s) skipped that could not be read" if log.skipped else ""),
+        ("log", f"{log.skipped} unreadable line(s) skipped" if log.skipped else ""),
     ]
     return lines + [f"{name:<14}{fact}" for name, fact in facts if fact]
 
 
 def state(folder: Folder, reached: Progress | None, now: float) -> str:
-    """Whether it is done, at work, or seems to have stopped."""
+    """Whether the run is finished, is running, or seems to have stopped."""
     if folder.is_finished:
         return FINISHED
     silence = now - folder.last_word if folder.last_word is not None else math.inf
@@ -59,7 +59,7 @@ def state(folder: Folder, reached: Progress | None, now: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds for people; empty for None.
+    """A duration for people; empty for None.
 
     >>> duration(59.6), duration(3725), duration(200000)
     ('1:00', '1:02:05', '2 d 7 h')
@@ -77,14 +77,14 @@ def _loss(losses: list[float]) -> str:
     if not losses:
         return ""
     if not math.isfinite(losses[-1]):
-        return f"{losses[-1]}: it diverged; lower learning_rate, or look at the data of these steps"
+        return f"{losses[-1]}: it diverged; lower learning_rate, or check the data of these steps"
     finite = [loss for loss in losses if math.isfinite(loss)]
     return f"{losses[-1]:.4f}, from {finite[0]:.4f}, lowest {min(finite):.4f}"
 
 
 def _last(values: list[float | None], form: str) -> str:
-    told = [value for value in values if value is not None]
-    return format(told[-1], form) if told else ""
+    known = [value for value in values if value is not None]
+    return format(known[-1], form) if known else ""
 
 
 def _speed(reached: Progress) -> str:

@@ -1,4 +1,4 @@
-"""What is to run, said once for every kind of cluster."""
+"""A training job, the same for every kind of cluster."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+import mat_trainer
+
 TIME_TO_SAVE = 300
-"""Seconds that a checkpoint may take to save, unless told otherwise."""
+"""Default for the seconds that saving a checkpoint may take."""
 
 
 class Job(msgspec.Struct, frozen=True):
     """A training run on nodes that are alike.
 
     Attributes:
-        name: The job's, as its cluster shows it.
+        name: The job's name in its cluster.
         recipe: A preset's name, or the name of a user's file, without folders.
-        recipe_text: What that file says; None for a preset.
-        dataset: URI, or a path as the nodes see it.
+        recipe_text: The content of that file; None for a preset.
+        dataset: A URI, or a path on the nodes.
         output_dir: An absolute path that all nodes share.
-        overrides: KEY=VALUE words.
-        nodes: Nodes, one launcher each.
-        gpus: Of each node; 0 trains on the processor with one process.
-        cpus: Processors of each node; None leaves it to the cluster.
+        overrides: Texts of the form KEY=VALUE.
+        nodes: How many nodes; each runs one launcher.
+        gpus: GPUs of each node; 0 trains on the CPU with one process.
+        cpus: CPUs of each node; None leaves it to the cluster.
         memory: GiB of each node; None leaves it to the cluster.
-        time_to_save: Seconds between the request for a checkpoint and the end.
+        time_to_save: Seconds between the request for a checkpoint and the end of the job.
     """
 
     name: str
@@ -42,17 +44,17 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def processes(self) -> int:
-        """Training processes on each node."""
+        """How many training processes each node runs."""
         return max(1, self.gpus)
 
 
 def faults(job: Job) -> list[str]:
-    """What is wrong with a job wherever it runs, a sentence each."""
+    """The faults of a job on any cluster, one sentence each."""
     found = []
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", job.name):
         found.append(
-            f"--name {job.name}: give at most 40 of a-z, 0-9 and -, beginning and ending with a "
-            "letter or digit; clusters make host names of it"
+            f"--name {job.name}: must be at most 40 of a-z, 0-9 and -, and begin and end with a "
+            "letter or digit, since clusters make host names of it"
         )
     numbers: list[tuple[str, int | None, int]] = [
         ("--nodes", job.nodes, 1),
@@ -63,24 +65,24 @@ def faults(job: Job) -> list[str]:
     ]
     for option, number, least in numbers:
         if number is not None and number < least:
-            found.append(f"{option} {number}: give a whole number of at least {least}")
+            found.append(f"{option} {number}: must be at least {least}")
     for option, text in (("--dataset", job.dataset), ("--output-dir", job.output_dir)):
         if not text.isprintable():
-            found.append(f"{option} {text!r}: holds an unprintable character; name it otherwise")
+            found.append(f"{option} {text!r}: has an unprintable character; rename it")
     if "://" in job.output_dir:
         found.append(
-            f"--output-dir {job.output_dir}: name a folder; checkpoints need a file system that "
-            "all nodes share, a bucket only where it is mounted as one"
+            f"--output-dir {job.output_dir}: must be a folder on a file system that all nodes "
+            "share; mount a bucket to use it"
         )
     return found
 
 
 def words(job: Job, folder: str) -> list[tuple[str, ...]]:
-    """The launcher's command, one group a line, without what differs from node to node.
+    """The launcher's command, one group for each line, without options that differ by node.
 
     Args:
-        job: What is to run.
-        folder: Where a user's recipe lies on the nodes.
+        job: The job.
+        folder: The folder of a user's recipe on the nodes.
     """
     recipe = job.recipe if job.recipe_text is None else str(PurePosixPath(folder, job.recipe))
     return [
@@ -93,15 +95,16 @@ def words(job: Job, folder: str) -> list[tuple[str, ...]]:
     ]
 
 
-def title(job: Job, version: str) -> str:
-    """One line that says what this is, for the head of a file."""
+def title(job: Job) -> str:
+    """One line that describes the job, for the head of a file."""
     where = f"{job.nodes} node{'s' * (job.nodes > 1)}"
     what = f"{job.gpus} GPU{'s' * (job.gpus > 1)} each" if job.gpus else "no GPUs"
-    return f"{job.name}: {job.recipe} on {where}, {what}. Made by mat-trainer {version}."
+    made_by = f"mat-trainer {mat_trainer.__version__}"
+    return f"{job.name}: {job.recipe} on {where}, {what}. Made by {made_by}."
 
 
 def file_name(path: str) -> str:
-    """A user's recipe as it is called on the nodes: no characters that a cluster rejects.
+    """The name of a user's recipe on the nodes, without characters that a cluster rejects.
 
     >>> file_name("configs/my recipe.yaml")
     'my_recipe.yaml'
@@ -110,7 +113,7 @@ def file_name(path: str) -> str:
 
 
 def name_of(recipe: str) -> str:
-    """A job's name out of a recipe's.
+    """A job's name, made from a recipe's.
 
     >>> name_of("configs/Qwen2_VL 7B.yaml")
     'qwen2-vl-7b'

@@ -1,7 +1,4 @@
-"""Kubernetes: a PyTorchJob of Kubeflow's training operator, or a JobSet; one pod a node.
-
-Both are given to the API as they are here, so that the text can be read, kept and changed.
-"""
+"""Kubernetes: a PyTorchJob of Kubeflow's training operator, or a JobSet; one pod for each node."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-import mat_trainer
-from mat_trainer.core.topology import DEFAULT_PORT
-from mat_trainer.submit import document, mounts
+from mat_trainer.core import document
+from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.submit import job as jobs
+from mat_trainer.submit import mounts
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.mounts import Mount
 
@@ -22,26 +19,26 @@ JOBSET = "jobset"
 RECIPES = "/etc/mat-trainer"
 CACHE = "/cache"
 USER = 1000
-"""The user of the image that trainer/Dockerfile makes."""
+"""The user id in the image that trainer/Dockerfile makes."""
 RESTARTS = 10
 FINAL_CODES = [2, 4]
-"""Of the launcher: a faulty configuration and a failed preflight stay so when tried again."""
+"""Exit codes that a restart cannot cure: a configuration error and a failed preflight."""
 
 Manifest = dict[str, Any]
 
 
 class Kubernetes(msgspec.Struct, frozen=True):
-    """What only Kubernetes wants to know.
+    """Options for Kubernetes only.
 
     Attributes:
-        image: With `mat-trainer` in it: trainer/Dockerfile makes one.
+        image: An image with `mat-trainer`: trainer/Dockerfile makes one.
         kind: `PYTORCHJOB` or `JOBSET`.
-        namespace: Empty for the one that kubectl is set to.
-        mounts: PersistentVolumeClaims and where they go.
+        namespace: Empty for kubectl's current one.
+        mounts: PersistentVolumeClaims and their paths.
         secrets: Names of Secrets whose keys become environment variables, HF_TOKEN for example.
     """
 
-    image: str
+    image: str = ""
     kind: str = PYTORCHJOB
     namespace: str = ""
     mounts: tuple[Mount, ...] = ()
@@ -49,22 +46,22 @@ class Kubernetes(msgspec.Struct, frozen=True):
 
 
 def faults(job: Job, target: Kubernetes) -> list[str]:
-    """What the cluster would stumble over, a sentence each."""
+    """The faults of a job for Kubernetes, one sentence each."""
     found = mounts.faults(job, target.mounts)
     if not target.image:
-        found.append("--image is missing: name one with mat-trainer in it, see trainer/Dockerfile")
+        found.append("--image is missing: pass an image with mat-trainer, see trainer/Dockerfile")
     return found
 
 
 def render(job: Job, target: Kubernetes) -> str:
-    """The documents for `kubectl`: the recipe's ConfigMap if it is a user's file, then the job."""
+    """The documents for `kubectl`: the ConfigMap of a user's recipe, if there is one; the job."""
     documents = [made for made in (config_map(job, target), manifest(job, target)) if made]
-    head = f"# {jobs.title(job, mat_trainer.__version__)}\n"
+    head = f"# {jobs.title(job)}\n"
     return f"{head}{document.dump(documents)}"
 
 
 def config_map(job: Job, target: Kubernetes) -> Manifest | None:
-    """The user's recipe; None for a preset. Named by its content: another recipe, another map."""
+    """A ConfigMap with the user's recipe; None for a preset. Its name has a hash of the recipe."""
     if job.recipe_text is None:
         return None
     return {
@@ -83,11 +80,11 @@ def manifest(job: Job, target: Kubernetes) -> Manifest:
 
 def _pytorchjob(job: Job, target: Kubernetes) -> Manifest:
     # Without nprocPerNode the operator's WORLD_SIZE counts pods, and RANK is the pod's: with one
-    # pod a node they are NNODES and NODE_RANK. The operator itself sets MASTER_ADDR and
-    # MASTER_PORT, the latter from the port of this name; it looks for a container `pytorch`.
+    # pod for each node they are NNODES and NODE_RANK. The operator sets MASTER_ADDR and
+    # MASTER_PORT, the latter from the port of this name, in the container `pytorch`.
     pod = _pod(job, target, "$(WORLD_SIZE)", "$(RANK)", "$(MASTER_ADDR)", "$(MASTER_PORT)")
     pod["containers"][0]["ports"] = [{"name": "pytorchjob-port", "containerPort": DEFAULT_PORT}]
-    # Also a pod that was evicted is made again under this policy, and resumes.
+    # This policy also replaces an evicted pod, which resumes.
     replica = {"restartPolicy": "OnFailure", "template": {"spec": pod}}
     replicas = {"Master": {"replicas": 1, **replica}}
     if job.nodes > 1:
@@ -128,7 +125,7 @@ def _jobset(job: Job, target: Kubernetes) -> Manifest:
         "spec": {
             # Ranks look each other up before any of them is ready.
             "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
-            # One pod that fails ends the training of all: all begin anew, and resume.
+            # A pod that fails ends training on all; all restart, and resume.
             "failurePolicy": {
                 "maxRestarts": RESTARTS,
                 "rules": [
@@ -156,7 +153,7 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         "name": "pytorch",
         "image": target.image,
         "command": command[:1],
-        # Kubernetes itself fills $(…) in, and reads $$ as the user's own $.
+        # Kubernetes replaces $(…), and reads $$ as $.
         "args": [word.replace("$", "$$") for word in command[1:]]
         + ["--nnodes", nnodes, "--node-rank", rank]
         + ["--master-addr", master, "--master-port", port],
@@ -166,7 +163,7 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         ],
         "resources": {"limits": limits},
         "volumeMounts": places,
-        # Before a pod is ended it is asked for a checkpoint; it ends by itself when that is saved.
+        # Before Kubernetes ends a pod, it requests a checkpoint; the pod ends once that is saved.
         "lifecycle": {
             "preStop": {
                 "exec": {"command": ["sh", "-c", f"kill -USR1 1 && sleep {job.time_to_save}"]}
@@ -180,14 +177,13 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         "volumes": volumes,
         "securityContext": {"fsGroup": USER},
         "automountServiceAccountToken": False,
-        # What is left after saving is for the processes to end.
+        # The time after saving is for the processes to end.
         "terminationGracePeriodSeconds": job.time_to_save + 30,
     }
 
 
 def _volumes(job: Job, target: Kubernetes) -> tuple[list[Manifest], list[Manifest]]:
-    # NCCL and the data loader's workers share memory through /dev/shm, of which a container has
-    # 64 MiB by default.
+    # NCCL and the data loader's workers share memory through /dev/shm, which has 64 MiB by default.
     volumes: list[Manifest] = [
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         {"name": "cache", "emptyDir": {}},

@@ -1,4 +1,4 @@
-"""Volumes of a job: what is mounted where, and whether the run's folders lie in one."""
+"""The volumes of a job, and whether the run's folders are on them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mat_trainer.submit.job import Job
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A volume: its name or URI outside, its path inside."""
+    """A volume: its name or URI, and its path on the nodes."""
 
     source: str
     path: str
 
 
 def parse(texts: Sequence[str], found: list[str]) -> tuple[Mount, ...]:
-    """Reads SOURCE=PATH words; what is wrong with one is added to `found`."""
+    """Reads texts of the form SOURCE=PATH; adds their faults to `found`."""
     mounts = []
     for text in texts:
         source, _, path = text.rpartition("=")
         if not source or not PurePosixPath(path).is_absolute() or path == "/":
-            found.append(f"--mount {text}: give SOURCE=PATH, such as training-data=/data")
+            found.append(f"--mount {text}: must be SOURCE=PATH, such as training-data=/data")
             continue
         mounts.append(Mount(source, str(PurePosixPath(path))))
     paths = [mount.path for mount in mounts]
     found += [
-        f"--mount: {path} is given twice; mount each source at a path of its own"
+        f"--mount: {path} is given twice; use another path for each source"
         for path in sorted({path for path in paths if paths.count(path) > 1})
     ]
     return tuple(mounts)
 
 
 def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
-    """Folders that would be gone with the machine, or never there, a sentence each."""
+    """Folders on no volume, which would be lost or missing, one sentence each."""
     found = []
     for option, path, why in (
         ("--output-dir", job.output_dir, "checkpoints would be lost with the machine"),
@@ -44,7 +44,7 @@ def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
         if "://" not in path and not any(_is_below(path, mount.path) for mount in mounts):
             there = ", ".join(mount.path for mount in mounts) or "none are given"
             found.append(
-                f"{option} {path}: lies in no mounted volume ({there}), so {why}; see --mount"
+                f"{option} {path}: not on a mounted volume ({there}), so {why}; see --mount"
             )
     return found
 

@@ -1,6 +1,6 @@
-"""Hands job files to the clusters' own command-line programs.
+"""Passes job files to the clusters' own command-line programs.
 
-Each function returns what to tell the user.
+Each function returns the text for the user.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mat_trainer.core import document
 from mat_trainer.core.errors import MatTrainerError
-from mat_trainer.submit import document, kubernetes, slurm
+from mat_trainer.submit import kubernetes, slurm
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.skypilot import SkyPilot
 
 
 def to_slurm(job: Job, text: str) -> str:
-    """Puts the job file and the recipe below the output folder, and submits.
+    """Writes the job file and the recipe below the output folder, and submits.
 
     Raises:
-        MatTrainerError: The folder cannot be written, or sbatch is not here or refuses.
+        MatTrainerError: The folder cannot be written, or sbatch is missing or fails.
     """
     folder = Path(job.output_dir, slurm.FOLDER)
     file = folder / "job.sbatch"
@@ -32,10 +33,10 @@ def to_slurm(job: Job, text: str) -> str:
             (folder / job.recipe).write_text(job.recipe_text, encoding="utf-8")
     except OSError as error:
         raise MatTrainerError(
-            f"{folder} cannot be written: {error.strerror}; Slurm's job needs an --output-dir that "
-            "this machine and the nodes share"
+            f"{folder} cannot be written: {error.strerror}; choose an --output-dir that this "
+            "machine and the nodes share"
         ) from None
-    # The answer is the number, with ;CLUSTER after it where there are several.
+    # sbatch prints the number, with ;CLUSTER after it if there are several clusters.
     number = _call(["sbatch", "--parsable", str(file)]).strip().partition(";")[0]
     return (
         f"submitted as job {number}\n"
@@ -49,13 +50,13 @@ def to_kubernetes(job: Job, target: kubernetes.Kubernetes) -> str:
     """Makes the recipe's ConfigMap, then the job.
 
     Raises:
-        MatTrainerError: kubectl is not here, or refuses.
+        MatTrainerError: kubectl is missing or fails.
     """
     config_map = kubernetes.config_map(job, target)
     if config_map:
-        # Named by its content, so that one which is there already is the same.
+        # Its name has a hash of the content, so that an existing one is the same.
         _call(["kubectl", "apply", "-f", "-"], document.dump([config_map]))
-    # Not `apply`, which changes a job of this name that runs, and starts none that has ended.
+    # Not `apply`, which would change a running job of this name, and restart none that has ended.
     manifest = document.dump([kubernetes.manifest(job, target)])
     made = _call(["kubectl", "create", "-f", "-"], manifest)
     where = f" --namespace {target.namespace}" if target.namespace else ""
@@ -76,9 +77,9 @@ def to_skypilot(job: Job, target: SkyPilot, text: str) -> str:
     """Launches a managed job.
 
     Raises:
-        MatTrainerError: sky is not here, or refuses.
+        MatTrainerError: sky is missing or fails.
     """
-    # Only the variables' names are on the command line: sky takes the values from its environment.
+    # The command line has only the names of the variables: sky reads the values itself.
     secrets = [word for name in target.secrets for word in ("--secret", name)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, f"{job.name}.yaml")
@@ -94,12 +95,12 @@ def _call(words: Sequence[str], text: str | None = None) -> str:
         done = subprocess.run(list(words), input=text, text=True, capture_output=True, check=False)
     except FileNotFoundError:
         raise MatTrainerError(
-            f"{words[0]}: no such program on this machine; submit from one that has it, or take "
-            "the file of --dry-run there"
+            f"{words[0]}: no such program on this machine; install it, or save the output of "
+            "--dry-run and submit it from a machine that has it"
         ) from None
     if done.returncode != 0:
         raise MatTrainerError(
-            f"{' '.join(words[:2])} ended with exit code {done.returncode}, nothing was submitted: "
+            f"{' '.join(words[:2])} failed (exit code {done.returncode}), nothing was submitted: "
             f"{done.stderr.strip() or done.stdout.strip()}"
         )
     sys.stderr.write(done.stderr)

@@ -1,4 +1,4 @@
-"""SkyPilot: a task file for a managed job, which goes on elsewhere when a machine is taken."""
+"""SkyPilot: a task file for a managed job, which moves to another machine after a preemption."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-import mat_trainer
+from mat_trainer.core import document
+from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.core.control import EXIT_SAVED
-from mat_trainer.core.topology import DEFAULT_PORT
-from mat_trainer.submit import document, mounts
 from mat_trainer.submit import job as jobs
+from mat_trainer.submit import mounts
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.mounts import Mount
 
@@ -20,7 +20,7 @@ RECIPES = "/tmp/mat-trainer"
 
 
 class SkyPilot(msgspec.Struct, frozen=True):
-    """What only SkyPilot wants to know.
+    """Options for SkyPilot only.
 
     Attributes:
         accelerator: Name of the GPU, such as H100; not needed without GPUs.
@@ -28,8 +28,8 @@ class SkyPilot(msgspec.Struct, frozen=True):
         image: Docker image with `mat-trainer`, whose user must be root or have sudo for SkyPilot;
             empty for SkyPilot's own and `setup`.
         recipe_path: The user's recipe on this machine; None for a preset.
-        mounts: Buckets and where they go.
-        secrets: Names of variables of this environment that the job gets as secrets.
+        mounts: Buckets and their paths.
+        secrets: Names of environment variables that the job gets as secrets.
         setup: Lines of shell that make `mat-trainer` available.
     """
 
@@ -43,23 +43,23 @@ class SkyPilot(msgspec.Struct, frozen=True):
 
 
 def faults(job: Job, target: SkyPilot) -> list[str]:
-    """What SkyPilot would stumble over, a sentence each."""
+    """The faults of a job for SkyPilot, one sentence each."""
     found = mounts.faults(job, target.mounts)
     found += [
-        f"--mount {mount.source}={mount.path}: name a bucket by its URI, such as gs://bucket"
+        f"--mount {mount.source}={mount.path}: the source must be a bucket's URI, such as gs://bucket"
         for mount in target.mounts
         if "://" not in mount.source
     ]
     if job.gpus and not target.accelerator:
-        found.append("--accelerator is missing: name the GPU, such as H100, or --gpus-per-node 0")
+        found.append("--accelerator is missing: pass the GPU, such as H100, or --gpus-per-node 0")
     if not (target.image or target.setup):
         found.append(
-            "--setup is missing: SkyPilot's machines come without mat-trainer; give the lines that "
+            "--setup is missing: SkyPilot's machines have no mat-trainer; pass the lines that "
             "install it, or an --image that has it"
         )
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in target.secrets):
-        # Not told in full: what is there may be the secret.
-        found.append("--secret: give the name of an environment variable alone, such as HF_TOKEN")
+        # The text is not repeated: it may be the secret.
+        found.append("--secret: must be the name of an environment variable, such as HF_TOKEN")
     return found
 
 
@@ -73,7 +73,7 @@ def render(job: Job, target: SkyPilot) -> str:
         "image_id": f"docker:{target.image}" if target.image else None,
         "job_recovery": {
             "max_restarts_on_errors": 0,
-            # A checkpoint was saved on request, and there is more to do.
+            # A checkpoint was saved on request, and training is not finished.
             "recover_on_exit_codes": [EXIT_SAVED],
         },
     }
@@ -87,12 +87,12 @@ def render(job: Job, target: SkyPilot) -> str:
         "num_nodes": job.nodes,
         "resources": {key: value for key, value in resources.items() if value is not None},
         "file_mounts": files,
-        # Their values come from the environment of whoever launches, through --secret.
+        # Their values come from the environment of `sky`, through --secret.
         "secrets": dict.fromkeys(target.secrets),
         "setup": "".join(f"{line}\n" for line in target.setup),
         "run": _run(job),
     }
-    head = f"# {jobs.title(job, mat_trainer.__version__)}\n"
+    head = f"# {jobs.title(job)}\n"
     body = {key: value for key, value in task.items() if value}
     return f"{head}{document.dump([body])}"
 

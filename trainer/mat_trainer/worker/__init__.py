@@ -1,1 +1,1 @@
-"""Programs for where LLaMA-Factory is installed. The launcher starts, but never imports them."""
+"""Programs that import LLaMA-Factory. The launcher starts them but never imports them."""

@@ -1,8 +1,6 @@
-"""Lists the keys that the installed LLaMA-Factory takes for training.
+"""Lists the keys that the installed LLaMA-Factory accepts for training, from its parser's classes.
 
-    python -m mat_trainer.worker.arguments > mat_trainer/core/known_keys.json
-
-It asks the classes that LLaMA-Factory's own parser is made of.
+python -m mat_trainer.worker.arguments > mat_trainer/core/known_keys.json
 """
 
 from __future__ import annotations
@@ -29,14 +27,14 @@ _JSON_TYPES = {
 
 def main() -> int:
     """Prints the list as JSON."""
-    with contextlib.redirect_stdout(sys.stderr):  # what its imports have to say
+    with contextlib.redirect_stdout(sys.stderr):  # messages of its imports
         listed = installed()
     sys.stdout.write(rendered(listed))
     return 0
 
 
 def rendered(listed: dict[str, Any]) -> str:
-    """The list as JSON, a key a line."""
+    """The list as JSON, one line for each key."""
     keys = ",\n".join(
         f"{json.dumps(name)}: {json.dumps(key)}" for name, key in listed["keys"].items()
     )
@@ -79,7 +77,7 @@ def _key(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
 
 
 def _collect(hint: Any, kinds: list[str], choices: list[str]) -> None:
-    """Adds what a type hint allows, in terms of JSON."""
+    """Adds the JSON types and the choices that a type hint allows."""
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
         for part in typing.get_args(hint):
@@ -90,7 +88,7 @@ def _collect(hint: Any, kinds: list[str], choices: list[str]) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.Enum):
         kinds.append("str")
         choices.extend(str(member.value) for member in hint)
-    elif (origin or hint) in _JSON_TYPES:  # the others are objects, which no file can hold
+    elif (origin or hint) in _JSON_TYPES:  # other types cannot be in a file
         kinds.append(_JSON_TYPES[origin or hint])
 
 

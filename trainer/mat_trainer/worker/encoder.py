@@ -1,4 +1,4 @@
-"""Encodes rows as LLaMA-Factory does for training, with nothing cut off."""
+"""Encodes rows as LLaMA-Factory does for training, without cutting them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NEVER = 1 << 40
 
 
 class DroppedRow(Exception):
-    """LLaMA-Factory would leave the row out, with a warning alone."""
+    """LLaMA-Factory would leave the row out with only a warning."""
 
 
 class Encoder:
-    """The model's own tokenizer and processor in LLaMA-Factory's own template.
+    """The model's own tokenizer and processor, with LLaMA-Factory's own template.
 
     Args:
-        spec: What to measure.
+        spec: The settings and the dataset.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -50,11 +50,11 @@ class Encoder:
         }
 
     def tokens(self, entry: str, row: dict[str, Any]) -> int:
-        """How many ids a row of an entry has.
+        """How many token ids a row of an entry has.
 
         Raises:
             DroppedRow: LLaMA-Factory would leave it out.
-            Exception: Whatever LLaMA-Factory's code raises on it, and training would.
+            Exception: Any error that LLaMA-Factory's code raises for the row, as training would.
         """
         aligned = self._converters[entry](row)
         encoded = self._processor.preprocess_dataset({key: [aligned[key]] for key in aligned})

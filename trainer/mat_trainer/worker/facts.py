@@ -1,4 +1,4 @@
-"""Prints the versions that matter, and how many GPUs PyTorch can use, as JSON.
+"""Prints the versions of packages, and how many GPUs PyTorch can use, as JSON.
 
 python -m mat_trainer.worker.facts
 """
@@ -17,7 +17,7 @@ DISTRIBUTIONS = ("mat-trainer", "llamafactory", "torch", "transformers")
 def main() -> int:
     """Prints one line; returns the exit code."""
     with uncollected():
-        import torch  # slow; but what the driver lists is not what PyTorch can use
+        import torch  # slow, but PyTorch cannot use every GPU that the driver lists
 
     versions = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
     found = {"versions": versions, "gpus": torch.cuda.device_count()}

@@ -1,8 +1,8 @@
-"""Spares the pixels where only an image's size counts.
+"""Avoids decoding images if only their size matters.
 
-To know how many tokens a Qwen-VL image takes, LLaMA-Factory resizes it and cuts it into patches,
-of which it then uses the number. That number is a function of the image's size, so its own code is
-asked once for each size, with a blank image.
+To find out how many tokens an image has for Qwen-VL, LLaMA-Factory resizes it, cuts it into patches
+and counts these. The number depends on the image's size only, so its code is called once for each
+size, with a blank image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 
 def spare_pixels(plugin: Any) -> None:
-    """Lets a template's plugin ask for an image's size alone, where that is known to suffice."""
+    """Makes a template's plugin read only the size of images, if that is known to be enough."""
     if type(plugin) not in (Qwen2VLPlugin, Qwen3VLPlugin):
         return
     ask = plugin._get_mm_inputs
@@ -37,7 +37,7 @@ def spare_pixels(plugin: Any) -> None:
 
 
 def _size(image: Any) -> tuple[int, int]:
-    # Opens what mm_plugin._regularize_images opens; the header has the size.
+    # Opens the image as mm_plugin._regularize_images does; the header has the size.
     if isinstance(image, dict):
         image = BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"]
     with Image.open(image) as opened:

@@ -1,9 +1,9 @@
-"""Measures how many ids LLaMA-Factory makes of every row of a dataset, before it cuts any.
+"""Measures how many token ids LLaMA-Factory makes of every row of a dataset, before any cut.
 
     python -m mat_trainer.worker.lengths SPEC.json RESULT.json
 
-The files hold `mat_trainer.core.lengths.Spec` and `Lengths`. Standard output has lines
-``rows DONE/ALL`` among whatever libraries write there.
+The files contain `mat_trainer.core.lengths.Spec` and `Lengths`. Standard output has lines
+``rows DONE/ALL`` among messages of libraries.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Measured(msgspec.Struct):
-    """A piece's rows: tokens, images, and what is wrong."""
+    """Tokens, images and faults of the rows of a piece."""
 
     piece: Piece
     tokens: list[int]
@@ -44,11 +44,11 @@ class Measured(msgspec.Struct):
 
 
 _encoder: Encoder | None = None
-"""Loaded once, before the processes are forked: they share its memory."""
+"""Loaded once, before the processes are forked, so that they share its memory."""
 
 
 def main(argv: list[str]) -> int:
-    """Measures what the first argument's file asks for."""
+    """Measures the dataset that the first argument's file describes."""
     spec = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Spec)
     Path(argv[1]).write_bytes(msgspec.json.encode(measure(spec)))
     return 0
@@ -86,7 +86,7 @@ def measure(spec: Spec) -> Lengths:
 
 
 def processes(asked: int, pieces: int) -> int:
-    """How many processes: no more than were asked for, nor than there are cores or pieces."""
+    """How many processes to use: at most `asked`, and at most one for each core and piece."""
     return max(1, min(asked, len(os.sched_getaffinity(0)), pieces))
 
 
@@ -95,8 +95,8 @@ def _measured(folder: Path, pieces: list[Piece], count: int) -> Iterator[Measure
         torch.set_num_threads(1)
         yield from (_measure(folder, piece) for piece in pieces)
         return
-    # Forked, so that the tokenizer is loaded once; torch has not computed anything yet, whose
-    # threads would not survive that.
+    # Forked, so that the tokenizer is loaded once. torch has started no threads yet, which would
+    # not survive a fork.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(count, context, _begin, (os.getpid(),)) as pool:
         yield from pool.map(_measure, [folder] * len(pieces), pieces)
@@ -104,7 +104,7 @@ def _measured(folder: Path, pieces: list[Piece], count: int) -> Iterator[Measure
 
 def _begin(parent: int) -> None:
     torch.set_num_threads(1)
-    # Ends with the process that waits for the results, however that ends.
+    # Ends when the process that waits for the results ends.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -117,7 +117,7 @@ def _measure(folder: Path, piece: Piece) -> Measured:
         measured.images.append(len(row.get("images") or ()))
         try:
             measured.tokens.append(_encoder.tokens(piece.entry, row))
-        except Exception as error:  # noqa: BLE001 training would meet it too
+        except Exception as error:  # noqa: BLE001 training would raise it too
             measured.tokens.append(UNKNOWN)
             why = " ".join(f"{type(error).__name__}: {error}".split())[:_FAULT_CHARACTERS]
             measured.faults.append(f"{piece.part}, row {at}: {why}; leave the record out")

@@ -1,8 +1,8 @@
-"""Has LLaMA-Factory's own parser look at a file of settings, as a training process would.
+"""Checks a file of settings with LLaMA-Factory's own parser, as a training process would.
 
     python -m mat_trainer.worker.parse YAML
 
-Prints one line of JSON: null, or what the parser has against it.
+Prints one line of JSON: null, or the reason why the parser rejects it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
         sys.stderr.write("usage: python -m mat_trainer.worker.parse YAML\n")
         return 2
     settings = document.read(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[1])
-    with contextlib.redirect_stdout(sys.stderr):  # what the parser and its imports have to say
+    with contextlib.redirect_stdout(sys.stderr):  # messages of the parser and its imports
         fault = _fault(settings)
     sys.stdout.write(json.dumps(fault) + "\n")
     return 0
@@ -39,7 +39,7 @@ def _fault(settings: dict[str, Any]) -> str | None:
 
     try:
         get_train_args(settings)
-    # Whatever it raises would end training too: ValueError, ImportError, OSError, ...
+    # Any error would end training too: ValueError, ImportError, OSError, ...
     except Exception as error:  # noqa: BLE001
         return " ".join(str(error).split()) or type(error).__name__
     except SystemExit as error:
@@ -48,7 +48,7 @@ def _fault(settings: dict[str, Any]) -> str | None:
 
 
 def _be_one_of_one() -> None:
-    # With DeepSpeed the parser refuses a process that torchrun has not started.
+    # With DeepSpeed the parser rejects a process that torchrun has not started.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,7 +1,7 @@
-"""Part files in one order on every node: LLaMA-Factory takes them as the file system lists them.
+"""Sorts part files, which LLaMA-Factory reads in the order of the file system's listing.
 
-Ranks of two nodes that number the rows differently would train some of them twice and others
-never, and ``max_samples`` would choose others on each.
+If two nodes numbered the rows differently, ranks would train on some rows twice and on others
+never, and ``max_samples`` would choose other rows on each node.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ class _SortedOs:
 
 
 def sort() -> None:
-    """Has LLaMA-Factory's loader (``data.loader._load_single_dataset``) sort the parts by name."""
+    """Makes LLaMA-Factory's ``data.loader._load_single_dataset`` sort the parts by name."""
     loader.os = _SortedOs()

@@ -1,4 +1,4 @@
-"""The rows of part files, in pieces small enough to be handed out to processes."""
+"""Rows of part files, in pieces that are small enough to distribute to processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PIECE_ROWS = 100
 
 
 class Piece(NamedTuple):
-    """Rows of a part that follow each other.
+    """Consecutive rows of a part.
 
     Attributes:
-        entry: The registry's entry that the part belongs to.
-        part: Path below the dataset's folder.
+        entry: The registry entry of the part.
+        part: The part's path below the dataset's folder.
         first: Number of the first row in the part.
-        rows: How many.
-        place: Where the piece begins: its byte in JSONL, its row group in Parquet.
+        rows: How many rows.
+        place: The first byte in JSONL, or the row group in Parquet.
     """
 
     entry: str
@@ -40,7 +40,7 @@ def pieces(folder: Path, entry: str, part: str) -> Iterator[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> Iterator[dict[str, Any]]:
-    """The rows of a piece, as LLaMA-Factory's loader gives them."""
+    """The rows of a piece, as LLaMA-Factory's loader returns them."""
     path = folder / piece.part
     if piece.part.endswith(".parquet"):
         with pq.ParquetFile(path) as file:

@@ -1,8 +1,7 @@
-"""What transformers 4.57 and accelerate 1.11 forget when training goes on from a checkpoint.
+"""Corrects three faults of transformers 4.57 and accelerate 1.11 when training resumes.
 
-Without this module a training of several ranks on the CPU ends there with an error, a fully tuned
-Qwen2-VL silently goes on from the untrained model, and the epoch that was interrupted shows rows
-twice and others never.
+Without this module, several ranks on a CPU fail, a fully tuned Qwen2-VL silently resumes from the
+untrained model, and an interrupted epoch repeats some rows and leaves out others.
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ from transformers import PreTrainedModel, TrainerCallback, trainer
 
 
 def mend() -> None:
-    """Sees to what can be seen to before anything is loaded. `RestoreNames` does the rest."""
+    """Corrects two of the faults, before anything is loaded. `RestoreNames` corrects the third."""
     _let_cpu_ranks_load()
     _keep_epoch()
 
 
 class RestoreNames(TrainerCallback):
-    """Has the model rename the weights that are loaded into it, as ``from_pretrained`` does.
+    """Makes the model rename weights that are loaded into it, as ``from_pretrained`` does.
 
-    Those of Qwen2-VL and Qwen2.5-VL are saved under the names of the published models
-    (``visual.…``), others than in their classes (``model.visual.…``). Going on from a checkpoint
-    looks for the latter, finds none and logs a warning
-    (https://github.com/huggingface/transformers/issues/43701). LoRA adapters are not concerned, nor
-    is DeepSpeed, which saves the names as they are.
+    Qwen2-VL and Qwen2.5-VL are saved with the published names of weights (``visual.…``), which
+    differ from those in their classes (``model.visual.…``). Resuming looks for the latter, finds
+    none and logs a warning (https://github.com/huggingface/transformers/issues/43701). LoRA
+    adapters and DeepSpeed are not affected.
     """
 
     def on_init_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:  # noqa: ARG002
@@ -47,8 +45,8 @@ def _rename(model: Any, state_dict: dict[str, Any], *_: Any) -> None:
 
 
 def _let_cpu_ranks_load() -> None:
-    # Accelerate calls the CPU of a run of several ranks cpu:0, transformers has the optimizer's
-    # state loaded to there, and PyTorch does not know such a place.
+    # With several ranks, accelerate names the CPU cpu:0, transformers loads the optimizer's state
+    # to that device, and PyTorch does not know it.
     from torch.serialization import register_package
 
     def restore(storage: Any, location: str) -> Any:
@@ -58,9 +56,9 @@ def _let_cpu_ranks_load() -> None:
 
 
 def _keep_epoch() -> None:
-    # The order of the rows follows from the epoch. Of an epoch that is gone on with, accelerate
-    # makes a new loader without the first batches, and that takes itself to be in epoch 0
-    # (mended later: https://github.com/huggingface/accelerate/pull/4071).
+    # The order of rows depends on the epoch. To resume within an epoch, accelerate makes a new
+    # loader without the first batches, which believes to be in epoch 0 (corrected later:
+    # https://github.com/huggingface/accelerate/pull/4071).
     skip = trainer.skip_first_batches
 
     def skip_in_epoch(dataloader: Any, num_batches: int = 0) -> Any:

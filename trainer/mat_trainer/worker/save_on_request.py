@@ -1,4 +1,4 @@
-"""Saves a checkpoint between two steps and ends the training, when the launcher asks for it."""
+"""Saves a checkpoint after a step and ends training when the launcher requests it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mat_trainer.core.control import CONTROL_DIR, SAVE_AND_STOP, STOPPED
 
 
 class Stopped(Exception):
-    """The checkpoint is saved; a model that is not finished is not to be saved as one that is."""
+    """The checkpoint is saved; the unfinished model must not be saved as a finished one."""
 
 
 class SaveOnRequest(TrainerCallback):
     """Looks for the request after each step.
 
-    A request reaches one node's launcher or several, at different times; the ranks must stop after
-    the same step, or those that go on wait for the others until they time out. So they agree: an
-    all-reduce of one number a step.
+    A request reaches one node's launcher or several, at different times. The ranks must stop after
+    the same step, or some would wait for the others until a timeout. So they agree after each step,
+    by an all-reduce of one number.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,12 +31,12 @@ class SaveOnRequest(TrainerCallback):
 
     @classmethod
     def callbacks(cls) -> list[TrainerCallback]:
-        """One if there is a launcher that could ask, else none."""
+        """One if there is a launcher, else none."""
         folder = os.environ.get(CONTROL_DIR)
         return [cls(Path(folder))] if folder else []
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Asks the trainer to save and stop, unless this was the last step anyway."""
+        """Makes the trainer save and stop, unless this was the last step."""
         if state.global_step < state.max_steps and self._asked_anywhere(args.device):
             self._stopping = True
             control.should_save = True
@@ -44,10 +44,10 @@ class SaveOnRequest(TrainerCallback):
             control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Ends the training here.
+        """Ends training after a request.
 
         Raises:
-            Stopped: If it was asked for.
+            Stopped: The checkpoint was saved on request.
         """
         if self._stopping:
             if _several():

@@ -1,9 +1,9 @@
-"""Makes a tiny random Qwen2-VL: all of a real one's parts at about 0.4 million parameters.
+"""Makes a tiny random Qwen2-VL, with all parts of a real one and about 0.4 million parameters.
 
     python -m mat_trainer.worker.tiny_model DIR [--seed 0]
 
-It knows nothing and learns little, but LLaMA-Factory loads, trains and saves it like its large
-relatives, within seconds on a CPU and without a download.
+LLaMA-Factory loads, trains and saves it like a large model, within seconds on a CPU and without a
+download.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 from mat_trainer.worker.uncollected import uncollected
 
-# As Qwen2-VL has them, in its order: ids follow from places.
+
+def _data(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+# In the order of Qwen2-VL, which sets their ids.
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -35,49 +41,25 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 VOCABULARY = 1024
-# Width times height of an image, as Qwen2-VL's published settings bound it.
+# Limits of width times height of an image, as in Qwen2-VL's published settings.
 MIN_PIXELS = 56 * 56
 MAX_PIXELS = 28 * 28 * 16384
 
-# What its tokens are learnt from. With bytes alone a trajectory would have three times the tokens.
-WORDS = """
-the of and to in is that for it as was with be by on not he his but at are this have from or had an
-they which one you were all her she there would their we him been has when who will no more if out
-so up said what its about than into them can only other time new some could these two may first then
-do any like my now over such our man me even most made after also did many off before must well back
-through years where much your way down should because long each just state those people too how
-little good world make very year still see own work men day get here old between both life being
-under three never know same last another while us might great since against right came take used
-image images picture photo question answer answers task tool tools user assistant system thought
-thoughts code python print result results step steps observation output input final final_answer
-visualizer image_path question= image_qa search google_search ask objectlocation localization file
-files path data return value values string list number numbers name names text page table table's
-import from def class for while with open read write as json numpy pandas range format function
-call called calling object objects locate located location detect detected identify find found shown
-shows showing show based information using provide provided need needs needed want first second next
-color colour red green blue white black left right top bottom center background person street sign
-building people water food plate number total count average sum calculate compare comparison
-percentage difference between describe description detail details contains contain appears there
-what where when which how many does your please following given example examples jpg png open
-tongagent coco train sam chart chartqa document web webdata landmark wikipedia http https www com
-""".split()
+# Its tokens are learnt from these. With bytes only, a trajectory would have three times the tokens.
+WORDS = _data("tiny_model_words.txt").split()
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif 'text' in part %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+CHAT_TEMPLATE = _data("tiny_model_chat.jinja")
 
 
 def main() -> int:
     """Reads the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m mat_trainer.worker.tiny_model")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="made, unless it is there")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights; default: %(default)s")
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="the folder to make, unless it exists"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random weights; default: %(default)s"
+    )
     typed = parser.parse_args()
     try:
         with uncollected():
@@ -89,10 +71,10 @@ def main() -> int:
 
 
 def make(folder: Path, seed: int = 0) -> None:
-    """Makes the model in `folder`, which appears whole; one that is there stays as it is.
+    """Makes the model in `folder`, which appears whole; an existing one stays as it is.
 
     Raises:
-        FileExistsError: `folder` holds something else.
+        FileExistsError: `folder` has other files.
     """
     if _is_model(folder):
         return
@@ -104,7 +86,7 @@ def make(folder: Path, seed: int = 0) -> None:
         _open_to_all(partial)
         os.rename(partial, folder)
     except OSError:
-        if not _is_model(folder):  # it is if another process was faster
+        if not _is_model(folder):  # another process may have made it
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -116,12 +98,14 @@ def _is_model(folder: Path) -> bool:
     if folder.is_dir() and not any(folder.iterdir()):
         return False  # a rename replaces an empty folder
     if folder.exists():
-        raise FileExistsError(f"{folder} is there and is no model: name another, or remove it")
+        raise FileExistsError(
+            f"{folder} exists and is no model: choose another folder, or remove it"
+        )
     return False
 
 
 def _open_to_all(folder: Path) -> None:
-    # Temporary folders, and weights too, are written for their owner alone.
+    # Temporary folders, and weights too, are readable only for their owner.
     folder.chmod(0o755)
     for file in folder.iterdir():
         file.chmod(0o644)
@@ -162,7 +146,7 @@ def _write_vocabulary(folder: Path) -> None:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    # Each word as it begins a text and as it follows another, the frequent ones more often.
+    # Each word at the beginning of a text and after another, the frequent ones more often.
     lines = [
         text
         for place, word in enumerate(WORDS)

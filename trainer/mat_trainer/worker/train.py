@@ -2,10 +2,10 @@
 
     python -m mat_trainer.worker.train YAML
 
-With ``FORCE_TORCHRUN=1`` LLaMA-Factory's own launcher reads the rest of its protocol (``NNODES``,
+With ``FORCE_TORCHRUN=1`` LLaMA-Factory's own launcher reads its other variables (``NNODES``,
 ``NODE_RANK``, ``NPROC_PER_NODE``, ``MASTER_ADDR``, ``MASTER_PORT``) and calls torchrun, which
-starts this module again, once for each rank. So what trains is LLaMA-Factory's ``run_exp`` either
-way, with two callbacks more and a log for each rank.
+starts this module again for each rank. In both cases LLaMA-Factory's ``run_exp`` trains, with two
+more callbacks and a log for each rank.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MODULE = "mat_trainer.worker.train"
 
 
 def main() -> int:
-    """Trains, or has torchrun train; returns the exit code."""
+    """Trains, or starts torchrun; returns the exit code."""
     if len(sys.argv) != 2:
         sys.stderr.write(f"usage: python -m {MODULE} YAML\n")
         return 2
-    # The launcher's affair. Slurm can send it to every process, and torchrun and the ranks inherit
-    # that it is ignored.
+    # Only the launcher handles it. Slurm can send it to every process; torchrun and the ranks
+    # inherit that it is ignored.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    # Set by torchrun alone; RANK and WORLD_SIZE also stand in the environment of a Kubernetes job.
+    # Only torchrun sets it; a Kubernetes job has RANK and WORLD_SIZE too.
     if "TORCHELASTIC_RUN_ID" in os.environ:
         _log_to_file(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
         _train()
@@ -53,27 +53,27 @@ def _wants_torchrun() -> bool:
 def _through_torchrun() -> int:
     from llamafactory import launcher
 
-    # It calls `torchrun` by that name, and the one beside this Python is meant.
+    # It calls `torchrun` by name, and must find the one next to this Python.
     path = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = f"{os.path.dirname(sys.executable)}{os.pathsep}{path}"
-    # What torchrun is to start: its launch() puts its own __file__ into a line and splits that.
+    # Makes torchrun start this module: launch() passes its own __file__ in a line that it splits.
     launcher.__file__ = f"-m {MODULE}"
     if folder := os.environ.get(CONTROL_DIR):
-        # Where ranks tell it why they failed; torchrun would leave a folder of its own behind.
+        # For the ranks' errors; else torchrun would leave a folder of its own behind.
         os.environ.setdefault("PET_LOG_DIR", folder)
     sys.argv.insert(1, "train")
     try:
         launcher.launch()
     except subprocess.CalledProcessError as error:
-        # Its traceback would tell nothing that torchrun has not told.
+        # torchrun has printed everything; its traceback would add nothing.
         return error.returncode if error.returncode >= 0 else 128 - error.returncode
-    except SystemExit as ended:  # this is how it returns
+    except SystemExit as ended:  # launch() ends this way
         return int(ended.code or 0)
     return 0
 
 
 def _log_to_file(rank: int, ranks: int) -> None:
-    """Sends what this process and its children print to the rank's log, from here on."""
+    """Redirects the output of this process and its children to the rank's log."""
     folder = os.environ.get(LOG_DIR)
     if not folder:
         return
@@ -106,7 +106,7 @@ def _train() -> None:
 
     mend()
     part_order.sort()
-    record(train)()  # torchrun then tells which rank failed first, and how
+    record(train)()  # so that torchrun reports which rank failed first, and how
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Imports of PyTorch and LLaMA-Factory in four fifths of the time."""
+"""Makes imports of PyTorch and LLaMA-Factory a fifth faster."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Holds the garbage collector off: of what imports make, nothing is garbage.
+    """Turns the garbage collector off during imports, which make no garbage.
 
-    It would look through all of it again and again, as there comes more and more.
+    It would search the growing heap again and again.
     """
     before = gc.isenabled()
     gc.disable()

@@ -24,8 +24,8 @@ def output(tmp_path: Path) -> Path:
 
 
 def number(typed: object, output: Path, resume: str = AUTO) -> int | None:
-    whole = pinning.settle(str(typed), str(output), resume).found.whole
-    return whole.number if whole else None
+    snapshot = pinning.settle(str(typed), str(output), resume).found.snapshot
+    return snapshot.number if snapshot else None
 
 
 def begin(typed: object, output: Path) -> None:
@@ -54,8 +54,8 @@ def test_a_restart_stays_on_what_was_begun_and_says_so(
         save(output)
     watched.commit(remove=["d"])
     settled = pinning.settle(f"{watched.folder}{word}", str(output), AUTO)
-    assert settled.found.whole
-    assert (settled.found.whole.number, settled.is_open) == (3, True)
+    assert settled.found.snapshot
+    assert (settled.found.snapshot.number, settled.is_open) == (3, True)
     (notice,) = settled.notices
     assert "was begun with generation 3" in notice
     assert "the newest is 4" in notice
@@ -75,15 +75,13 @@ def test_checkpoints_of_another_generation_are_not_gone_on_from(
     assert number(f"{watched.folder}@2", output) == 2  # nothing was trained yet
     save(output)
     assert number(f"{watched.folder}@1", output) == 1
-    with pytest.raises(ConfigError, match=r"trained on .*@1, --dataset means .*@2: ") as caught:
+    with pytest.raises(ConfigError, match=r"trained on .*@1 .*, but --dataset is .*@2 ") as caught:
         number(f"{watched.folder}@2", output)
     assert len(caught.value.faults) == 1
     assert number(f"{watched.folder}@2", output, NEVER) == 2
 
 
-def test_nor_with_a_dataset_that_had_no_generations_before(
-    watched: Watched, dataset: Path, output: Path
-) -> None:
+def test_nor_with_another_dataset(watched: Watched, dataset: Path, output: Path) -> None:
     begin(dataset, output)
     assert number(dataset, output) is None
     save(output)
@@ -105,9 +103,9 @@ def test_another_node_takes_what_the_first_has(
 ) -> None:
     settled = pinning.settle(str(watched.folder), str(output), AUTO)
     assert pinning.adopt(settled, 3) is settled
-    whole = pinning.adopt(settled, 2).found.whole
-    assert whole
-    assert whole.number == 2
+    snapshot = pinning.adopt(settled, 2).found.snapshot
+    assert snapshot
+    assert snapshot.number == 2
     monkeypatch.setattr(pinning, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(ConfigError, match="no such generation"):
         pinning.adopt(settled, 4)
@@ -143,4 +141,4 @@ def test_a_generation_that_is_not_there_is_a_fault_of_configuration(
 ) -> None:
     words = ["check", "tiny_cpu", "--output-dir", str(output)]
     assert cli.main([*words, "--dataset", f"{watched.folder}@9"]) == 2
-    assert "1 fault(s)" in capsys.readouterr().err
+    assert "1 configuration error" in capsys.readouterr().err

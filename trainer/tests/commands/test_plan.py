@@ -11,7 +11,7 @@ import pytest
 
 from mat_trainer.commands import plan, presets
 from mat_trainer.core import document
-from mat_trainer.core import presets as shipped
+from mat_trainer.core import recipe as recipes
 from mat_trainer.core.errors import ConfigError
 
 # Runs the command where nothing can be started and nothing that trains can be imported.
@@ -45,7 +45,8 @@ def dataset(tmp_path: Path) -> Path:
         for format in ("jsonl", "parquet")
         for split, rows in (("train", 1500), ("val", 20))
     ]
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "parts": parts}))
+    manifest = {"format": 2, "generation": 1, "command": "convert", "parts": parts}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
@@ -73,7 +74,7 @@ def test_a_plan_tells_rows_yaml_command_and_environment(
     )
     out = capsys.readouterr().out
     assert "1,000 of 1,500 are trained on" in out
-    assert "--set max_samples=null" in out
+    assert "--set max_samples=null" in " ".join(out.split())
     settings = yaml_in(out)
     assert settings["dataset"] == "mat"
     assert settings["dataset_dir"] == settings["media_dir"] == str(dataset)
@@ -197,7 +198,7 @@ def test_what_cannot_be_is_refused(dataset: Path, words: list[str]) -> None:
 def test_presets_lists_each_with_model_and_template(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("presets") == 0
     out = capsys.readouterr().out
-    for name in shipped.names():
+    for name in recipes.preset_names():
         assert name in out
     assert "Qwen/Qwen3-VL-8B-Instruct" in out
     assert "qwen3_vl_nothink" in out

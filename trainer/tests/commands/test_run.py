@@ -23,7 +23,7 @@ from tests.training import log, losses
 if TYPE_CHECKING:
     from tests.dataset.watched import Watched
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow]
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
 
 # As recipes of 2025 are written, with keys and values that 0.9.5 refuses or that would hinder.
 OLD = """\
@@ -84,7 +84,7 @@ def test_an_old_recipe_trains_and_its_loss_falls(
     begin, end = list(found.values())[:3], list(found.values())[-3:]
     assert statistics.mean(end) < statistics.mean(begin)
     assert "image_max_pixels" in done.stderr
-    assert "pass cutoff_len 330 and are left out" in done.stderr
+    assert "exceed cutoff_len 330 and are left out" in done.stderr
     assert output.joinpath("logs", "rank-00000.log").exists()
 
 
@@ -110,7 +110,7 @@ def test_parquet_on_two_nodes_of_which_one_sees_a_newer_generation(
     with first, second:
         said = [node.communicate()[0] for node in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), "\n".join(said)
-    assert "generation   2 of the dataset, as node 0 has it" in said[1]
+    assert "generation   2 of the dataset, as on node 0" in said[1]
     assert "generation   3" not in said[1]
     for node, folder in zip(said, (seen, newer), strict=True):
         assert f"mat_parquet of {folder}@2, 8 rows" in node
@@ -156,7 +156,7 @@ def test_a_run_stays_on_its_generation_while_the_dataset_goes_on(
     assert f"mat of {watched.folder}@2, 8 rows, verified" in said
     assert sorted(losses(output)) == [1, 2]
     again = ran("plan", "tiny_cpu", *rest)
-    assert "was begun with generation 2, so it stays on that; the newest is 3" in " ".join(
+    assert "was begun with generation 2, so the run stays on it; the newest is 3" in " ".join(
         again.stdout.split()
     )
     assert f"dataset       {watched.folder}@2" in ran("status", output).stdout
@@ -182,7 +182,7 @@ def test_a_node_with_other_settings_is_named_on_both(
     with first, second:
         said = [node.communicate()[1] for node in (first, second)]
     assert (first.returncode, second.returncode) == (4, 4), "\n".join(said)
-    assert all("has other settings than node 0" in err for err in said)
+    assert all("has another recipe than node 0" in err for err in said)
     assert not tmp_path.joinpath("out", "logs").exists()
 
 
@@ -237,7 +237,7 @@ def test_a_run_that_is_asked_to_stop_goes_on_where_it_was(
         os.kill(launcher.pid, signal.SIGUSR1)
         said, _ = launcher.communicate()
     assert launcher.returncode == EXIT_SAVED, said
-    assert "the same command goes on from it" in said
+    assert "the same command resumes from it" in said
     (saved,) = output.glob("checkpoint-*")
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -272,8 +272,8 @@ def test_a_check_tells_everything_at_once(dataset: Path, tmp_path: Path) -> None
         *settings(model_name_or_path="/no/such/model"),
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
-    assert "fault(s) that training would meet" in done.stderr
-    for fault in ("no GPU", f"{blocked} is not a folder", "/no/such/model", part.name):
+    assert "preflight errors:" in done.stderr
+    for fault in ("no usable GPU", f"{blocked} is not a folder", "/no/such/model", part.name):
         assert fault in done.stderr
 
 

@@ -49,7 +49,7 @@ def test_the_ranks_logs_are_pointed_at_before_the_first_step(
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "rank-00000.log").touch()
     assert run(str(tmp_path)) == 1
-    assert "its ranks' logs are in logs/" in capsys.readouterr().out
+    assert "the logs of its ranks are in logs/" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

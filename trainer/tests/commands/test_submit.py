@@ -124,12 +124,12 @@ def test_every_fault_is_told_at_once(notes: Any) -> None:
         run("tiny_cpu", *words)
     text = str(caught.value)
     for fault in (
-        "--partition is not for kubernetes: it is for slurm",
+        "--partition: only for slurm; remove it",
         "learning_rat",
         "--nodes 0: ",
         "--mount claim: ",
-        "--output-dir /out: lies in no mounted volume",
-        "--dataset /data/mat: lies in no mounted volume",
+        "--output-dir /out: not on a mounted volume",
+        "--dataset /data/mat: not on a mounted volume",
         "--image is missing",
     ):
         assert fault in text
@@ -208,7 +208,7 @@ def test_the_generation_that_is_the_newest_now_is_written_into_the_job(
             for typed, pinned in ((uri, "@3"), (f"{uri}@latest", "@3"), (f"{uri}@2", "@2")):
                 assert run(*words, "--dataset", typed) == 0
                 assert f"{uri}{pinned}" in capsys.readouterr().out
-        with pytest.raises(ConfigError, match="no such generation; there are generations 1 to 3"):
+        with pytest.raises(ConfigError, match="no such generation; generations 1 to 3 are kept"):
             run(*words, "--dataset", f"{server.uri}@9")
 
 
@@ -221,7 +221,7 @@ def test_where_the_dataset_is_not_seen_the_job_settles_on_a_generation(
     assert run(*words, "--to", "kubernetes", "--dataset", "memory://nothing/here") == 0
     said = capsys.readouterr()
     assert "memory://nothing/here\n" in said.out
-    assert "The job itself will settle on a generation" in said.err
+    assert "The job itself will choose the generation" in said.err
 
 
 @pytest.mark.parametrize(("to", "program"), [("kubernetes", "kubectl"), ("skypilot", "sky")])

@@ -36,7 +36,9 @@ def test_a_generation_is_a_number(word: str | None, number: int | None) -> None:
 
 @pytest.mark.parametrize("word", ["", "0", "000", "abc", "-1", "1.0", "٣", "9" * 30])
 def test_what_is_no_generation_is_refused_with_the_cure(word: str) -> None:
-    with pytest.raises(ConfigError, match="numbered from 1; say @42 or @latest") as caught:
+    with pytest.raises(
+        ConfigError, match="numbered from 1; pass a number such as @42, or @latest"
+    ) as caught:
         assert Address("mat", word).generation
     assert len(caught.value.faults) == 1
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mat_trainer.core.command import launch
+from mat_trainer.core.command import Topology, launch
 from mat_trainer.core.errors import ConfigError
-from mat_trainer.core.topology import Topology
 
 
 def environment(topology: Topology, *, deepspeed: bool = False) -> dict[str, str]:

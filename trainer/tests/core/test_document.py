@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -60,3 +61,15 @@ def test_a_fault_of_yaml_is_told_with_its_line() -> None:
 
 def test_an_empty_file_has_no_settings() -> None:
     assert document.read("# nothing\n", "it.yaml") == {}
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text()))))
+def test_documents_are_read_again(documents: list[dict[str, object]]) -> None:
+    assert list(yaml.safe_load_all(document.dump(documents))) == documents
+
+
+def test_text_of_several_lines_is_written_as_such_and_nothing_by_reference() -> None:
+    pod = {"image": "a"}
+    text = document.dump([{"master": pod, "worker": pod}, {"recipe": "b: 1\n# c\n"}])
+    assert text == "master:\n  image: a\nworker:\n  image: a\n---\nrecipe: |\n  b: 1\n  # c\n"

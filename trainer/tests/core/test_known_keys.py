@@ -41,16 +41,16 @@ def test_a_value_of_a_type_that_the_key_takes_is_no_fault(key: str, value: Any) 
 @pytest.mark.parametrize(
     ("key", "value", "cure"),
     [
-        ("learning_rate", "fast", "give a number, such as 5e-05"),
-        ("learning_rate", True, "give a number"),
-        ("learning_rate", None, "give a number"),
-        ("max_samples", 2.5, "give a whole number"),
-        ("max_samples", True, "give a whole number"),
-        ("bf16", 1, "give true or false"),
-        ("bf16", "true", "give true or false"),
-        ("eval_strategy", "sometimes", "give one of no, steps, epoch"),
-        ("eval_strategy", False, "quote it"),
-        ("report_to", {"a": 1}, "give a list or a text"),
+        ("learning_rate", "fast", "use a number, such as 5e-05"),
+        ("learning_rate", True, "use a number"),
+        ("learning_rate", None, "use a number"),
+        ("max_samples", 2.5, "use a whole number"),
+        ("max_samples", True, "use a whole number"),
+        ("bf16", 1, "use true or false"),
+        ("bf16", "true", "use true or false"),
+        ("eval_strategy", "sometimes", "use one of no, steps, epoch"),
+        ("eval_strategy", False, "quote them"),
+        ("report_to", {"a": 1}, "use a list or a text"),
     ],
 )
 def test_a_value_of_another_type_is_told_with_its_cure(key: str, value: Any, cure: str) -> None:
@@ -61,9 +61,7 @@ def test_a_value_of_another_type_is_told_with_its_cure(key: str, value: Any, cur
 
 def test_an_unknown_key_is_told_with_the_nearest_and_without_its_value() -> None:
     (fault,) = known_keys.faults({"hf_hub_tokn": "hf_secret"}, KNOWN)
-    assert (
-        fault == "hf_hub_tokn: LLaMA-Factory 0.9.5 knows no such key; the nearest is hf_hub_token"
-    )
+    assert fault == "hf_hub_tokn: LLaMA-Factory 0.9.5 has no such key; the nearest is hf_hub_token"
 
 
 def test_a_key_that_is_like_no_other_is_told_without_a_guess() -> None:
@@ -75,6 +73,24 @@ def test_a_secret_is_refused_and_not_repeated() -> None:
     (fault,) = known_keys.faults({"hf_hub_token": "hf_0123456789"}, KNOWN)
     assert "HF_TOKEN" in fault
     assert "hf_0123456789" not in fault
+
+
+@pytest.mark.parametrize("key", sorted(SECRETS))
+def test_no_secret_of_the_shipped_list_is_repeated(key: str) -> None:
+    (fault,) = known_keys.faults({key: "do_not_tell_me"}, known_keys.shipped())
+    assert fault.startswith(f"{key}: ")
+    assert "do_not_tell_me" not in fault
+
+
+def test_settings_that_only_sound_like_secrets_are_fine() -> None:
+    settings = {
+        "include_num_input_tokens_seen": True,
+        "hf_hub_token": None,
+        "resize_vocab": True,
+        "add_special_tokens": "<a>,<b>",
+        "hub_private_repo": True,
+    }
+    assert known_keys.faults(settings, known_keys.shipped()) == []
 
 
 def test_every_fault_is_told() -> None:

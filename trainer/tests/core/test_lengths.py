@@ -19,10 +19,8 @@ LENGTHS = Lengths(
 
 def test_rows_over_the_cutoff_are_told_apart() -> None:
     found = over(LENGTHS, 10)
-    assert found.with_images == {"jsonl/a.jsonl": {2}, "jsonl/b.jsonl": {1}}
-    assert found.text_only == {"jsonl/a.jsonl": {1}}
-    assert found.by_part() == {"jsonl/a.jsonl": {1, 2}, "jsonl/b.jsonl": {1}}
-    assert (found.count(), found.rows, found.longest) == (3, 6, 12)
+    assert found.long == {"jsonl/a.jsonl": {1, 2}, "jsonl/b.jsonl": {1}}
+    assert (found.count(), found.with_images, found.rows, found.longest) == (3, 2, 6, 12)
 
 
 def test_a_row_as_long_as_the_cutoff_fits() -> None:

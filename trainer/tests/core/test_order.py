@@ -64,7 +64,7 @@ def test_text_rows_that_are_too_many_move_to_another_part() -> None:
 
 def test_what_cannot_be_loaded_is_an_error() -> None:
     images = {"a": [True, True, *[False] * 1000]}
-    with pytest.raises(PreflightError, match="1 rows with images remain among 1000 without"):
+    with pytest.raises(PreflightError, match="1 rows with images and 1000 without remain"):
         remaining(images, {"a": {0}})
 
 

@@ -31,7 +31,7 @@ def test_what_is_no_change_is_a_fault(word: str) -> None:
 def test_a_key_given_twice_is_a_fault_even_with_one_value() -> None:
     faults: list[str] = []
     overrides.parse(["a=1", "a=1"], faults)
-    assert faults == ["--set a is given twice; keep one of them"]
+    assert faults == ["--set a is given twice; remove one of the two"]
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_a_key_given_twice_is_a_fault_even_with_one_value() -> None:
 def test_what_the_launcher_decides_is_told_with_its_option(key: str, option: str) -> None:
     faults: list[str] = []
     overrides.parse([f"{key}=/x"], faults)
-    assert f"say {option}" in faults[0]
+    assert f"use {option}" in faults[0]

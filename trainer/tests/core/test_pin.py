@@ -16,8 +16,18 @@ def test_what_cannot_be_read_is_none() -> None:
     assert parse(b"{") is None
 
 
+IN_PLACE = Pin("gs://b/mat", "c" * 64, 5, "l" * 64)
+
+
 @pytest.mark.parametrize(
-    ("begun", "now"), [(FIFTH, FIFTH), (FIFTH, Pin("/mnt/mat@5", "5" * 64, 5)), (PLAIN, GROWN)]
+    ("begun", "now"),
+    [
+        (FIFTH, IN_PLACE),
+        (IN_PLACE, FIFTH),
+        (FIFTH, FIFTH),
+        (FIFTH, Pin("/mnt/mat@5", "5" * 64, 5)),
+        (PLAIN, GROWN),
+    ],
 )
 def test_the_same_generation_may_lie_elsewhere(begun: Pin, now: Pin) -> None:
     assert differs(begun, now) is None

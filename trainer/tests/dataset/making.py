@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,11 @@ def make(dataset: Path, folder: Path, parts: Mapping[str, Sequence[Row]]) -> Pat
     """Writes parts in both formats, with the images that they name taken from `dataset`."""
     made = write_parts(dataset, folder, parts)
     paths = {path for rows in parts.values() for row in rows for path in row["images"]}
-    copy_images(dataset, folder, paths)
+    images = copy_images(dataset, folder, paths)
+    table = folder / "images.parquet"
+    pq.write_table(pa.Table.from_pylist(images, pq.read_schema(dataset / table.name)), table)
     manifest = json.loads((dataset / "manifest.json").read_bytes())
-    manifest |= {
-        "parts": made,
-        "image_table": write_table(dataset, folder, "images.parquet", paths),
-    }
+    manifest |= {"parts": made, "image_table": part(folder, table, len(images))}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "dataset_info.json").write_bytes((dataset / "dataset_info.json").read_bytes())
     return folder
@@ -49,33 +48,28 @@ def write_parts(
         groups = folder / "parquet" / f"{name}.parquet"
         groups.parent.mkdir(exist_ok=True)
         whole = [
-            {**row, "images": [_image(dataset, path) for path in row["images"]]} for row in rows
+            {**row, "images": [_image(dataset, folder, path) for path in row["images"]]}
+            for row in rows
         ]
         pq.write_table(pa.Table.from_pylist(whole, schema), groups, row_group_size=GROUP_ROWS)
         made += [part(folder, path, len(rows)) for path in (lines, groups)]
     return made
 
 
-def copy_images(dataset: Path, folder: Path, paths: Iterable[str]) -> None:
-    """Copies images, as a new file each."""
+def copy_images(dataset: Path, folder: Path, paths: Collection[str]) -> list[Row]:
+    """Copies image files, as a new file each; returns their rows of the table of images."""
     for path in paths:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         target.write_bytes((dataset / path).read_bytes())
-
-
-def write_table(dataset: Path, folder: Path, name: str, paths: Collection[str]) -> dict[str, Any]:
-    """Writes the table of some images of `dataset`; returns what a manifest says of it."""
-    table = folder / name
     known = pq.read_table(dataset / "images.parquet").to_pylist()
-    there = [row for row in known if f"images/{row['path']}" in paths]
-    pq.write_table(pa.Table.from_pylist(there, pq.read_schema(dataset / "images.parquet")), table)
-    return part(folder, table, len(there))
+    return [row for row in known if row["file"] in paths]
 
 
-def _image(dataset: Path, path: str) -> dict[str, Any]:
-    return {"bytes": (dataset / path).read_bytes(), "path": path}
+def _image(dataset: Path, folder: Path, path: str) -> dict[str, Any]:
+    own = folder / path  # an image that this test made
+    return {"bytes": (own if own.exists() else dataset / path).read_bytes(), "path": path}
 
 
 def part(folder: Path, path: Path, rows: int) -> dict[str, Any]:

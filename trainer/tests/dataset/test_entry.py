@@ -13,7 +13,7 @@ def part(format: str, split: str, number: int = 0) -> Part:
 
 
 def dataset(*parts: Part) -> Manifest:
-    return Manifest("d", parts, None)
+    return Manifest("d", parts, None, 1, "convert")
 
 
 BOTH = dataset(part("jsonl", "train"), part("parquet", "train"), part("parquet", "train", 1))
@@ -52,8 +52,8 @@ def test_every_entry_that_is_not_there_is_told() -> None:
     with pytest.raises(ConfigError) as caught:
         choose(BOTH, "coco", "mat_val", remote=True)
     assert caught.value.faults == (
-        "dataset coco: this dataset has no such entry; it has mat, mat_parquet",
-        "eval_dataset mat_val: this dataset has no such entry; it has mat, mat_parquet",
+        "dataset coco: this dataset has no such entry; use one of mat, mat_parquet",
+        "eval_dataset mat_val: this dataset has no such entry; use one of mat, mat_parquet",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mat_trainer.core.errors import PreflightError
-from mat_trainer.dataset import filtered
+from mat_trainer.dataset import filtered, staging
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.progress import silent
 from mat_trainer.dataset.stage import StagedDataset, stage
@@ -166,7 +166,7 @@ def test_a_copy_that_breaks_off_leaves_nothing_that_looks_like_one(
 def test_when_every_row_goes_that_is_an_error(small: Path, tmp_path: Path) -> None:
     dataset = staged(small, tmp_path, "mat")
     every = {found.path: set(range(found.rows)) for found in dataset.entry.parts}
-    with pytest.raises(PreflightError, match="every row passes cutoff_len"):
+    with pytest.raises(PreflightError, match="every row exceeds cutoff_len"):
         leave_out(dataset, every, tmp_path, show=silent)
 
 
@@ -174,6 +174,6 @@ def test_space_is_checked_first(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = staged(small, tmp_path, "mat")
-    monkeypatch.setattr(filtered, "free_bytes", lambda folder: 10)
-    with pytest.raises(PreflightError, match=r"GB, 0\.00 GB are free"):
+    monkeypatch.setattr(staging, "free_bytes", lambda folder: 10)
+    with pytest.raises(PreflightError, match=r"GB more and 0\.00 GB are free"):
         leave_out(dataset, {part(dataset, "a"): {1}}, tmp_path, show=silent)

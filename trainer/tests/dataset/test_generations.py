@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import fsspec
 import pytest
 
 from mat_trainer.core.errors import ConfigError, UnreachableError
+from mat_trainer.core.generation import Snapshot
 from mat_trainer.dataset import generations
 from mat_trainer.dataset.generations import PartSource
 from mat_trainer.dataset.resolve import resolve
@@ -42,22 +44,82 @@ def test_every_generation_is_read_as_it_was(server: Server) -> None:
     assert "manifest.json" not in server.asked
 
 
-def test_a_snapshot_saves_what_came_before_it(watched: Watched, server: Server) -> None:
-    for _ in range(4, 65):
+class Reading(Source):
+    """Notes the files of the log that are read."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.paths: list[str] = []
+
+    def find(self, path: str, absent: tuple[type[Exception], ...] = ()) -> bytes | None:
+        self.paths.append(path)
+        return super().find(path, absent)
+
+
+def read_from(uri: str, number: int, files: list[str]) -> Snapshot:
+    """Reads a generation, which must take these files of the log and no others."""
+    source = Reading(uri)
+    found = generations.read(source, number)
+    assert sorted(source.paths) == [f"generations/{name}.json" for name in files]
+    return found
+
+
+@pytest.mark.parametrize("afar", [False, True])
+@pytest.mark.parametrize("at", [64, 67])
+def test_a_checkpoint_saves_what_came_before_it(
+    watched: Watched, server: Server, afar: bool, at: int
+) -> None:
+    for _ in range(4, at + 1):
         watched.commit()
-    source = Source(server.uri)
-    before = [generations.read(source, number) for number in (64, 63)]
-    watched.snapshot()
+    uri = server.uri if afar else str(watched.folder)
+    before = [generations.read(Source(uri), number) for number in (at, at - 1)]
+    watched.checkpoint()
     watched.commit(remove=["b"])
-    server.asked.clear()
-    after = generations.read(source, 64)
+    watched.commit()
+    last = generations.read(Source(uri), at + 2)
+    assert generations.read(Source(uri), at - 1) == before[1]
+    watched.vacuum(3)
+    after = read_from(uri, at, [f"{at:06}.checkpoint"])
     assert after.manifest == before[0].manifest
-    assert set(server.asked) == {
-        f"generations/{name}.json" for name in ("000064", "000064.whole", "000001")
-    }
-    assert names(source, 65) == ["jsonl/c.jsonl", "jsonl/d.jsonl"]
-    assert generations.read(source, 63) == before[1]
-    assert {before[0].lineage, before[1].lineage} == {after.lineage}
+    log = [f"{at:06}.checkpoint", f"{at + 1:06}", f"{at + 2:06}"]
+    assert read_from(uri, at + 2, log) == last
+    assert names(Source(uri), at + 2) == ["jsonl/c.jsonl", "jsonl/d.jsonl"]
+    assert {after.lineage, last.lineage} == {before[0].lineage}
+
+
+@pytest.mark.parametrize("afar", [False, True])
+def test_a_generation_that_a_vacuum_removed_is_one_fault_with_the_kept_range(
+    watched: Watched, server: Server, afar: bool
+) -> None:
+    uri = server.uri if afar else str(watched.folder)
+    watched.commit()
+    watched.checkpoint()
+    watched.commit()
+    watched.vacuum(2)
+    with pytest.raises(ConfigError) as caught:
+        resolve(f"{uri}@2")
+    assert caught.value.faults == (
+        f"{uri}@2: this generation was removed; generations 4 to 5 are kept: pass one of these, "
+        "or @latest for the newest",
+    )
+    watched.vacuum(1)
+    with pytest.raises(ConfigError, match="generation 5 alone is kept"):
+        resolve(f"{uri}@2")
+    assert resolve(f"{uri}@latest").name == f"{uri}@5"
+
+
+@pytest.mark.parametrize("afar", [False, True])
+def test_a_commit_that_builds_on_nothing_is_a_beginning(
+    watched: Watched, server: Server, afar: bool
+) -> None:
+    log = watched.folder / "generations"
+    third = json.loads((log / "000003.json").read_bytes())
+    third |= {"previous": 0, "parts": {"added": third["parts"]["added"], "removed": []}}
+    (log / "000003.json").write_text(json.dumps(third))
+    source = Source(server.uri if afar else str(watched.folder))
+    assert names(source, 3) == ["jsonl/d.jsonl"]
+    watched.vacuum(1)
+    assert names(source, 3) == ["jsonl/d.jsonl"]
 
 
 @pytest.mark.parametrize("known", [0, 1, 3])
@@ -97,8 +159,8 @@ def test_a_uri_alone_and_latest_mean_the_newest(watched: Watched, server: Server
     for uri in (str(watched.folder), server.uri):
         for address in (uri, f"{uri}@latest", f"{uri}/"):
             found = resolve(address)
-            assert found.whole
-            assert (found.whole.number, found.is_newest) == (3, True)
+            assert found.snapshot
+            assert (found.snapshot.number, found.is_newest) == (3, True)
             assert (found.address, found.name) == (f"{found.uri.rstrip('/')}@3", f"{uri}@3")
     watched.commit()
     assert resolve(found.address).name == f"{uri}@3"
@@ -116,15 +178,29 @@ def test_a_manifest_that_is_behind_or_not_there_yet_is_no_hindrance(watched: Wat
 
 
 @pytest.mark.parametrize("word", ["", "@latest"])
-def test_without_generations_it_is_what_the_manifest_says(dataset: Path, word: str) -> None:
+def test_a_converted_dataset_is_what_the_manifest_says(dataset: Path, word: str) -> None:
     found = resolve(f"{dataset}{word}")
-    assert (found.whole, found.address, found.name) == (None, str(dataset), str(dataset))
+    assert (found.snapshot, found.address, found.name) == (None, str(dataset), str(dataset))
+    assert found.lineage == resolve(f"{dataset}@1").lineage != ""
+
+
+def test_a_converted_dataset_whose_log_cannot_be_read_has_no_lineage(
+    dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_bytes((dataset / "manifest.json").read_bytes())
+    assert resolve(str(tmp_path)).lineage == ""
+
+
+def test_a_generation_of_a_converted_dataset_is_a_snapshot(dataset: Path) -> None:
+    found = resolve(f"{dataset}@1")
+    assert found.snapshot
+    assert found.manifest.parts == resolve(str(dataset)).manifest.parts
 
 
 @pytest.mark.parametrize(
     ("word", "fault"),
     [
-        ("@4", "no such generation; there are generations 1 to 3, and @latest is the newest"),
+        ("@4", "no such generation; generations 1 to 3 are kept: pass one of these, or @latest"),
         ("@0", "numbered from 1"),
         ("@abc", "numbered from 1"),
     ],
@@ -137,9 +213,9 @@ def test_a_generation_that_is_not_there_is_one_fault(
     assert len(caught.value.faults) == 1
 
 
-def test_a_generation_of_a_dataset_that_has_none_is_told(dataset: Path) -> None:
+def test_a_generation_of_a_dataset_that_has_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this dataset has no generations"):
-        resolve(f"{dataset}@1")
+        resolve(f"{tmp_path}/mat@1")
 
 
 def test_a_store_that_is_away_is_not_taken_for_one_without_generations(server: Server) -> None:

@@ -5,8 +5,9 @@ import fsspec
 import pytest
 
 from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.manifest import Manifest
 from mat_trainer.dataset import source
-from mat_trainer.dataset.manifest import read
+from mat_trainer.dataset.resolve import resolve
 
 PART = {
     "path": "jsonl/a.jsonl",
@@ -20,7 +21,12 @@ PART = {
 
 
 def manifest(**changes: object) -> bytes:
-    return json.dumps({"format": 1, "parts": [PART], "image_table": None, **changes}).encode()
+    known = {"format": 2, "generation": 1, "command": "convert", "parts": [PART]}
+    return json.dumps({**known, "image_table": None, **changes}).encode()
+
+
+def read(uri: str) -> Manifest:
+    return resolve(uri).manifest
 
 
 def test_a_manifest_is_read_wherever_fsspec_reaches(tmp_path: Path) -> None:
@@ -28,20 +34,20 @@ def test_a_manifest_is_read_wherever_fsspec_reaches(tmp_path: Path) -> None:
     fsspec.filesystem("memory").pipe_file("/there/manifest.json", manifest())
     here, there = read(str(tmp_path)), read("memory://there/")
     assert here == there == read(tmp_path.as_uri())
-    assert here.rows("jsonl") == 3
+    assert here.parts[0].rows == 3
 
 
 @pytest.mark.parametrize("uri", ["memory://nothing/here", "nothing/here"])
 def test_without_a_manifest_there_is_no_dataset(uri: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"no manifest\.json; only a finished dataset of beam-mat"
+        ConfigError, match=r"no manifest\.json here, so this is not a finished dataset"
     ):
         read(uri)
 
 
 def test_a_file_is_no_dataset(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"")
-    with pytest.raises(ConfigError, match="only a finished dataset"):
+    with pytest.raises(ConfigError, match="not a finished dataset"):
         read(str(tmp_path / "a.zip"))
 
 
@@ -78,14 +84,14 @@ def test_paths_that_lead_elsewhere_are_refused(tmp_path: Path, path: str) -> Non
         read(str(tmp_path))
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format": 1, "parts": 3}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format": 2, "parts": 3}'])
 def test_what_is_no_manifest_is_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(data)
-    with pytest.raises(ConfigError, match="is not one of beam-mat"):
+    with pytest.raises(ConfigError, match="not a file of beam-mat"):
         read(str(tmp_path))
 
 
 def test_an_unknown_format_is_told(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(manifest(format=2))
-    with pytest.raises(ConfigError, match="format 2, this version reads 1"):
+    (tmp_path / "manifest.json").write_bytes(manifest(format=1))
+    with pytest.raises(ConfigError, match="has format 1, but this mat-trainer reads format 2"):
         read(str(tmp_path))

@@ -15,7 +15,8 @@ import pytest
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.dataset import fetch, staging, verify
 from mat_trainer.dataset.progress import Advance, silent
-from mat_trainer.dataset.stage import StagedDataset, locate, stage
+from mat_trainer.dataset.resolve import resolve
+from mat_trainer.dataset.stage import StagedDataset, place, stage
 from tests.dataset.server import Answer, Server, serving
 
 BLOCK = 1 << 18
@@ -101,7 +102,7 @@ def test_many_faults_are_counted_and_the_first_of_them_told(copy: Path, cache: P
     shutil.rmtree(copy / "images")
     told = faults(copy, cache)
     assert len(told) == 21
-    assert told[-1] == f"and {len(images) - 20} more of the kind"
+    assert told[-1] == f"and {len(images) - 20} more like these"
 
 
 def test_parquet_needs_no_images(copy: Path, cache: Path) -> None:
@@ -165,12 +166,12 @@ def test_nothing_is_fetched_twice(server: Server, cache: Path) -> None:
     first = staged(server.uri, cache)
     server.asked.clear()
     assert staged(server.uri, cache) == first
-    assert server.asked == {"manifest.json": 1}
+    assert server.asked == {"manifest.json": 1, "generations/000001.json": 1}
 
 
 def test_locating_fetches_the_manifest_alone(server: Server, cache: Path) -> None:
-    found = locate(server.uri, cache)
-    assert server.asked == {"manifest.json": 1}
+    found = place(resolve(server.uri), cache)
+    assert server.asked == {"manifest.json": 1, "generations/000001.json": 1}
     assert not cache.exists()
     assert found == staged(server.uri, cache)
 
@@ -227,7 +228,7 @@ def test_answers_that_stay_short_are_told(server: Server, cache: Path) -> None:
         (answer[0], answer[1][:-1]) if path.startswith("parquet/") else answer
     )
     (fault,) = faults(server.uri, cache)
-    assert f"bytes 0 to {BLOCK} were asked for, {BLOCK - 1} came" in fault
+    assert f"bytes 0 to {BLOCK} were requested, {BLOCK - 1} bytes came" in fault
 
 
 def test_other_content_fails_loudly_and_is_not_kept(
@@ -288,7 +289,8 @@ def test_space_is_checked_before_anything_is_fetched(
     monkeypatch.setattr(staging, "free_bytes", lambda folder: 1000)
     (fault,) = faults(server.uri, cache)
     assert "GB more and 0.00 GB are free" in fault
-    assert set(server.asked) == {"manifest.json", "dataset_info.json"}
+    read = {"manifest.json", "generations/000001.json", "dataset_info.json"}
+    assert set(server.asked) == read
 
 
 def test_a_missing_file_is_named(copy: Path, server: Server, cache: Path) -> None:
@@ -329,8 +331,8 @@ def test_of_many_processes_one_stages(server: Server, cache: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from mat_trainer.dataset.lock import only_one
-with only_one(Path(sys.argv[1]), lambda: None):
+from mat_trainer.dataset.cache import only_one
+with only_one(Path(sys.argv[1]), "waits"):
     print("held", flush=True)
     time.sleep(600)
 """

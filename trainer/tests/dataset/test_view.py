@@ -13,7 +13,8 @@ import pytest
 from mat_trainer.core.errors import PreflightError
 from mat_trainer.dataset import verify
 from mat_trainer.dataset.progress import Advance, silent
-from mat_trainer.dataset.stage import StagedDataset, locate, stage
+from mat_trainer.dataset.resolve import resolve
+from mat_trainer.dataset.stage import StagedDataset, place, stage
 from tests.dataset.server import Server, serving
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_its_registry_is_what_beam_mat_writes(watched: Watched, dataset: Path, c
 
 
 def test_locating_tells_the_folder_and_writes_nothing(watched: Watched, cache: Path) -> None:
-    found = locate(str(watched.folder), cache)
+    found = place(resolve(str(watched.folder)), cache)
     assert not cache.exists()
     assert found == staged(f"{watched.folder}@3", cache)
 
@@ -96,10 +97,8 @@ def test_locating_tells_the_folder_and_writes_nothing(watched: Watched, cache: P
 def test_a_generation_stays_what_it_is(watched: Watched, cache: Path) -> None:
     first = staged(f"{watched.folder}@1", cache)
     before = {name: (first.path / name).read_bytes() for name in below(first.path)}
-    watched.change_image(
-        next(name for name in sorted(before) if name.startswith("images/")), b"new"
-    )
-    watched.commit(remove=["b", "c", "d"])
+    changed_image(watched)
+    watched.commit(remove=[Path(path).stem for path in watched.live])
     shutil.rmtree(watched.folder / "replaced")
     assert {name: (first.path / name).read_bytes() for name in below(first.path)} == before
     assert staged(f"{watched.folder}@1", cache) == first
@@ -190,37 +189,53 @@ def test_a_damaged_copy_is_mended_and_the_earlier_one_left_alone(
         assert (folder / "parquet/b.parquet").read_bytes() == data
 
 
-def changed_image(watched: Watched) -> str:
+def changed_image(watched: Watched) -> tuple[str, str]:
+    """The file of an image, and the file that the published path has in the next generation."""
     path = min(name for name in below(watched.folder) if name.startswith("images/"))
-    size = (watched.folder / path).stat().st_size
-    watched.change_image(path, bytes(size))
-    return path
+    return path, watched.change_image(path, bytes((watched.folder / path).stat().st_size))
+
+
+def pixels(found: StagedDataset) -> set[bytes]:
+    """The bytes of the images that the rows of the training entry show."""
+    if found.entry.format == "parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        tables = [pq.read_table(found.path / part.path) for part in found.entry.parts]
+        rows = [row for table in tables for row in table.to_pylist()]
+        return {image["bytes"] for row in rows for image in row["images"]}
+    lines = [
+        line for p in found.entry.parts for line in (found.path / p.path).read_text().splitlines()
+    ]
+    names = {image for line in lines for image in json.loads(line)["images"]}
+    return {(found.media_dir / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("name", ["mat", "mat_parquet"])
+@pytest.mark.parametrize("afar", [False, True])
+def test_generations_with_a_changed_image_have_their_own_pixels_each(
+    watched: Watched, server: Server, cache: Path, afar: bool, name: str
+) -> None:
+    old, new = changed_image(watched)
+    before, after = ((watched.folder / file).read_bytes() for file in (old, new))
+    uri = server.uri if afar else str(watched.folder)
+    for number, shown, other in ((3, before, after), (4, after, before), (3, before, after)):
+        found = pixels(staged(f"{uri}@{number}", cache, name))
+        assert shown in found
+        assert other not in found
 
 
 @pytest.mark.parametrize("afar", [False, True])
-def test_an_image_whose_old_content_is_gone_is_told_with_the_cure(
+def test_a_damaged_image_is_named_with_its_generation(
     watched: Watched, server: Server, cache: Path, afar: bool
 ) -> None:
-    path = changed_image(watched)
+    path = min(name for name in below(watched.folder) if name.startswith("images/"))
+    (watched.folder / path).write_bytes(bytes((watched.folder / path).stat().st_size))
     uri = server.uri if afar else str(watched.folder)
     with pytest.raises(PreflightError) as caught:
         staged(f"{uri}@3", cache, "mat")
     (fault,) = caught.value.faults
-    assert fault.startswith(f"{uri}/{path}: not as generation 3 had it")
-    assert "say --set dataset=mat_parquet, whose rows have the images inside" in fault
-    assert staged(f"{uri}@3", cache, "mat_parquet").generation == 3
-    newest = staged(f"{uri}@4", cache, "mat")
-    assert (newest.path / path).read_bytes() == (watched.folder / path).read_bytes()
-
-
-def test_generations_with_different_images_are_both_kept(watched: Watched, cache: Path) -> None:
-    third = staged(f"{watched.folder}@3", cache)
-    path = min(name for name in below(third.path) if name.startswith("images/"))
-    old = (third.path / path).read_bytes()
-    changed_image(watched)
-    fourth = staged(f"{watched.folder}@4", cache)
-    assert (fourth.path / path).read_bytes() != old
-    assert (staged(f"{watched.folder}@3", cache).path / path).read_bytes() == old
+    assert path in fault
+    assert "sha256" in fault
+    assert fault.endswith(f"(generation 3 of {uri} needs it)")
 
 
 @pytest.mark.parametrize("afar", [False, True])
@@ -229,7 +244,7 @@ def test_a_part_that_is_gone_is_named(
 ) -> None:
     shutil.rmtree(watched.folder / "replaced")
     with pytest.raises(
-        PreflightError, match=r"a\.parquet: missing.* it is of generation 1"
+        PreflightError, match=r"a\.parquet: missing.*generation 1 of .* needs it"
     ) as caught:
         staged(f"{server.uri if afar else watched.folder}@1", cache, "mat_parquet")
     assert len(caught.value.faults) == 1

@@ -143,7 +143,7 @@ def test_half_written_ones_are_set_aside_and_nothing_is_removed(
     assert (tmp_path / "checkpoint-20.incomplete-2" / "optimizer.pt").exists()
     said = capsys.readouterr().err
     assert "checkpoint-20 has no trainer_state.json" in said
-    assert "checkpoint-30 has a optimizer.pt that breaks off" in said
+    assert "checkpoint-30 has an incomplete optimizer.pt" in said
 
 
 def test_a_state_of_another_step_is_no_state(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_orphans_and_daemons_do_not_outlive_a_command_that_ends_by_itself(tmp_pa
     with launched(python(DAEMON, tmp_path / "up"), grace=0.5) as launcher:
         code, _, err = launcher.ended()
         assert (code, launcher.below()) == (3, [])
-    assert "what training left behind" in err
+    assert "processes that training left behind" in err
 
 
 def test_what_a_killed_parent_leaves_is_ended_too(tmp_path: Path) -> None:

@@ -73,15 +73,15 @@ def test_one_node_meets_itself(free_port: int) -> None:
     ("other", "words"),
     [
         ({"dataset": "e" * 64}, ("node 1 (host1)", "dataset", "eeeeeeee", "dddddddd")),
-        ({"recipe": "s" * 64}, ("node 1 (host1)", "settings")),
+        ({"recipe": "s" * 64}, ("node 1 (host1)", "recipe and --set")),
         (
             {"software": Software({"llamafactory": "0.9.4", "torch": "2.11.0"}, 2)},
             ("node 1 (host1)", "llamafactory 0.9.4", "0.9.5"),
         ),
-        ({"software": Software({"torch": "2.11.0"}, 2)}, ("llamafactory not at all", "0.9.5")),
+        ({"software": Software({"torch": "2.11.0"}, 2)}, ("llamafactory (not installed)", "0.9.5")),
         (
             {"software": msgspec.structs.replace(SOFTWARE, gpus=1)},
-            ("node 1 (host1)", "1 GPUs", "2 were promised"),
+            ("node 1 (host1)", "1 GPUs", "needs 2"),
         ),
     ],
 )
@@ -98,20 +98,20 @@ def test_what_a_node_found_out_by_itself_is_told_to_all_and_not_at_length(free_p
     told = together([node(0), node(1, faults=("\u2620" * 5000,) * 100), node(2)], free_port)
     assert told[0] == told[1] == told[2]
     assert told[0][0] == "node 1 (host1): " + "\u2620" * 1000
-    assert told[0][20:] == ("node 1 (host1): and 80 more: see what this node printed",)
+    assert told[0][20:] == ("node 1 (host1): and 80 more, which this node prints",)
 
 
 def test_two_nodes_of_one_rank_are_told_without_waiting_for_a_third(free_port: int) -> None:
     told = together([node(0), node(1), node(1, host="twin")], free_port, limit=600)
     assert told[0] == told[1] == told[2]
-    assert "node 1 came 2 times, from host1 and twin" in told[0][0]
-    assert "node 2 of 3 did not come" in told[0][1]
+    assert "node 1 called 2 times, from host1 and twin" in told[0][0]
+    assert "node 2 of 3 did not call" in told[0][1]
 
 
 def test_a_node_that_does_not_come_is_named_to_those_that_did(free_port: int) -> None:
     told = together([node(0), node(2)], free_port, nnodes=4, limit=1.0)
     assert told[0] == told[1]
-    assert "node 1, 3 of 4 did not come in time" in told[0][0]
+    assert "node 1, 3 of 4 did not call in time" in told[0][0]
 
 
 def test_a_master_that_is_not_there_is_named(free_port: int) -> None:
@@ -138,7 +138,7 @@ def test_node_0_that_does_not_reach_itself_says_so_and_so_do_the_others(free_por
                 master_port=free_port,
                 limit=1.0,
             )
-        assert "node 0 of 2 did not come" in other.result()[0]
+        assert "node 0 of 2 did not call" in other.result()[0]
 
 
 def test_a_port_that_another_program_has_is_told(free_port: int) -> None:
@@ -151,7 +151,7 @@ def test_a_port_that_another_program_has_is_told(free_port: int) -> None:
 def test_a_program_that_speaks_otherwise_is_not_the_master(free_port: int) -> None:
     with listening(ADDR, free_port, says=b"SSH-2.0-OpenSSH_9.2\r\n"):
         (told,) = together([node(1)], free_port, nnodes=2, limit=0.5)
-    assert "what listens there is no mat-trainer" in told[0]
+    assert "the program that listens there is not mat-trainer" in told[0]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def test_a_running_run_is_told_in_full() -> None:
         "speed": "10 s a step",
         "left": "13:20",
         "checkpoint": "checkpoint-20",
-        "log": "1 line(s) skipped that could not be read",
+        "log": "1 unreadable line(s) skipped",
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mat_trainer.core.topology import DEFAULT_PORT
+from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.submit import kubernetes
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.kubernetes import JOBSET, PYTORCHJOB, Kubernetes

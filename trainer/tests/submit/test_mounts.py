@@ -51,4 +51,4 @@ def test_a_dataset_is_remote_or_mounted() -> None:
     assert mounts.faults(jobs.changed(dataset="s3://bucket/mat"), volume) == []
     assert mounts.faults(jobs.changed(dataset="/shared/mat"), volume) == []
     (fault,) = mounts.faults(jobs.changed(dataset="/home/me/mat"), volume)
-    assert fault.startswith("--dataset /home/me/mat: lies in no mounted volume (/shared)")
+    assert fault.startswith("--dataset /home/me/mat: not on a mounted volume (/shared)")

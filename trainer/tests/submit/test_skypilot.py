@@ -13,7 +13,6 @@ import yaml
 
 from mat_trainer.core.control import EXIT_SAVED
 from mat_trainer.submit import skypilot
-from mat_trainer.submit.job import Job
 from mat_trainer.submit.mounts import Mount
 from mat_trainer.submit.skypilot import SkyPilot
 from tests.submit import jobs
@@ -21,25 +20,27 @@ from tests.submit.conftest import StandIn
 
 PYTHON = Path(__file__).resolve().parents[2] / ".venv-skypilot" / "bin" / "python"
 
-# Has SkyPilot itself read the file and tell what it understood.
+# Has SkyPilot itself read each file and tell what it understood. Importing it takes seconds.
 READ = """
 import json, sys
 import sky, yaml
-task = sky.Task.from_yaml(sys.argv[1])
-# As the command line does for --secret HF_TOKEN.
-config = yaml.safe_load(open(sys.argv[1]))
-named = [(name, "value") for name in config.get("secrets", {})]
-given = sky.Task.from_yaml_config(config, secrets_overrides=named)
-(resources,) = task.resources
-print(json.dumps({
-    "name": task.name, "nodes": task.num_nodes, "accelerators": resources.accelerators,
-    "cpus": resources.cpus, "memory": resources.memory, "infra": resources.infra.to_str(),
-    "image": resources.image_id, "recovery": resources.job_recovery,
-    "files": task.file_mounts, "secrets": sorted(given.secrets), "run": task.run,
-    "setup": task.setup,
-    "buckets": {path: [storage.source, storage.mode.value]
-                for path, storage in task.storage_mounts.items()},
-}))
+def understood(path):
+    task = sky.Task.from_yaml(path)
+    # As the command line does for --secret HF_TOKEN.
+    config = yaml.safe_load(open(path))
+    named = [(name, "value") for name in config.get("secrets", {})]
+    given = sky.Task.from_yaml_config(config, secrets_overrides=named)
+    (resources,) = task.resources
+    return {
+        "name": task.name, "nodes": task.num_nodes, "accelerators": resources.accelerators,
+        "cpus": resources.cpus, "memory": resources.memory, "infra": resources.infra.to_str(),
+        "image": resources.image_id, "recovery": resources.job_recovery,
+        "files": task.file_mounts, "secrets": sorted(given.secrets), "run": task.run,
+        "setup": task.setup,
+        "buckets": {path: [storage.source, storage.mode.value]
+                    for path, storage in task.storage_mounts.items()},
+    }
+print(json.dumps([understood(path) for path in sys.argv[1:]]))
 """
 
 JOB = jobs.changed(cpus=64, memory=500, recipe="mine.yaml", recipe_text="stage: sft\n")
@@ -52,11 +53,27 @@ TARGET = SkyPilot(
 )
 
 
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("recipe") / "mine.yaml"
+    file.write_text("stage: sft\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def told(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What SkyPilot understood of two tasks: one with GPUs, one with an image and no GPU."""
+    target = SkyPilot(image="registry/image:1", mounts=(Mount("s3://bucket/there", "/shared"),))
+    return read(
+        tmp_path_factory.mktemp("tasks"),
+        skypilot.render(JOB, changed(recipe_path=str(recipe))),
+        skypilot.render(jobs.changed(gpus=0, nodes=1), target),
+    )
+
+
 @pytest.mark.slow
-def test_skypilot_understands_the_task(tmp_path: Path) -> None:
-    recipe = tmp_path / "mine.yaml"
-    recipe.write_text("stage: sft\n")
-    understood = read(tmp_path, JOB, changed(recipe_path=str(recipe)))
+def test_skypilot_understands_the_task(told: list[dict[str, Any]], recipe: Path) -> None:
+    understood = told[0]
     assert understood["name"] == "menus"
     assert understood["nodes"] == 2
     assert understood["accelerators"] == {"H100": 8}
@@ -73,9 +90,8 @@ def test_skypilot_understands_the_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_skypilot_understands_an_image_and_a_job_without_gpus(tmp_path: Path) -> None:
-    target = SkyPilot(image="registry/image:1", mounts=(Mount("s3://bucket/there", "/shared"),))
-    understood = read(tmp_path, jobs.changed(gpus=0, nodes=1), target)
+def test_skypilot_understands_an_image_and_a_job_without_gpus(told: list[dict[str, Any]]) -> None:
+    understood = told[1]
     assert understood["accelerators"] is None
     assert "docker:registry/image:1" in understood["image"].values()
 
@@ -136,20 +152,21 @@ def changed(**changes: Any) -> SkyPilot:
     return msgspec.structs.replace(TARGET, **changes)
 
 
-def read(folder: Path, job: Job, target: SkyPilot) -> dict[str, Any]:
+def read(folder: Path, *tasks: str) -> list[dict[str, Any]]:
     if not PYTHON.exists():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{PYTHON} is missing; scripts/setup-skypilot makes it")
         pytest.skip(f"{PYTHON} is missing; scripts/setup-skypilot makes it")
-    file = folder / "task.yaml"
-    file.write_text(skypilot.render(job, target))
+    files = [folder / f"task-{number}.yaml" for number in range(len(tasks))]
+    for file, task in zip(files, tasks, strict=True):
+        file.write_text(task)
     quiet = {"HOME": str(folder), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1", "HF_TOKEN": "hf_x"}
     done = subprocess.run(
-        [PYTHON, "-c", READ, file],
+        [PYTHON, "-c", READ, *files],
         env={**os.environ, **quiet},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return list(json.loads(done.stdout.splitlines()[-1]))

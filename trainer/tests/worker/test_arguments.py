@@ -16,7 +16,7 @@ from mat_trainer.core import document, known_keys
 from mat_trainer.core.plan import DatasetFacts, bind
 from mat_trainer.core.recipe import Recipe
 
-pytestmark = pytest.mark.worker
+pytestmark = [pytest.mark.worker, pytest.mark.usefixtures("warm")]
 
 VALUES = (
     st.none()

@@ -19,7 +19,7 @@ from mat_trainer.dataset.progress import silent
 from mat_trainer.dataset.stage import StagedDataset, stage
 from tests import training
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow]
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
 pytest.importorskip("pyarrow", reason="comes with the extra worker")
 
 from tests.dataset.making import make, rows_of  # noqa: E402 needs pyarrow
@@ -192,8 +192,9 @@ def test_without_it_training_ends_well(
     found = over(measured, cutoff(settings))
     dataset = stage(str(small), cache, name, show=silent)
     part = next(p.path for p in dataset.entry.parts if "part" in Path(p.path).name)
-    assert found.with_images[part] == {LONG}
-    copy = leave_out(dataset, {part: found.by_part()[part]}, cache, show=silent)
+    assert found.long[part] == {LONG}
+    assert found.with_images == 2  # the row in each format
+    copy = leave_out(dataset, {part: found.long[part]}, cache, show=silent)
     assert [file.is_symlink() for file in sorted((copy.path / part).parent.iterdir())] == [
         True,
         False,
@@ -208,7 +209,9 @@ def test_without_it_training_ends_well(
 def test_rows_that_llama_factory_fails_on_are_faults(
     dataset: Path, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    rows = [shortened(row) for row in rows_of(dataset) if len(row["images"]) == 1][:4]
+    single = [row for row in rows_of(dataset) if len(row["images"]) == 1]
+    by_image = {row["images"][0]: row for row in single}  # rows may share an image
+    rows = [shortened(row) for row in by_image.values()][:4]
     rows[0]["messages"][0]["content"] += "<image>"
     rows[1]["messages"][1]["role"] = "user"
     made = make(dataset, tmp_path / "mat", {"part": rows})

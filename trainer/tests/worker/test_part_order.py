@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.worker
+pytestmark = [pytest.mark.worker, pytest.mark.usefixtures("warm")]
 
 # A listing that comes in falling order, as some file system's may: as it is, then sorted.
 PROGRAM = """\

@@ -12,7 +12,7 @@ from mat_trainer.launch.checkpoints import AUTO, fault, prepare
 from tests import training
 from tests.processes import Launched, launched, wait_for
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow]
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
 STEPS = 30
 SAVE_EACH = 10
 

@@ -12,7 +12,7 @@ import pytest
 
 from mat_trainer.worker.tiny_model import SPECIAL_TOKENS, VOCABULARY, make
 
-pytestmark = pytest.mark.worker
+pytestmark = [pytest.mark.worker, pytest.mark.usefixtures("warm")]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -15,8 +15,9 @@ from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.launch.checkpoints import AUTO, prepare
 from tests import training
 from tests.processes import Launched, launched, wait_for
+from tests.warm import started_anew
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow]
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
 STEPS = 8
 
 
@@ -41,13 +42,22 @@ def write(rows: Path, dataset: Path, tiny_model: Path) -> Write:
 
 @pytest.fixture(scope="module")
 def two_ranks(write: Write, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The output folder of an undisturbed run, and what its launcher showed. Not to be changed."""
+    """The output folder of an undisturbed run, and what its launcher showed. Not to be changed.
+
+    Its launcher, torchrun and ranks are started as users start them, and not forked.
+    """
     output = tmp_path_factory.mktemp("two") / "out"
     yaml = write(output, max_steps=STEPS)
     scratch = output.parent / "scratch"
     scratch.mkdir()
-    variables = {**training.torchrun(output, free()), "TMPDIR": str(scratch)}
-    with launched(training.command(yaml), variables, show=rank_log(output / "logs", 0)) as launcher:
+    variables = {
+        **training.torchrun(output, free()),
+        "TMPDIR": str(scratch),
+        # PyTorch's cache is for all programs of a user. It would be below TMPDIR.
+        "TORCHINDUCTOR_CACHE_DIR": str(output.parent / "inductor"),
+    }
+    show = rank_log(output / "logs", 0)
+    with started_anew(), launched(training.command(yaml), variables, show=show) as launcher:
         code, out, err = launcher.ended()
         assert code == 0, out + err
         assert launcher.below() == []
@@ -111,9 +121,9 @@ def test_a_signal_to_the_launcher_leaves_no_rank_behind(
     yaml = write(output, max_steps=10_000)
     with launched(training.command(yaml), training.torchrun(output, free())) as launcher:
         wait_for(steps_done(output, 2))
-        ranks = [other for other in launcher.below() if "TORCHELASTIC_RUN_ID" in other.environ()]
-        assert len(ranks) >= 2
-        assert len({os.getsid(rank.pid) for rank in ranks}) >= 2  # no one group holds them
+        ranks = launcher.ranks()
+        assert sorted(ranks) == [0, 1]
+        assert len({os.getsid(rank.pid) for rank in ranks.values()}) == 2  # no one group holds them
         launcher.process.send_signal(number)
         assert launcher.ended()[0] == 128 + number
         assert launcher.below() == []
@@ -124,8 +134,7 @@ def test_a_rank_that_dies_ends_the_launch_and_is_named(write: Write, tmp_path: P
     yaml = write(output, max_steps=10_000)
     with launched(training.command(yaml), training.torchrun(output, free())) as launcher:
         wait_for(steps_done(output, 1))
-        (second,) = (rank for rank in launcher.below() if rank.environ().get("RANK") == "1")
-        second.kill()
+        launcher.ranks()[1].kill()
         code, _, err = launcher.ended()
         assert code == 1  # torchrun's own, whatever happened to a rank
         assert launcher.below() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mat_trainer.core.errors import PreflightError
-from mat_trainer.launch.software import software
+from mat_trainer.launch.workers import software
 
 
 @pytest.mark.worker
