@@ -1,4 +1,4 @@
-"""Inputs are made once under benchmarks/.cache and kept until what they are made from changes."""
+"""Caches the inputs in benchmarks/.cache until their sources change."""
 
 import hashlib
 import shutil
@@ -14,10 +14,10 @@ MAKERS = ("charts.py", "make_images.py", "make_records.py")
 
 
 def cached(name: str, sources: Iterable[Path], make: Callable[[Path], None]) -> Path:
-    """Folder `name` as `make(folder)` filled it from the files `sources`.
+    """The folder `name`, which `make(folder)` filled from the files `sources`.
 
-    Made anew when a source (by name, size and time) or a maker's code has changed; the folder
-    appears under its name only when it is complete.
+    The folder is made again if a source (its path, size or time) or the code of a maker has
+    changed. It appears under its name only when it is complete.
     """
     digest = hashlib.sha256()
     for maker in MAKERS:
@@ -43,7 +43,7 @@ def cached(name: str, sources: Iterable[Path], make: Callable[[Path], None]) -> 
 
 @contextmanager
 def fresh_folder() -> Iterator[Path]:
-    """An empty folder for one run's output, on the inputs' disk, gone afterwards."""
+    """A temporary empty folder for the output of one run, on the same disk as the inputs."""
     runs = CACHE / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=runs))

@@ -1,4 +1,4 @@
-"""The cases: which commands run against each other, and which figures come out."""
+"""The cases: the commands that are compared, and the figures that are calculated."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from store_cases import remote
 
 @dataclass(frozen=True)
 class Setup:
-    """What all cases share. `scale` shrinks the inputs; 1 is what the bounds are for."""
+    """The setup of all cases. `scale` shrinks the inputs; the bounds apply to 1."""
 
     sources: Sources
     beam_mat: Path
@@ -33,7 +33,7 @@ class Setup:
 
 
 def script(name: str, *arguments: str) -> list[str]:
-    """The command line of a script of this folder."""
+    """The command line of a script in this folder."""
     return [sys.executable, str(HERE / name), *arguments]
 
 
@@ -50,7 +50,7 @@ def images(setup: Setup) -> Case:
         Side("Pillow loop", loop("pillow"), count),
         Side("cykooz loop", loop("cykooz"), count),
     ]
-    # Bounds in images a second, so a ratio of speeds: the inverse of that of the times.
+    # The bounds are ratios of images per second, that is, of inverse times.
     bounds = [("convert", "Pillow loop", 1.7), ("convert", "cykooz loop", 0.9)]
     notes = [f"{count:,} images from {data.origin}"]
     if setup.prism.is_file():
@@ -58,7 +58,7 @@ def images(setup: Setup) -> Case:
         sides.insert(1, Side("convert on Prism", setup.convert(data, *options), count, count))
         bounds.insert(1, ("convert on Prism", "Pillow loop", 1.4))
     else:
-        notes.append("without Prism: no binary was found (scripts/prism makes it)")
+        notes.append("not run on Prism: there is no Prism binary (scripts/prism builds it)")
 
     def figures(results: Results) -> list[Figure]:
         return [
@@ -73,7 +73,7 @@ def images(setup: Setup) -> Case:
         ]
 
     inputs = [data.json, data.zip]
-    return Case("images", "Images, start-up included", "images", inputs, sides, figures, notes)
+    return Case("images", "Images, including start-up", "images", inputs, sides, figures, notes)
 
 
 def records(setup: Setup) -> Case:
@@ -112,11 +112,13 @@ def scale(setup: Setup) -> Case:
     def figures(results: Results) -> list[Figure]:
         one, ten = (side.name for side in sides)
         return [
-            Figure("time for ten times", seconds(results, ten) / seconds(results, one), "x", 10.5),
-            Figure("memory for ten times", peak_mb(results, ten) / peak_mb(results, one), "x", 1.3),
+            Figure("time, large / small", seconds(results, ten) / seconds(results, one), "x", 10.5),
+            Figure(
+                "memory, large / small", peak_mb(results, ten) / peak_mb(results, one), "x", 1.3
+            ),
         ]
 
-    notes = [f"made from {small.origin}, {small.records:,} and {large.records:,}"]
+    notes = [f"{small.records:,} and {large.records:,} records from {small.origin}"]
     inputs = [small.json, small.zip, large.json, large.zip]
     return Case("scale", "Ten times the records", "records", inputs, sides, figures, notes)
 
@@ -134,7 +136,7 @@ def start(setup: Setup) -> Case:
 
     notes = [f"{data.records} {data.origin}"]
     inputs = [data.json, data.zip]
-    return Case("start", "A small set", "records", inputs, sides, figures, notes)
+    return Case("start", "A small dataset", "records", inputs, sides, figures, notes)
 
 
 CASES: dict[str, Callable[[Setup], Case]] = {
@@ -148,4 +150,4 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "million": million,
 }
 USUAL = [name for name in CASES if name != "million"]
-"""Those that run when none is named: a million records take long, and some 10 GB of disk."""
+"""The default cases. A million records take long and need about 10 GB of disk space."""

@@ -1,4 +1,4 @@
-"""A drawn bar chart: flat areas, thin lines and text, as ChartQA's PNGs are."""
+"""Draws bar charts that are similar to ChartQA's PNGs: flat areas, thin lines and text."""
 
 import random
 
@@ -23,7 +23,7 @@ INK = "#444444"
 
 
 def draw_chart(size: tuple[int, int], rng: random.Random) -> Image.Image:
-    """An RGB chart of `size` (width, height) pixels, the same for the same state of `rng`."""
+    """Draws an RGB chart of `size` (width, height) pixels, which depends only on `rng`'s state."""
     width, height = size
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)

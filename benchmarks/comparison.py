@@ -1,4 +1,4 @@
-"""What a case is made of: commands that run against each other, and figures with bounds."""
+"""The parts of a case: commands that are compared, and figures with bounds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,10 +14,14 @@ Results = Mapping[str, Sequence[Measurement]]
 
 @dataclass(frozen=True)
 class Side:
-    """One command. `command(output)` writes into the empty folder `output`.
+    """One of the compared commands. `command(output)` writes to the empty folder `output`.
 
-    `items` is what a rate counts (0: no rate); `rows` is how many JSONL rows the output must
-    have (0: not looked at). `before(output)` makes what the command is to find there, unmeasured.
+    Attributes:
+        name: Name in the tables.
+        command: Makes the command line.
+        items: Number of items for the rate, or 0 for no rate.
+        rows: Number of JSONL rows that the output must have, or 0 for no check.
+        before: Prepares the output folder before the measurement.
     """
 
     name: str
@@ -29,7 +33,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that the case is about, in `unit`, and the bound that it should keep."""
+    """A result of a case in `unit`, with its upper or lower bound."""
 
     what: str
     value: float
@@ -52,7 +56,7 @@ class Case:
     figures: Callable[[Results], list[Figure]]
     notes: list[str] = field(default_factory=list)
     around: Callable[[], AbstractContextManager[None]] = nullcontext
-    """What has to be there while the sides run, a server say."""
+    """A context in which the sides run, for example with a server."""
 
 
 def seconds(results: Results, side: str) -> float:

@@ -1,4 +1,4 @@
-"""Where each case's input comes from: given folders, or what `beam-mat sample` draws."""
+"""The inputs of the cases: from given folders, or from `beam-mat sample`."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ BRIEF = 300
 
 @dataclass(frozen=True)
 class Dataset:
-    """A MAT-shaped JSON with its zip, and what it was made from."""
+    """A JSON file in MAT's format with its zip. `origin` says what it was made from."""
 
     json: Path
     zip: Path
@@ -27,20 +27,20 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders that a user names; one that is missing is replaced by a drawn sample."""
+    """The user's folders. If a folder is missing, a generated sample is used instead."""
 
     photos: Path
     mat_sample: Path
     beam_mat: Path
 
     def images(self, count: int) -> Dataset:
-        """`count` pictures at the source sets' sizes, one record each."""
+        """`count` images in the sizes of MAT's source datasets, with one record each."""
         photos, origin = self._photos()
         folder = cached(f"images-{count}", photos, lambda to: make_images(to, count, photos))
         return Dataset(folder / "mat.json", folder / "files.zip", count, origin)
 
     def records(self, count: int, images: int) -> Dataset:
-        """`count` full-length records over `images` tiny images."""
+        """`count` full-length records that use `images` tiny images."""
         sample = self.sample()
         folder = cached(
             f"records-{count}-{images}",
@@ -50,7 +50,7 @@ class Sources:
         return Dataset(folder / "mat.json", folder / "files.zip", count, sample.origin)
 
     def brief_records(self, count: int, images: int) -> Dataset:
-        """As `records`, with at most `BRIEF` characters a turn: a million fit on a disk."""
+        """Like `records`, but with at most `BRIEF` characters per turn to save disk space."""
         sample = self.sample()
         folder = cached(
             f"brief-{count}-{images}",
@@ -60,22 +60,22 @@ class Sources:
         return Dataset(folder / "mat.json", folder / "files.zip", count, sample.origin)
 
     def sample(self) -> Dataset:
-        """The forty records as they are, with their zip."""
-        drawn = not self.mat_sample.is_dir()
-        folder = self._drawn() if drawn else self.mat_sample
+        """The records of the MAT sample and their zip, unchanged."""
+        missing = not self.mat_sample.is_dir()
+        folder = self._sample() if missing else self.mat_sample
         shard, archive = min(folder.glob("**/*.json")), min(folder.glob("**/*.zip"))
-        origin = "records of `beam-mat sample`" if drawn else "real MAT records"
+        origin = "records of `beam-mat sample`" if missing else "real MAT records"
         return Dataset(shard, archive, len(_records(shard)), origin)
 
     def _photos(self) -> tuple[list[Path], str]:
         if photos := _pictures(self.photos):
             return photos, f"{len(photos)} photographs"
-        return _pictures(self._drawn()), "pictures of `beam-mat sample`"
+        return _pictures(self._sample()), "images of `beam-mat sample`"
 
-    def _drawn(self) -> Path:
-        return cached("drawn-sample", [], self._draw)
+    def _sample(self) -> Path:
+        return cached("finished-sample", [], self._make_sample)
 
-    def _draw(self, folder: Path) -> None:
+    def _make_sample(self, folder: Path) -> None:
         command = [str(self.beam_mat), "sample", str(folder / "set"), "--records", "40"]
         subprocess.run([*command, "--images", "30", "--shards", "1"], check=True)
         for archive in sorted(folder.glob("**/*.zip")):
@@ -84,7 +84,7 @@ class Sources:
 
 
 def _brief(record: dict[str, Any]) -> dict[str, Any]:
-    # Placeholders of images stand at the beginning.
+    # The placeholders are at the beginning of a turn, so none is lost.
     turns = [{**turn, "content": turn["content"][:BRIEF]} for turn in record["conversations"]]
     return {**record, "conversations": turns}
 

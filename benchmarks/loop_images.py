@@ -1,6 +1,6 @@
-"""The bare loop that `convert` is measured against: two processes, zipfile, Pillow, one Parquet.
+"""The simple loop to which `convert` is compared: two processes, zipfile, Pillow, one Parquet file.
 
-Nothing of beam_mat is used, nothing is checked beyond decoding, and everything is held in memory.
+It does not use beam_mat, checks nothing except that images decode, and keeps everything in memory.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SCHEMA = pyarrow.schema(
 
 
 def target_size(width: int, height: int) -> Size:
-    """The size in which LLaMA-Factory (MMPluginMixin, Qwen2VLPlugin) would show the picture."""
+    """The size to which LLaMA-Factory (MMPluginMixin, Qwen2VLPlugin) would resize an image."""
     if width * height > MAX_PIXELS:
         factor = math.sqrt(MAX_PIXELS / (width * height))
         width, height = int(width * factor), int(height * factor)
@@ -59,7 +59,7 @@ def pillow() -> Resize:
 
 
 def cykooz() -> Resize:
-    """The same filter in cykooz-resizer; its catmull_rom is Pillow's bicubic."""
+    """The same filter in cykooz-resizer. Its catmull_rom is Pillow's bicubic."""
     from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
 
     resizer = Resizer()
@@ -77,7 +77,7 @@ RESIZERS = {"pillow": pillow, "cykooz": cykooz}
 
 
 def fit(data: bytes, resize: Resize) -> bytes:
-    """The picture within the budget; the very same bytes where it is so already."""
+    """Resizes an image to the budget. An image within the budget keeps its bytes."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         size = target_size(*image.size)
@@ -89,7 +89,7 @@ def fit(data: bytes, resize: Resize) -> bytes:
 
 
 def share(archive: Path, resizer: str, number: int) -> dict[str, bytes]:
-    """Every PROCESSES-th member of the zip, from member `number` on, fitted."""
+    """Resizes every PROCESSES-th member of the zip, from member `number` on."""
     resize = RESIZERS[resizer]()
     with zipfile.ZipFile(archive) as members:
         names = members.namelist()[number::PROCESSES]
@@ -97,7 +97,7 @@ def share(archive: Path, resizer: str, number: int) -> dict[str, bytes]:
 
 
 def row(record: dict[str, Any], images: dict[str, bytes]) -> dict[str, object]:
-    """A record with its picture as a row of the Parquet file."""
+    """Converts a record and its image to a row of the Parquet file."""
     path = record["image"].replace("data/open_llava_next/", "tongagent/")
     system, *turns = record["conversations"]
     return {

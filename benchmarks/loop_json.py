@@ -1,4 +1,4 @@
-"""The floor for everything but images: read the whole JSON file, write it again."""
+"""The baseline for everything except images: reads the whole JSON file and writes it again."""
 
 import json
 import sys

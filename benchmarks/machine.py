@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describes the machine and the versions for the report."""
 
 import datetime
 import os
@@ -18,7 +18,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """The date and the versions that matter, on one line."""
+    """The date and the relevant versions, on one line."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     found = [f"{package} {_version(package)}" for package in PACKAGES]
     python = f"Python {platform.python_version()}"
@@ -38,4 +38,4 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "absent"
+        return "not installed"

@@ -1,4 +1,4 @@
-"""The input of the case `images`: photographs cut to the sizes of MAT's source sets, one zip."""
+"""Makes the input of the case `images`: a zip of photographs in the sizes of MAT's sources."""
 
 import io
 import json
@@ -15,11 +15,11 @@ from charts import draw_chart
 from PIL import Image
 
 SEED = 20240101
-#: The quality at which the files come to about the size that they have in MAT's zip.
+#: With this quality, the files have about the same size as in MAT's zip.
 JPEG_QUALITY = 80
 
-#: By source set: member name, (width, height) in pixels, and its weight in the set, as among the
-#: pictures of the first forty MAT trajectories. Each set gives as many pictures as the others.
+#: For each source dataset: member name, (width, height) in pixels, and weight. A weight is the
+#: share among the first forty MAT trajectories. All datasets give the same number of images.
 SHAPES = [
     [
         ("coco/train2017/{:012d}.jpg", (640, 480), 3),
@@ -49,7 +49,7 @@ SHAPES = [
 
 @dataclass(frozen=True)
 class Picture:
-    """What one member of the zip is to be."""
+    """One member of the zip."""
 
     index: int
     name: str
@@ -58,14 +58,14 @@ class Picture:
 
 
 def make_images(folder: Path, count: int, photos: Sequence[Path]) -> None:
-    """Write `mat.json` and `files.zip` with `count` pictures, one record each."""
+    """Writes `mat.json` and `files.zip` with `count` images and one record for each."""
     pictures = plan(count, photos)
     with (
         zipfile.ZipFile(folder / "files.zip", "w") as archive,
         multiprocessing.Pool(os.cpu_count()) as pool,
     ):
         for picture, data in zip(pictures, pool.imap(render, pictures, chunksize=8), strict=True):
-            # A ZipInfo has a fixed date, a bare name would get today's: same input, same zip.
+            # A ZipInfo has a fixed date. With a plain name, the zip would contain today's date.
             member = zipfile.ZipInfo(f"tongagent/{picture.name}")
             archive.writestr(member, data, zipfile.ZIP_DEFLATED)
     records = [record(picture) for picture in pictures]
@@ -73,7 +73,7 @@ def make_images(folder: Path, count: int, photos: Sequence[Path]) -> None:
 
 
 def plan(count: int, photos: Sequence[Path]) -> list[Picture]:
-    """Which pictures to make: as many of each source set, in mixed order."""
+    """The images to make: the same number for each source dataset, in random order."""
     sets = [
         [(pattern, size) for pattern, size, weight in source for _ in range(weight)]
         for source in SHAPES
@@ -90,7 +90,7 @@ def plan(count: int, photos: Sequence[Path]) -> list[Picture]:
 
 
 def render(picture: Picture) -> bytes:
-    """The bytes of one member; the same for the same picture."""
+    """Makes the bytes of one member. They depend only on `picture`."""
     rng = random.Random(SEED + picture.index)
     buffer = io.BytesIO()
     if picture.name.endswith(".png"):
@@ -101,12 +101,12 @@ def render(picture: Picture) -> bytes:
 
 
 def cut(photo: Path, size: tuple[int, int], rng: random.Random) -> Image.Image:
-    """A random piece of `photo` with the aspect ratio of `size`, scaled to `size`."""
+    """A random crop of `photo` with the aspect ratio of `size`, scaled to `size`."""
     image = _decoded(photo)
     largest = min(image.width / size[0], image.height / size[1])
-    scale = rng.uniform(min(1.0, largest), largest)  # down, never up, where the photo allows it
+    scale = rng.uniform(min(1.0, largest), largest)  # scales up only if the photo is too small
     width, height = scale * size[0], scale * size[1]
-    # Rounding may push a side over the edge by a hair, and resize refuses that.
+    # A rounding error may move the box slightly over the edge, which resize does not accept.
     left = rng.uniform(0, max(0.0, image.width - width))
     top = rng.uniform(0, max(0.0, image.height - height))
     box = (left, top, min(left + width, image.width), min(top + height, image.height))
@@ -120,7 +120,7 @@ def _decoded(photo: Path) -> Image.Image:
 
 
 def record(picture: Picture) -> dict[str, object]:
-    """A short trajectory over one picture, in MAT's shape."""
+    """A short trajectory about one image, in MAT's format."""
     turns = [
         ("system", "You look at a picture and answer with a line of Python."),
         ("user", f"<image>\nTask: what does picture {picture.index} show?"),

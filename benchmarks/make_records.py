@@ -1,4 +1,4 @@
-"""The input of `records` and `scale`: real trajectories repeated over many tiny images."""
+"""Makes the input of `records` and `scale`: real trajectories, repeated with many tiny images."""
 
 import io
 import json
@@ -11,24 +11,24 @@ from typing import Any
 from PIL import Image
 
 SEED = 20240102
-#: Of the published records so many use images.
+#: Share of the published records that use images.
 WITH_IMAGES = 0.54
-#: How often a record stands in the set: up-sampling repeats some up to five times.
+#: How often a record occurs. Up-sampling repeats some records up to five times.
 COPIES = (1, 1, 2, 1, 5)
-#: 32 x 32 pixels are within LLaMA-Factory's bounds (1024 at least): nothing is to be resized.
+#: 32 x 32 pixels are within LLaMA-Factory's limits (at least 1024), so nothing is resized.
 SIDE = 32
 
 
 def make_records(
     folder: Path, count: int, images: int, samples: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write `mat.json`, `count` records made from `samples`, and `files.zip` with `images` images.
+    """Writes `mat.json` with `count` records made from `samples`, and `files.zip` with the images.
 
-    The array is pretty-printed and streamed: no more than one record is held.
+    The array is pretty-printed and written record by record, so memory is constant.
     """
     with zipfile.ZipFile(folder / "files.zip", "w") as archive:
         for index in range(images):
-            member = zipfile.ZipInfo(f"tongagent/{image_name(index)}")  # its date is fixed
+            member = zipfile.ZipInfo(f"tongagent/{image_name(index)}")  # has a fixed date
             archive.writestr(member, tiny_image(index))
     texts, needs = template_texts(samples)
     with (folder / "mat.json").open("w", encoding="utf-8") as file:
@@ -46,9 +46,9 @@ def make_records(
 
 
 def plan(count: int, needs: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(record number, template, its first image) for each of `count` records, in mixed order.
+    """The record number, template and first image of each of `count` records, in random order.
 
-    A number that comes again is an up-sampled record: same id, same images.
+    A repeated number is an up-sampled record with the same id and the same images.
     """
     with_images = [template for template, need in enumerate(needs) if need]
     text_only = [template for template, need in enumerate(needs) if not need]
@@ -69,7 +69,7 @@ def plan(count: int, needs: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def template_texts(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[int]]:
-    """Each sample as it stands in the array, with marks for id and image; and its image count."""
+    """The text of each sample with markers for id and image, and its number of images."""
     texts = []
     for sample in samples:
         marked = {**sample, "id": "@id@", "image": "@image@"}
@@ -78,7 +78,7 @@ def template_texts(samples: Sequence[Mapping[str, Any]]) -> tuple[list[str], lis
 
 
 def image_keys(image: object) -> list[str]:
-    """The keys of an `image` field, "" for a bare path; none for an empty or missing one."""
+    """The keys of an `image` field: "" for a plain path, none for an empty or missing field."""
     if isinstance(image, str) and image.startswith("{"):
         image = json.loads(image)
     if isinstance(image, Mapping):
@@ -87,7 +87,7 @@ def image_keys(image: object) -> list[str]:
 
 
 def image_value(image: object, paths: Sequence[str]) -> object:
-    """The field `image` with other paths, in the shape that it has."""
+    """An `image` field of the same form, with other paths."""
     keys = image_keys(image)
     if not keys:
         return image
@@ -102,7 +102,7 @@ def image_name(index: int) -> str:
 
 
 def tiny_image(index: int) -> bytes:
-    """A soft pattern as a JPEG of about one kilobyte, another one for each index."""
+    """A smooth pattern as a JPEG of about one kilobyte, different for each index."""
     dots = Image.frombytes("RGB", (8, 8), random.Random(SEED + index).randbytes(8 * 8 * 3))
     buffer = io.BytesIO()
     dots.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=75)

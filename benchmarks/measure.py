@@ -1,4 +1,4 @@
-"""Run one command and measure it as a whole: wall seconds, CPU seconds, peak memory of its tree."""
+"""Runs a command and measures its wall time, CPU time and the peak memory of its process tree."""
 
 import resource
 import subprocess
@@ -12,14 +12,14 @@ import psutil
 
 SAMPLE_SECONDS = 0.05
 
-#: PSS counts a page that several processes share once, split among them. Where the system
-#: does not tell it (macOS), RSS counts such a page once for each process.
+#: PSS counts a page that several processes share only once. If the system does not provide it
+#: (macOS), RSS is used, which counts such a page once for each process.
 MEMORY_KIND = "PSS" if hasattr(psutil.Process().memory_full_info(), "pss") else "RSS"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run: seconds of wall clock and of CPU (children included), peak memory in bytes."""
+    """One run: wall time and CPU time in seconds (including children), and peak memory in bytes."""
 
     seconds: float
     cpu_seconds: float
@@ -27,13 +27,16 @@ class Measurement:
 
 
 class CommandFailed(Exception):
-    """The command ended with another status than 0; the message has the end of its output."""
+    """The command exited with a status other than 0. The message has the end of its output."""
 
 
 def measure(command: Sequence[str], log: Path) -> Measurement:
-    """Run `command` to its end, its output in `log`.
+    """Runs `command`, with its output in `log`.
 
-    CPU seconds are those of all descendants that were waited for. Raises CommandFailed.
+    The CPU time includes all descendants for which their parent has waited.
+
+    Raises:
+        CommandFailed: The command exited with a status other than 0.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with log.open("wb") as output:
@@ -50,13 +53,13 @@ def measure(command: Sequence[str], log: Path) -> Measurement:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if status != 0:
         tail = log.read_text(errors="replace")[-2000:]
-        raise CommandFailed(f"{' '.join(command)}\nended with status {status}:\n{tail}")
+        raise CommandFailed(f"{' '.join(command)}\nexited with status {status}:\n{tail}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Measurement(seconds, cpu, sampler.peak_bytes)
 
 
 class _TreeSampler(threading.Thread):
-    """Looks at a process and its descendants every SAMPLE_SECONDS until stopped."""
+    """Samples a process and its descendants every SAMPLE_SECONDS until it is stopped."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -78,14 +81,14 @@ class _TreeSampler(threading.Thread):
         except psutil.Error:
             return
         self._seen.update((process.pid, process) for process in tree)
-        # PSS is never above RSS, and the kernel walks all pages to tell it. So it is asked only
-        # when the cheap RSS says that a new peak is possible: the measured command is not slowed.
+        # PSS is never larger than RSS, but it is expensive, because the kernel visits all pages. It
+        # is read only if RSS shows that a new peak is possible, so the command is not slowed down.
         if MEMORY_KIND == "RSS" or sum(map(_rss, tree)) > self.peak_bytes:
             memory = _rss if MEMORY_KIND == "RSS" else _pss
             self.peak_bytes = max(self.peak_bytes, sum(map(memory, tree)))
 
     def stop(self) -> None:
-        """End the sampling, and what the command left running behind it."""
+        """Stops sampling, and terminates the processes that the command left running."""
         self._over.set()
         self.join()
         left = [process for process in self._seen.values() if process.is_running()]
@@ -99,7 +102,7 @@ class _TreeSampler(threading.Thread):
 def _rss(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
-    except psutil.Error:  # it ended between the listing and the look
+    except psutil.Error:  # the process has exited since it was listed
         return 0
 
 

@@ -1,4 +1,4 @@
-"""The case of a million records: is a record as cheap, and memory as flat, as among 57,000?"""
+"""The case of a million records: compares time per record and memory with 57,000 records."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SMALL, LARGE = 57_000, 1_000_000
 IMAGES = 0.3
-"""Distinct images a record, as in MAT: 17,500 of 57,000."""
+"""Distinct images per record, as in MAT: 17,500 for 57,000 records."""
 
 
 def million(setup: "Setup") -> Case:
@@ -17,14 +17,14 @@ def million(setup: "Setup") -> Case:
     data = [setup.sources.brief_records(size, round(size * IMAGES)) for size in sizes]
     runners: dict[str, tuple[str, ...]] = {"in process": ()}
     notes = [
-        f"{size:,} records over {round(size * IMAGES):,} images, {made.origin} cut short, "
+        f"{size:,} records with {round(size * IMAGES):,} images, shortened from {made.origin}, "
         f"{made.json.stat().st_size / MB:,.0f} MB of JSON"
         for size, made in zip(sizes, data, strict=True)
     ]
     if setup.prism.is_file():
         runners["on Prism"] = ("--runner", "PrismRunner", "--prism_location", str(setup.prism))
     else:
-        notes.append("without Prism: no binary was found (scripts/prism makes it)")
+        notes.append("not run on Prism: there is no Prism binary (scripts/prism builds it)")
     sides = [
         Side(f"{size:,} {where}", setup.convert(made, *options), size, size)
         for where, options in runners.items()
@@ -37,7 +37,7 @@ def million(setup: "Setup") -> Case:
         for where in runners:
             times = seconds(results, f"{large:,} {where}"), seconds(results, f"{small:,} {where}")
             ratio = times[0] / large / (times[1] / small)
-            found.append(Figure(f"time a record, many / few, {where}", ratio, "x", 1.1))
+            found.append(Figure(f"time per record, large / small, {where}", ratio, "x", 1.1))
         peak = peak_mb(results, f"{large:,} in process")
         return [*found, Figure("peak memory in process", peak, "MB", 600)]
 

@@ -1,4 +1,4 @@
-"""The case of the report: how large it is at full size, and how soon a browser has it open."""
+"""The case of the report: its size for all records, and the time to load it in a browser."""
 
 import contextlib
 import shutil
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 LOADS = 5
 LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-"""Milliseconds from the beginning of the navigation to the end of the load event."""
+"""Milliseconds from the start of the navigation to the end of the load event."""
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
-class Stand:
-    """A dataset of all records, and what its report is like."""
+class Report:
+    """A dataset of all records, and the measurements of its report."""
 
     def __init__(self, convert: list[str]) -> None:
         self._convert = convert
@@ -61,20 +61,20 @@ def _loads(page: Path) -> list[float]:
 def page(setup: "Setup") -> Case:
     title = "The report of all records"
     if not shutil.which("chromium") or not find_spec("playwright"):
-        missing = ["left out: there is no Chromium that could be driven (scripts/browser makes it)"]
+        missing = ["not run: Chromium or Playwright is missing (scripts/browser installs them)"]
         return Case("page", title, "records", [], [], lambda _: [], missing)
     count = setup.count(57_000)
     data = setup.sources.records(count, setup.count(17_500))
     shard, archive = str(data.json), str(data.zip)
-    stand = Stand([str(setup.beam_mat), "convert", "--json", shard, "--images", archive])
-    side = Side("report", lambda _: [str(setup.beam_mat), "report", str(stand.output)])
+    report = Report([str(setup.beam_mat), "convert", "--json", shard, "--images", archive])
+    side = Side("report", lambda _: [str(setup.beam_mat), "report", str(report.output)])
 
     def figures(_: Results) -> list[Figure]:
         return [
-            Figure("size of report.html", stand.bytes / MB, "MB", 5),
-            Figure("load in Chromium", median(stand.load_seconds), "s", 1),
+            Figure("size of report.html", report.bytes / MB, "MB", 5),
+            Figure("load in Chromium", median(report.load_seconds), "s", 1),
         ]
 
     notes = [f"{count:,} records from {data.origin}; {LOADS} loads of the page"]
     inputs = [data.json, data.zip]
-    return Case("page", title, "records", inputs, [side], figures, notes, stand.running)
+    return Case("page", title, "records", inputs, [side], figures, notes, report.running)

@@ -1,4 +1,4 @@
-"""The results as two tables, for a terminal or for benchmarks/README.md."""
+"""Formats the results as two tables, for the terminal and for benchmarks/README.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
 
 RUN_HEADER = ["Case", "Side", "median s", "min s", "max s", "CPU s", "rate", "peak MB"]
-FIGURE_HEADER = ["Case", "Figure", "measured", "bound", "kept"]
+FIGURE_HEADER = ["Case", "Figure", "measured", "bound", "met"]
 
 Measured = Sequence[tuple[Case, Results]]
 
 
 def run_rows(measured: Measured) -> list[list[str]]:
-    """One row for each side of each case."""
+    """The rows of the first table, one for each side of each case."""
     rows = []
     for case, results in measured:
         for side in case.sides:
@@ -37,7 +37,7 @@ def run_rows(measured: Measured) -> list[list[str]]:
 
 
 def figure_rows(measured: Measured) -> list[list[str]]:
-    """One row for each figure that has a bound."""
+    """The rows of the second table, one for each figure."""
     return [
         [
             case.name,
@@ -52,13 +52,13 @@ def figure_rows(measured: Measured) -> list[list[str]]:
 
 
 def heading(measured: Measured, rounds: int) -> list[str]:
-    """The lines that say on what, of what and how the tables were measured."""
+    """The lines above the tables: machine, versions, method and inputs."""
     lines = [machine(), versions(), f"{rounds} rounds, sides in turn; memory is {MEMORY_KIND}"]
     return lines + [f"{case.name}: {'; '.join(case.notes)}" for case, _ in measured]
 
 
 def show(console: Console, measured: Measured, rounds: int) -> None:
-    """Print both tables."""
+    """Prints both tables."""
     for line in heading(measured, rounds):
         console.print(line, highlight=False)
     tables = (RUN_HEADER, run_rows(measured)), (FIGURE_HEADER, figure_rows(measured))
@@ -70,12 +70,16 @@ def show(console: Console, measured: Measured, rounds: int) -> None:
 
 
 def write(readme: Path, measured: Measured, rounds: int) -> None:
-    """Put both tables between the marks of `readme`. Raises ValueError where they are missing."""
+    """Writes both tables between the markers in `readme`.
+
+    Raises:
+        ValueError: `readme` does not have the markers.
+    """
     text = readme.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{readme} has no lines {BEGIN} and {END}: put them back")
+        raise ValueError(f"{readme} must have the lines {BEGIN} and {END}; add them again")
     lines = [f"- {line}" for line in heading(measured, rounds)]
     parts = [
         "\n".join(lines),
@@ -87,6 +91,6 @@ def write(readme: Path, measured: Measured, rounds: int) -> None:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first two is set to the right."""
+    """Makes a Markdown table. All columns except the first two are aligned to the right."""
     rule = ["---" if column < 2 else "---:" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

@@ -1,4 +1,4 @@
-"""The case of commands on an output folder that is not empty: rerun, growth, restart."""
+"""The case of conversions into an output folder that is not empty: rerun, more input, restart."""
 
 import json
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cases import Setup
 
 MORE = 0.01
-"""Share of the records that comes later."""
+"""Share of the records that are added later."""
 
 
 def again(setup: "Setup") -> Case:
@@ -50,15 +50,12 @@ def again(setup: "Setup") -> Case:
             Figure("nothing to do - start-up", none - seconds(results, "--help"), "s", 2),
             Figure("nothing to do / all", none / fresh, "x", 0.3),
             Figure("1 % more / all", seconds(results, "1 % more") / fresh, "x", 0.5),
-            Figure("what a kill at half leaves / all", _left(results), "x", 0.75),
+            Figure("killed at half / all", seconds(results, "killed at half") / fresh, "x", 0.75),
         ]
-
-    def _left(results: Results) -> float:
-        return seconds(results, "killed at half") / seconds(results, "into an empty folder")
 
     inputs = [old, new, data.zip]
     notes = [f"{count:,} images from {data.origin}"]
-    return Case("again", "What is there already", "images", inputs, sides, figures, notes)
+    return Case("again", "Reruns", "images", inputs, sides, figures, notes)
 
 
 def _split(shard: Path, folder: Path) -> None:
@@ -73,11 +70,11 @@ def _run(command: list[str]) -> None:
 
 
 def _run_to(command: list[str], folder: Path, count: int) -> None:
-    """Runs a command until there are `count` files below `folder`, and kills it."""
+    """Runs a command and kills it when there are `count` files below `folder`."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             if sum(len(names) for _, _, names in os.walk(folder)) >= count:
                 process.kill()
                 return
             time.sleep(0.02)
-    raise RuntimeError(f"{' '.join(command)} came to its end before it could be killed")
+    raise RuntimeError(f"{' '.join(command)} finished before it could be killed")

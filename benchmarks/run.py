@@ -1,4 +1,4 @@
-"""Measure beam-mat: make the inputs, run every side of each case in turn, print the table."""
+"""Runs the benchmarks of beam-mat and prints the results as tables."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from inputs import Sources
 from measure import CommandFailed, Measurement, measure
 from rich.console import Console
 
-# A file or a pipe has no width: wide enough there that no line of the tables is broken.
+# A file or a pipe has no width. 140 columns are enough for the lines of the tables.
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     )
     measured = []
     for name in args.cases:
-        console.print(f"{name}: making the inputs, where they are not there yet")
+        console.print(f"{name}: making the inputs if they are not cached")
         case = CASES[name](setup)
         try:
             with case.around():
@@ -44,33 +44,34 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("cases", nargs="*", metavar="CASE", help=f"{', '.join(CASES)} (default: all but million)")
-    add("--rounds", type=int, default=3, help="how often each side runs (default 3)")
-    add("--scale", type=float, default=1.0, help="share of the full inputs, to try it out")
-    add("--write", action="store_true", help="put the table into benchmarks/README.md")
-    add("--photos", type=Path, default=shared / "photos", help="folder of photographs")
-    add("--mat-sample", type=Path, default=shared / "mat-sample", help="folder of MAT's files")
-    add("--beam-mat", type=Path, default=Path(sys.executable).with_name("beam-mat"))
-    add("--prism", type=Path, default=prism, help="Prism's binary (default $PRISM)")
+    add("--rounds", type=int, default=3, help="number of runs of each side (default: 3)")
+    add("--scale", type=float, default=1.0, help="share of the full inputs, for a quick try")
+    add("--write", action="store_true", help="write the tables to benchmarks/README.md")
+    add("--photos", type=Path, default=shared / "photos", help="folder with photographs")
+    add("--mat-sample", type=Path, default=shared / "mat-sample", help="folder with MAT's files")
+    command = Path(sys.executable).with_name("beam-mat")
+    add("--beam-mat", type=Path, default=command, help="the beam-mat command")
+    add("--prism", type=Path, default=prism, help="the Prism binary (default: $PRISM)")
     args = parser.parse_args()
     args.cases = list(dict.fromkeys(args.cases)) or USUAL
     faults = []
     if unknown := [name for name in args.cases if name not in CASES]:
-        faults.append(f"no case {', '.join(unknown)}: there are {', '.join(CASES)}")
+        faults.append(f"unknown case {', '.join(unknown)}; the cases are {', '.join(CASES)}")
     if args.rounds < 1:
-        faults.append(f"--rounds {args.rounds} measures nothing: give 1 or more")
+        faults.append(f"--rounds is {args.rounds}, but must be at least 1")
     if not 0 < args.scale <= 1:
-        faults.append(f"--scale {args.scale} is no share: give more than 0, at most 1")
+        faults.append(f"--scale is {args.scale}, but must be above 0 and at most 1")
     if not args.beam_mat.is_file():
-        faults.append(f"no command at {args.beam_mat}: scripts/bench installs it, or --beam-mat")
+        faults.append(f"{args.beam_mat} does not exist; run scripts/bench, or set --beam-mat")
     if args.write and (args.scale != 1 or not set(args.cases) >= set(USUAL)):
-        faults.append("--write replaces the whole table: it needs every case and --scale 1")
+        faults.append("--write replaces the whole table, so it needs all cases and --scale 1")
     if faults:
         parser.error("; ".join(faults))
     return args
 
 
 def run(case: Case, rounds: int) -> Results:
-    """Each side `rounds` times, one after the other, so that a slow spell hits all of them."""
+    """Runs all sides in turn, `rounds` times, so slow phases of the machine affect all sides."""
     for path in case.inputs:
         warm(path)
     results: dict[str, list[Measurement]] = {side.name: [] for side in case.sides}
@@ -85,7 +86,11 @@ def run(case: Case, rounds: int) -> Results:
 
 
 def run_once(side: Side) -> Measurement:
-    """One run into a fresh folder, which is gone afterwards. Raises CommandFailed."""
+    """Runs a side once in a temporary folder.
+
+    Raises:
+        CommandFailed: The command failed or wrote the wrong number of rows.
+    """
     with fresh_folder() as folder:
         output = folder / "output"
         output.mkdir()
@@ -94,10 +99,10 @@ def run_once(side: Side) -> Measurement:
         command = side.command(output)
         result = measure(command, folder / "log")
         if side.rows and (rows := jsonl_rows(output)) != side.rows:
-            # A set that was mostly rejected would be measured as a fast one.
-            fault = f"wrote {rows:,} rows, not {side.rows:,}"
-            raise CommandFailed(f"{' '.join(command)}\n{fault}; look at the rejects")
-    os.sync()  # or what this run left to be written to disk slows the next one
+            # If records were rejected, the run would seem to be faster than it is.
+            fault = f"wrote {rows:,} rows instead of {side.rows:,}"
+            raise CommandFailed(f"{' '.join(command)}\n{fault}; see its rejects")
+    os.sync()  # otherwise the disk writes of this run would slow down the next one
     return result
 
 
@@ -110,7 +115,7 @@ def jsonl_rows(output: Path) -> int:
 
 
 def warm(path: Path) -> None:
-    """Read a file once, so that no side pays for a cold disk alone."""
+    """Reads a file once, so that it is in the page cache for all sides."""
     with path.open("rb") as file:
         while file.read(1 << 24):
             pass

@@ -1,4 +1,4 @@
-"""Where the time of the images goes: mean milliseconds of each step, by source set, one thread."""
+"""Measures the mean time of each step of converting an image, by source dataset, in one thread."""
 
 import io
 import sys
@@ -26,7 +26,7 @@ def main(archive: Path) -> None:
                 spent[source][step] += seconds
                 spent["all"][step] += seconds
     count["all"] = sum(count.values())
-    table = Table("Source", "images", *STEPS, title="Mean milliseconds an image")
+    table = Table("Source", "images", *STEPS, title="Mean milliseconds per image")
     for source, steps in sorted(spent.items()):
         means = [f"{1000 * steps[step] / count[source]:.2f}" for step in STEPS]
         table.add_row(source, str(count[source]), *means)
@@ -34,7 +34,7 @@ def main(archive: Path) -> None:
 
 
 def time_member(members: zipfile.ZipFile, name: str) -> dict[str, float]:
-    """Seconds of each step for one member; steps that it does not need are absent."""
+    """The seconds of each step for one member. Steps that it does not need are missing."""
     resizers = {"resize (Pillow)": pillow(), "resize (cykooz)": cykooz()}
     steps = {}
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What it costs that a zip lies on a store: requests and bytes, and the time that answers take."""
+"""The case of a zip on a store: measures the requests, the bytes, and the effect of latency."""
 
 import contextlib
 import json
@@ -21,8 +21,8 @@ DELAY_SECONDS = 0.05
 ZIP = "gs://bench/files.zip"
 
 
-class Stand:
-    """An emulator of Google's store that holds a zip, and two ways to it: one of them is slow."""
+class Store:
+    """An emulator of Google Cloud Storage with a zip, behind a fast proxy and a slow proxy."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
@@ -55,7 +55,7 @@ class Stand:
     ) -> Callable[[Path], list[str]]:
         def command(output: Path) -> list[str]:
             proxy = way()
-            assert proxy, "the stand is not running"
+            assert proxy, "the emulator is not running"
             options = json.dumps(reach.google(proxy.url))
             words = ["convert", "--json", str(self._data.json), "--images", ZIP]
             words += ["--output", str(output), "--overwrite", "--storage-options", options]
@@ -68,28 +68,28 @@ def remote(setup: "Setup") -> Case:
     count = setup.count(2000)
     data = setup.sources.images(count)
     if not servers.FAKE_GCS.exists():
-        missing = [f"left out: there is no {servers.FAKE_GCS.name} (scripts/stands makes it)"]
+        missing = [f"not run: {servers.FAKE_GCS.name} is missing (scripts/stands builds it)"]
         return Case("remote", "A zip on a store", "images", [], [], lambda _: [], missing)
-    stand = Stand(data)
-    slow = f"convert, {DELAY_SECONDS * 1000:.0f} ms a request"
+    store = Store(data)
+    slow = f"convert, {DELAY_SECONDS * 1000:.0f} ms per request"
     sides = [
         Side("convert, zip on disk", setup.convert(data), count, count),
-        Side("convert, zip on a store", stand.convert(setup, lambda: stand.near), count, count),
-        Side(slow, stand.convert(setup, lambda: stand.far), count, count),
+        Side("convert, zip on a store", store.convert(setup, lambda: store.near), count, count),
+        Side(slow, store.convert(setup, lambda: store.far), count, count),
     ]
 
     def figures(results: Results) -> list[Figure]:
-        assert stand.near
+        assert store.near
         rounds = len(results["convert, zip on a store"])
-        requests = len(stand.near.seen) / rounds
-        fetched = sum(seen.bytes for seen in stand.near.seen) / rounds
-        wanted = stand.wanted_bytes()
+        requests = len(store.near.seen) / rounds
+        fetched = sum(seen.bytes for seen in store.near.seen) / rounds
+        wanted = store.wanted_bytes()
         ratio = seconds(results, slow) / seconds(results, "convert, zip on a store")
         return [
-            Figure("bytes fetched / bytes wanted", fetched / wanted, "x", 1.05),
-            Figure("requests for 4 MiB", requests * (4 << 20) / wanted, "", 1),
+            Figure("bytes fetched / bytes needed", fetched / wanted, "x", 1.05),
+            Figure("requests per 4 MiB", requests * (4 << 20) / wanted, "", 1),
             Figure(
-                f"time with {DELAY_SECONDS * 1000:.0f} ms a request / without", ratio, "x", 1.15
+                f"time with {DELAY_SECONDS * 1000:.0f} ms per request / without", ratio, "x", 1.15
             ),
         ]
 
@@ -98,5 +98,5 @@ def remote(setup: "Setup") -> Case:
     ]
     inputs = [data.json, data.zip]
     return Case(
-        "remote", "A zip on a store", "images", inputs, sides, figures, notes, stand.running
+        "remote", "A zip on a store", "images", inputs, sides, figures, notes, store.running
     )

@@ -1,4 +1,4 @@
-"""Merges pip's installation reports, one a Python version, into the lines of constraints.txt.
+"""Merges pip's installation reports, one per Python version, into the lines of constraints.txt.
 
 Usage: merge_pins.py 3.10.json 3.11.json ...
 """
@@ -20,10 +20,10 @@ def read_report(path: Path) -> dict[str, str]:
 
 
 def merge(pins: dict[str, dict[str, str]]) -> list[str]:
-    """Constraint lines out of Python version -> distribution -> version.
+    """Makes constraint lines from a mapping of Python version to distribution to version.
 
-    Lines have a marker only where the versions differ. Where they do, the first and the last
-    line reach beyond the Python versions that were asked, which may not have been all.
+    A line has a marker only if the Python versions need different versions of a distribution. The
+    first and the last marker are open, since not all Python versions may have been resolved.
     """
     lines = []
     for name in sorted(

@@ -1,9 +1,9 @@
-"""Records a real session of beam-mat on a terminal of its own as an animated SVG.
+"""Records a real session of beam-mat in a terminal as an animated SVG.
 
     python scripts/record_terminal.py docs/terminal.svg
 
-The commands run in an empty folder, on a pseudo-terminal; rich draws what they printed, and each
-line appears when it appeared there, long pauses cut short.
+The commands run in an empty folder on a pseudo-terminal, and rich draws their output. Each line
+appears after the same time as in the session, except that long pauses are shortened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rich.text import Text
 COLUMNS = 100
 LONGEST_PAUSE = 1.2
 READING = 1.5
-"""Seconds between the end of a command and the next."""
+"""Seconds between the end of a command and the next command."""
 
 SESSION = (
     "beam-mat sample demo --faults",
@@ -41,7 +41,7 @@ SESSION = (
 
 
 def main() -> None:
-    """Records and writes."""
+    """Records the session and writes the SVG."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("svg", type=Path)
     target = parser.parse_args().svg
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def record(folder: Path) -> Iterator[tuple[float, Text]]:
-    """Runs the session; yields each line with the second at which it is to appear."""
+    """Runs the session and yields each line with the second at which it appears."""
     moment = 0.0
     for command in SESSION:
         prompt = Text("$ ", style="bold green")
@@ -72,7 +72,7 @@ def record(folder: Path) -> Iterator[tuple[float, Text]]:
 
 
 def run(command: str, folder: Path) -> Iterator[tuple[float, str]]:
-    """Runs a command on a pseudo-terminal; yields each line that it prints, and when."""
+    """Runs a command on a pseudo-terminal and yields each line that it prints with its time."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     programs = Path(sys.executable).parent
@@ -82,7 +82,7 @@ def run(command: str, folder: Path) -> Iterator[tuple[float, str]]:
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "TERM": "xterm-256color"},
         stdin=subprocess.DEVNULL,
         stdout=slave,
-        stderr=subprocess.DEVNULL,  # the bar of progress draws over itself, which is no line
+        stderr=subprocess.DEVNULL,  # the progress bar redraws itself and cannot be shown as lines
     )
     os.close(slave)
     rest = b""
@@ -91,18 +91,18 @@ def run(command: str, folder: Path) -> Iterator[tuple[float, str]]:
         yield from ((time.monotonic(), line.decode().rstrip("\r")) for line in lines)
     os.close(master)
     if process.wait():
-        raise SystemExit(f"{command} ended with {process.returncode}")
+        raise SystemExit(f"{command} exited with status {process.returncode}")
 
 
 def _read(master: int) -> bytes:
     try:
         return os.read(master, 4096)
-    except OSError:  # Linux tells the end of a terminal in this way
+    except OSError:  # Linux reports the end of a pseudo-terminal as an error
         return b""
 
 
 def animated(svg: str, moments: list[float]) -> str:
-    """Lets each line of rich's drawing appear at its moment; asks for no font from elsewhere."""
+    """Animates the lines of rich's SVG, and removes its references to web fonts."""
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     svg = svg.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
 
