@@ -85,7 +85,7 @@ def write_sample(
         image_zip=image_zip,
         records=total,
         rejected=dict(rejected),
-        duplicates=repeats(records) + (3 if faults else 0),
+        duplicates=repeats(records) + (1 if faults else 0),
     )
 
 
