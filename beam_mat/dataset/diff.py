@@ -17,8 +17,9 @@ from beam_mat.core.settings import JSONL, PARQUET
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import Row, location, rows_of
+from beam_mat.dataset.rows import Row, rows_of
 from beam_mat.storage import files
+from beam_mat.storage.present import location
 
 CAME, WENT, CHANGED = "came", "went", "changed"
 

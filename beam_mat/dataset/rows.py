@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
-from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.storage import files
+from beam_mat.storage.present import location
 
 _BATCH_ROWS = 256
 
@@ -23,13 +23,6 @@ class Row(msgspec.Struct, frozen=True):
     system: str
     messages: Any
     images: tuple[str, ...]
-
-
-def location(output: str, path: str) -> str:
-    """Returns the URI of a file of a generation: in its folder, or below ``replaced/``."""
-    uri = files.join(output, path)
-    moved = files.join(output, layout.REPLACED, path)
-    return uri if files.exists(uri) or not files.exists(moved) else moved
 
 
 def rows_of(output: str, part: Part) -> Iterator[Row]:

@@ -34,3 +34,10 @@ def all_there(settings: Settings, parts: Iterable[Part]) -> bool:
     lost = [part for part, size in zip(parts, sizes(uris), strict=True) if size != part.bytes]
     moved = [files.join(settings.output, layout.REPLACED, part.path) for part in lost]
     return sizes(moved) == [part.bytes for part in lost]
+
+
+def location(output: str, path: str) -> str:
+    """Returns the URI of a file of a generation: in its folder, or below ``replaced/``."""
+    uri = files.join(output, path)
+    moved = files.join(output, layout.REPLACED, path)
+    return uri if files.exists(uri) or not files.exists(moved) else moved

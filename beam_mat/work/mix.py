@@ -71,7 +71,7 @@ class _Rows:
         self._table: pa.Table | None = None
         tables = []
         for unit in units:
-            uri = _where(settings, place(format, unit, aside=not unit.image_rows))
+            uri = present.location(settings.output, place(format, unit, aside=not unit.image_rows))
             uris, order = [uri], None
             if not files.exists(uri):
                 uris, order = _in_mix(settings, format, unit, before) or (uris, None)
@@ -104,20 +104,17 @@ def _in_mix(
             first = sum(other.rows for other in inputs[: inputs.index(unit)])
             rows = (row for made in mixed(one.job) for row in made.rows)
             at = {row: number for number, row in enumerate(rows)}
-            uris = [_where(settings, part.path) for part in one.parts if part.format == format]
+            uris = [
+                present.location(settings.output, part.path)
+                for part in one.parts
+                if part.format == format
+            ]
             return uris, [at[row] for row in range(first, first + unit.rows)]
     return None
 
 
 def _read_lines(uri: str) -> list[bytes]:
     return files.read_bytes(uri).splitlines(keepends=True)
-
-
-def _where(settings: Settings, path: str) -> str:
-    """Returns the URI of a part, even if an earlier commit has moved it."""
-    uri = files.join(settings.output, path)
-    moved = files.join(settings.output, layout.REPLACED, path)
-    return uri if files.exists(uri) or not files.exists(moved) else moved
 
 
 def _read_table(uri: str) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What is wrong on a command line is told with the value, the cause and the cure."""
+"""Each error of a command line names the value, the cause and the cure."""
 
 from __future__ import annotations
 
