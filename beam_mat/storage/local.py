@@ -37,7 +37,7 @@ def explained(path: str) -> Iterator[None]:
             raise
         raise OutputError(
             f"{error.filename2 or error.filename or path}: {why} ({error.strerror}); fix this and "
-            "run the same command again, which goes on from here"
+            "run the same command again; it resumes from here"
         ) from error
 
 

@@ -72,7 +72,7 @@ class Monitor:
         if silent > max(DEAD_SECONDS, 30 * self._watch.interval):
             raise WorkerLostError(
                 f"nothing has been heard from the graph for {silent:.0f} s: a worker may have died "
-                "without its runner noticing; run the same command again, which goes on from here"
+                "without its runner noticing; run the same command again; it resumes from here"
             )
 
     def trouble(self) -> str | None:

@@ -73,7 +73,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path, shard: Path, zipped: Path) -> N
         ran,
         out,
         rf"{out}/parquet/train-m-.*\.parquet: the file is larger than this process may write "
-        r"\(File too large\); fix this and run the same command again, which goes on from here",
+        r"\(File too large\); fix this and run the same command again; it resumes from here",
     )
     assert list((out / "_beam_mat" / "scratch").iterdir()) == []
     converted(shard, zipped, out)

@@ -27,8 +27,8 @@ class Recipe(msgspec.Struct, frozen=True):
 
     Attributes:
         name: The preset's name, or the file's stem.
-        settings: LLaMA-Factory's keys and values, in the order of the file. Of the keys that the
-            launcher sets, it has at most ``output_dir``, as a default.
+        settings: LLaMA-Factory's keys and values, in the order of the file. The only key
+            among them that the launcher sets is ``output_dir``, as a default.
         about: One sentence; empty for a user's file.
         memory: The GPU memory that it needs, as a text; empty if that is not known.
         tiny_model: Whether it trains a tiny random model, which the launcher makes.

@@ -62,7 +62,7 @@ class Reception:
                     assert isinstance(key.fileobj, socket.socket)
                     self._hear(self._guests[key.fileobj])
             self._close_silent()
-        # Frees the port before anyone is told to use it.
+        # Frees the port before another process learns that it may use it.
         self._selector.unregister(self._listener)
         self._listener.close()
         faults = disagreements([call.facts for call in self._calls()], self._nnodes)
