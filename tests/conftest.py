@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from beam_mat.sample import SampleSummary, write_sample
+from tests import quick_beam
 from tests.build import SHARED
 from tests.command import converted
 from tests.stands import servers
+
+quick_beam.install()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets background processes ignore Ctrl-C, but some tests need it.

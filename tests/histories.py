@@ -34,7 +34,7 @@ from beam_mat.storage import files, store, stores
 from beam_mat.storage.far_store import FarStore
 from beam_mat.storage.local_store import LocalStore
 from beam_mat.storage.memory_store import MemoryStore
-from tests import log_checks
+from tests import log_checks, quick_beam
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.processes import end, mark
 from tests.stands.reach import Options
@@ -538,6 +538,7 @@ def main() -> None:
     # Import the modules of the commands before the fork.
     for module in ("convert.driver", "convert.vacuum", "dataset.verify", "watch.driver"):
         importlib.import_module(f"beam_mat.{module}")
+    quick_beam.install()
     place = Place(typed.output, typed.storage_options) if typed.output else None
     for seed in range(typed.first, typed.first + typed.count):
         with tempfile.TemporaryDirectory() as folder:
