@@ -32,8 +32,7 @@ from typing import Any
 from beam_mat.cli import entry as cli
 from beam_mat.storage import files, store, stores
 from beam_mat.storage.local_store import LocalStore
-from beam_mat.storage.memory_store import MemoryStore
-from beam_mat.storage.remote_store import RemoteStore
+from beam_mat.storage.remote_store import MemoryStore, RemoteStore
 from tests import log_checks
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.processes import end, mark

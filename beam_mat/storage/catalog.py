@@ -6,7 +6,6 @@ import io
 import struct
 import zipfile
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
@@ -31,11 +30,8 @@ def members(uri: str, order: int) -> Iterator[Member]:
     """Yields the images of a zip or folder; `order` is `Member.order`.
 
     The last of several zip entries with one name counts. Entries with unsafe names are left out,
-    because no record can name them.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-        SourceError: The zip cannot be read.
+    because no record can name them. Raises FileNotFoundError, or a SourceError if the zip cannot be
+    read.
     """
     file = files.file_at(uri)
     return batched(_zip(uri, file.size, order) if file else _folder(uri, order))
@@ -69,30 +65,18 @@ the end of the zip, which saves a request. If it is longer, the rest is read sep
 
 
 def directory_bytes(file: files.FileInfo) -> int:
-    """Returns the size of a zip's central directory in bytes. Reads only the end of the zip.
+    """Returns the bytes of a zip's central directory. Raises a SourceError if there is none.
 
-    Raises:
-        SourceError: The file does not end like a zip.
+    Only the end of the zip is read.
     """
-    return _end(file.uri, file.size).length
+    return _end(file.uri, file.size)[2]
 
 
-class _End(NamedTuple):
-    """The last bytes of a zip, and where its central directory is.
+def _end(uri: str, size: int, more: int = 0) -> tuple[bytes, int, int]:
+    """Reads the end of a zip of `size` bytes, with `more` bytes before its end records.
 
-    Attributes:
-        tail: The last bytes, including everything after the directory.
-        begin: Offset of the directory.
-        length: Bytes of the directory.
+    Returns the bytes that were read, and the offset and the length of the central directory.
     """
-
-    tail: bytes
-    begin: int
-    length: int
-
-
-def _end(uri: str, size: int, more: int = 0) -> _End:
-    """Reads the end of a zip of `size` bytes, with `more` bytes before its end records."""
     tail = files.read_range(uri, max(0, size - _ENDS - more), size)
     at = len(tail) - _END.size
     if at < 0 or not tail.startswith(b"PK\5\6", at) or not tail.endswith(b"\0\0"):
@@ -113,7 +97,7 @@ def _end(uri: str, size: int, more: int = 0) -> _End:
         fields = _END64.unpack_from(tail, record)
         if fields[0] == b"PK\6\6":
             behind, length = size - len(tail) + record, int(fields[8])
-    return _End(tail, behind - length, length)
+    return tail, behind - length, length
 
 
 class _Window(io.RawIOBase):
@@ -147,14 +131,14 @@ class _Window(io.RawIOBase):
 
 
 def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
-    end = _end(uri, size, size // _DIRECTORY_SHARE)
-    if end.length > MAX_DIRECTORY_BYTES:
+    tail, begin, length = _end(uri, size, size // _DIRECTORY_SHARE)
+    if length > MAX_DIRECTORY_BYTES:
         raise SourceError(
-            f"{uri}: its directory has {end.length} bytes, and {MAX_DIRECTORY_BYTES} are allowed; "
+            f"{uri}: its directory has {length} bytes, and {MAX_DIRECTORY_BYTES} are allowed; "
             "split the zip"
         )
-    before_tail = files.read_blocks(uri, max(0, end.begin), size - len(end.tail))
-    window = _Window(size, b"".join([*before_tail, end.tail]))
+    before_tail = files.read_blocks(uri, max(0, begin), size - len(tail))
+    window = _Window(size, b"".join([*before_tail, tail]))
     try:
         with zipfile.ZipFile(window) as archive:
             left = archive.infolist()
@@ -165,7 +149,7 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
             f"{uri}: the zip cannot be read ({error}); download or pack it again"
         ) from error
     replaced = {id(entry) for entry in left if last[entry.filename] is not entry}
-    del archive, last, window
+    del archive, last, window, tail
     # Sorted by offset and taken from the end. Each entry is freed when its member is passed on,
     # because hundreds of thousands take hundreds of megabytes. An id is unique while its entry
     # lives.
@@ -174,9 +158,8 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
     while left:
         entry = left.pop()
         next_offset = left[-1].header_offset if left else end_of_entries
-        name = entry.filename
         # The name of a folder ends in a slash, which makes it unsafe.
-        if unsafe(name) or id(entry) in replaced:
+        if unsafe(entry.filename) or id(entry) in replaced:
             continue
         packing = _PACKING.get(entry.compress_type, Packing.UNSUPPORTED)
         fault = _misplaced(entry.header_offset, end_of_entries) or entry_fault(
@@ -191,8 +174,9 @@ def _zip(uri: str, size: int, order: int) -> Iterator[Member]:
         reach = entry.header_offset + LOCAL_HEADER.size + 2 * 0xFFFF + entry.compress_size
         offset = min(max(entry.header_offset, 0), end_of_entries)
         end_of_entry = max(offset, min(next_offset, reach, end_of_entries))
+        place = (entry.filename, uri, order, offset, end_of_entry)
         sizes = (entry.file_size, entry.compress_size)
-        yield Member(name, uri, order, offset, end_of_entry, *sizes, packing, entry.CRC, fault)
+        yield Member(*place, *sizes, packing, entry.CRC, fault)
 
 
 def _misplaced(offset: int, end_of_entries: int) -> ImageFault | None:
@@ -205,8 +189,7 @@ def _misplaced(offset: int, end_of_entries: int) -> ImageFault | None:
 def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFault]]:
     """Reads the entries of members, run by run (`coalesce`). Members with a fault are not read.
 
-    Yields:
-        Each member with the packed bytes of its entry, or with its fault.
+    Yields each member with the packed bytes of its entry, or with its fault.
     """
     for member in members:
         if member.fault:
@@ -216,11 +199,8 @@ def fetch(members: list[Member]) -> Iterator[tuple[Member, memoryview | ImageFau
         block = memoryview(data)
         # The largest come first, so that all threads finish at about the same time.
         for member in sorted(run, key=lambda member: -member.packed):
-            if member.packing is Packing.FILE:
-                yield member, block
-            else:
-                start = run[0].offset
-                yield member, block[member.offset - start : member.end - start]
+            start = run[0].offset  # a file is a run of its own
+            yield member, block[member.offset - start : member.end - start]
 
 
 def _range(run: list[Member]) -> tuple[str, int, int]:

@@ -15,11 +15,11 @@ from concurrent.futures import Future
 from functools import partial
 from glob import has_magic
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from beam_mat.storage import prefetch
 from beam_mat.storage import store as protocol
-from beam_mat.storage.store import IsWhole, Staged, linked
+from beam_mat.storage.store import IsWhole, linked
 from beam_mat.storage.stores import locate
 
 FileInfo = protocol.FileInfo
@@ -94,10 +94,9 @@ def sizes(uris: Sequence[str]) -> list[int | None]:
 
 
 def expand(uri: str) -> list[FileInfo]:
-    """The files that a URI or a pattern names, by name. A name that exists is never a pattern.
+    """The files that a URI or a pattern names, by name. Raises FileNotFoundError if there are none.
 
-    Raises:
-        FileNotFoundError: There is no such file.
+    A name that exists is never a pattern.
     """
     store, path = locate(uri)
     if file := store.file_at(path):
@@ -111,16 +110,9 @@ def expand(uri: str) -> list[FileInfo]:
 def find(folder: str, follow: bool = False) -> list[tuple[str, FileInfo]]:
     """Every file below a folder, with its path relative to the folder, sorted by that path.
 
-    A folder that does not exist has no files.
-
-    Args:
-        folder: The folder.
-        follow: Whether to look behind symbolic links. Inputs may be links; in an output they are
-            listed as files, so that whoever removes what is listed removes the link and nothing
-            behind it.
-
-    Raises:
-        OutputError: The folder itself is a link, and `follow` is false.
+    A folder that does not exist has no files. Inputs may be behind symbolic links, which `follow`
+    follows. In an output a link is listed as a file, so that whoever removes what is listed removes
+    the link and nothing behind it, and an OutputError is raised if the folder itself is a link.
     """
     store, path = locate(folder)
     begin = len(store.uri(path).rstrip("/"))
@@ -138,12 +130,9 @@ def entries(folder: str) -> list[tuple[str, FileInfo | None]]:
 
 
 def refuse_links(uri: str, within: str) -> None:
-    """Makes sure that no symbolic link leads from an output to a file or folder of it.
+    """Raises an OutputError if `uri`, or a folder between an output and it, is a symbolic link.
 
     The output `within` may be a link itself, since the user has named it.
-
-    Raises:
-        OutputError: `uri`, or a folder between the two, is a link. The text names it.
     """
     store, path = locate(uri)
     if link := store.link_in(path, locate(within)[1]):
@@ -173,8 +162,7 @@ def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes ``[start, end)`` of a file, all of them.
 
-    Raises:
-        SourceError: The file is shorter than it was when it was found, or was deleted.
+    Raises a SourceError if the file is shorter than it was when it was found, or was deleted.
     """
     store, path = locate(uri)
     return store.read_range(path, start, end)
@@ -221,7 +209,7 @@ def open_binary(uri: str) -> Any:
 class HashingWriter(io.RawIOBase):
     """Passes bytes on, counts them and computes their SHA-256."""
 
-    def __init__(self, target: Staged) -> None:
+    def __init__(self, target: IO[bytes]) -> None:
         self._target = target
         self._hash = hashlib.sha256()
         self._bytes = 0
@@ -250,9 +238,7 @@ def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
 
     A file of that name is replaced. For files that must never change, see `write_new`. Unfinished
     files are in the folder `scratch` on the same file system. Object stores do not use it.
-
-    Raises:
-        OutputError: There is no space, or no permission.
+    Raises an OutputError if there is no space, or no permission.
     """
     store, path = locate(uri)
     with store.staged(path, locate(scratch)[1]) as staged:
@@ -287,7 +273,7 @@ def write_bytes_new(uri: str, data: bytes, sha256: str, scratch: str) -> None:
     """Writes a small file, whose hash is known, unless it is there. See `write_new`."""
     store, path = locate(uri)
     with store.staged(path, locate(scratch)[1]) as staged:
-        staged.write(memoryview(data))
+        staged.write(data)
         store.place_new(staged, path, Written(len(data), sha256))
 
 

@@ -17,8 +17,7 @@ LOOKS_AT_ONCE = 16
 def identify(uri: str) -> files.FileInfo:
     """Returns size and version of a file; for a folder, total size and a hash of its listing.
 
-    Raises:
-        FileNotFoundError: It does not exist.
+    Raises FileNotFoundError.
     """
     if file := files.file_at(uri):
         return file

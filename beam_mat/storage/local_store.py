@@ -9,20 +9,12 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_mat.core.errors import OutputError
-from beam_mat.storage.store import (
-    READ_BLOCK,
-    FileInfo,
-    IsWhole,
-    Store,
-    Written,
-    linked,
-    shrunk,
-)
+from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, linked, shrunk
 
 T = TypeVar("T")
 
@@ -39,11 +31,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextlib.contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turns the system's refusal to write into one sentence.
-
-    Raises:
-        OutputError: There is no space or no permission.
-    """
+    """Turns the system's refusal to write into an OutputError of one sentence."""
     try:
         yield
     except OSError as error:
@@ -70,8 +58,6 @@ class LocalStore(Store):
 
     def joined(self, folder: str, name: str) -> str:
         return os.path.join(folder, name)
-
-    # Reading
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
@@ -140,10 +126,8 @@ class LocalStore(Store):
     def open_binary(self, path: str) -> BinaryIO:
         return open(path, "rb")
 
-    # Changes
-
     @contextlib.contextmanager
-    def staged(self, path: str, scratch: str) -> Iterator[BinaryIO]:
+    def staged(self, path: str, scratch: str) -> Iterator[IO[bytes]]:
         with explained(path):
             partial = os.path.join(scratch, uuid.uuid4().hex)
             opened = _begin(partial)
@@ -154,11 +138,11 @@ class LocalStore(Store):
                 with contextlib.suppress(FileNotFoundError):  # it has got its name
                     os.unlink(partial)
 
-    def place(self, staged: BinaryIO, path: str) -> None:
+    def place(self, staged: IO[bytes], path: str) -> None:
         staged.close()
         _in_folder(path, lambda: os.replace(staged.name, path))
 
-    def place_new(self, staged: BinaryIO, path: str, written: Written) -> None:
+    def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
         try:
             found = os.lstat(path)  # a link is replaced, whatever it leads to
         except (FileNotFoundError, NotADirectoryError):

@@ -22,8 +22,7 @@ THREADS = 32
 def prefetch(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
     """Makes calls in threads before their results are needed, and yields the results in order.
 
-    Args:
-        calls: The calls, each with the size of its result in bytes.
+    A call comes with the expected number of bytes of its result.
     """
     pending: deque[tuple[int, Future[T]]] = deque()
     held = 0

@@ -1,4 +1,4 @@
-"""Object stores and other file systems behind a network.
+"""Stores that a driver of fsspec reaches: behind a network, in memory, and the hub.
 
 Every answer is checked, and every request is retried.
 """
@@ -12,15 +12,16 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from glob import has_magic
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, NoReturn, TypeVar
 
 from fsspec.spec import make_instance
 
-from beam_mat.core.errors import SourceError
+from beam_mat.core.errors import OutputError, SourceError
 from beam_mat.storage.prefetch import pool, prefetch
 from beam_mat.storage.retry import ShortBodyError, cause_of, insist
 from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, shrunk
@@ -47,6 +48,8 @@ _VERSIONS = (
     "last_modified",
     "created",
 )
+
+_creating = threading.Lock()
 
 
 class RemoteStore(Store):
@@ -80,8 +83,6 @@ class RemoteStore(Store):
 
     def begin(self, call: Callable[[], T]) -> Future[T]:
         return pool().submit(call)
-
-    # Looking files up
 
     def ask(self, path: str, question: Callable[[], T]) -> T:
         """The store's answer, not the driver's memory: other processes write here as well."""
@@ -144,12 +145,6 @@ class RemoteStore(Store):
                 found.append((name, None if entry["type"] == "directory" else self._info(entry)))
         return found
 
-    def link_in(self, path: str, within: str) -> str | None:
-        del path, within
-        return None
-
-    # Reading
-
     def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
         if is_whole:
             uri = self.uri(path)
@@ -209,8 +204,6 @@ class RemoteStore(Store):
     def open_binary(self, path: str) -> BinaryIO:
         return io.BytesIO(self.read_bytes(path))
 
-    # Changes
-
     @contextlib.contextmanager
     def staged(self, path: str, scratch: str) -> Iterator[IO[bytes]]:
         # If a file were opened on the store, closing it could create a partial file after an
@@ -269,7 +262,49 @@ class RemoteStore(Store):
             self.ask(path, lambda: self._fs.rm(path, recursive=True))
 
     def prune(self, folder: str) -> None:
-        """Does nothing: an object store has no folders."""
+        del folder  # there are no folders
+
+
+class MemoryStore(RemoteStore):
+    """fsspec's files in memory, for tests and examples: like an object store without threads."""
+
+    near = True
+    results = Store.results
+    begin = Store.begin
+
+    def glob(self, pattern: str) -> list[FileInfo]:
+        # A listing has the time in another form than a look-up, so the versions would differ.
+        return [file for file in map(self.file_at, self._fs.glob(pattern)) if file]
+
+    def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
+        del is_whole  # memory never returns half a file
+        data: bytes = self._fs.cat_file(path)
+        return data
+
+    def place(self, staged: IO[bytes], path: str) -> None:
+        self._fs.pipe_file(path, _content(staged))  # put_file would make folders
+
+    def create(self, path: str, data: bytes) -> bool:
+        with _creating:
+            return super().create(path, data)
+
+
+class HubStore(RemoteStore):
+    """Hugging Face's hub, which is only read. Every change is refused with an `OutputError`."""
+
+    read_only = True
+
+    def _range_options(self, end: int) -> dict[str, Any]:
+        # The driver reads megabytes ahead, and asks for the size first if it does not get one.
+        return {"cache_type": "none", "size": end}
+
+    def _refuse(self, *arguments: Any, **named: Any) -> NoReturn:
+        path = next(one for one in (*arguments, *named.values()) if isinstance(one, str))
+        raise OutputError(
+            f"{self.uri(path)}: the hub is read only to beam-mat; choose another output folder"
+        )
+
+    staged = place = place_new = create = move = remove_file = remove = prune = _refuse
 
 
 @functools.lru_cache(1 << 14)

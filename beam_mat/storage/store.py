@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -46,25 +46,16 @@ class Written(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Staged(Protocol):
-    """The content of a file that has no name yet."""
-
-    def write(self, data: memoryview, /) -> int:
-        """Appends all of `data`."""
-
-
 class Store(Protocol):
     """A kind of store. A `path` is a file's name inside the store.
 
     A remote store retries requests that failed for a reason that may pass. Every method raises a
     `StoreError` when it gives up. For more about a method see the function of `files`.
-
-    Attributes:
-        near: Whether a read answers at once and in full, because there is no network in between.
-        read_only: Whether nobody can write here.
     """
 
     near: bool = True
+    """Whether a read answers at once and in full, because there is no network in between."""
+
     read_only: bool = False
 
     def path_of(self, uri: str) -> str:
@@ -103,8 +94,10 @@ class Store(Protocol):
     def link_in(self, path: str, within: str) -> str | None:
         """The first symbolic link on the way from the folder `within` to `path`, if there is one.
 
-        `within` itself may be a link; `path` counts.
+        `within` itself may be a link; `path` counts. Only a disk has links.
         """
+        del path, within
+        return None
 
     def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
         """Reads a small file. Raises FileNotFoundError."""
@@ -131,17 +124,17 @@ class Store(Protocol):
         done.set_result(call())
         return done
 
-    def staged(self, path: str, scratch: str) -> AbstractContextManager[Any]:
-        """Collects the content of `path`, a `Staged`, under no name that readers look at.
+    def staged(self, path: str, scratch: str) -> AbstractContextManager[IO[bytes]]:
+        """Collects the content of `path` under no name that readers look at.
 
         The block calls `place` or `place_new` when the content is complete. Otherwise the content
         is dropped at the end of the block. Only a disk needs the folder `scratch`.
         """
 
-    def place(self, staged: Any, path: str) -> None:
+    def place(self, staged: IO[bytes], path: str) -> None:
         """Gives staged content its name. It appears whole, and replaces a file of that name."""
 
-    def place_new(self, staged: Any, path: str, written: Written) -> None:
+    def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
         """As `place`, but leaves a file alone that holds exactly this content already."""
 
     def create(self, path: str, data: bytes) -> bool:
@@ -157,7 +150,10 @@ class Store(Protocol):
         """Removes a file, or a folder with its content. Unlinks a symbolic link itself."""
 
     def prune(self, folder: str) -> None:
-        """Removes a folder and those below it as far as they hold no file. Ignores links."""
+        """Removes a folder and those below it as far as they hold no file. Ignores links.
+
+        An object store has no folders.
+        """
 
     def holds(self, path: str, written: Written) -> bool:
         """Whether a file has this size and SHA-256. It is read only if the size is right."""

@@ -22,10 +22,8 @@ from fsspec.registry import available_protocols
 
 from beam_mat.core.errors import StoreError
 from beam_mat.core.secrecy import credential_in, without_credentials
-from beam_mat.storage.hub_store import HubStore
 from beam_mat.storage.local_store import LocalStore
-from beam_mat.storage.memory_store import MemoryStore
-from beam_mat.storage.remote_store import SEND_PIECE, RemoteStore
+from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import Store
 
 _EXTRAS = {"gs": "gcp", "gcs": "gcp", "s3": "s3", "s3a": "s3", "hf": "hf"}
@@ -52,11 +50,8 @@ def locate(uri: str) -> tuple[Store, str]:
     """The store of a URI, and the path in it.
 
     A thread looks a scheme up once: fsspec takes longer for this than a local file system takes to
-    open a file.
-
-    Raises:
-        StoreError: The store's driver is not installed.
-        ValueError: There is no such protocol.
+    open a file. Raises a StoreError if a driver is not installed, and a ValueError if there is no
+    such protocol.
     """
     if uri.startswith("/"):
         return _LOCAL, uri.rstrip("/") or "/"
@@ -162,8 +157,7 @@ _changing = threading.Lock()
 def parse(text: str) -> dict[str, dict[str, Any]]:
     """Reads storage options from a JSON object, or from a file that contains one.
 
-    Raises:
-        ValueError: They are invalid; the text repeats none of their values.
+    Raises a ValueError if they are invalid. Its text repeats none of their values.
     """
     data = text.encode()
     if not is_inline(text):
@@ -217,8 +211,7 @@ def use(options: Options) -> None:
 def use_in_worker(text: str) -> None:
     """Applies the options of the driver: see `beam_mat.core.settings.Settings.storage`.
 
-    Raises:
-        StoreError: The file with the options cannot be read here.
+    Raises a StoreError if the file with the options cannot be read here.
     """
     if not text:
         return

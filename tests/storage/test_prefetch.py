@@ -11,8 +11,7 @@ import pytest
 
 from beam_mat.core.errors import StoreError
 from beam_mat.storage import files, prefetch
-from beam_mat.storage.memory_store import MemoryStore
-from beam_mat.storage.remote_store import RemoteStore
+from beam_mat.storage.remote_store import MemoryStore, RemoteStore
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:

@@ -20,10 +20,8 @@ from beam_mat.core.errors import OutputError, StoreError
 from beam_mat.core.job import Job
 from beam_mat.sample import SampleSummary
 from beam_mat.storage import files, stores
-from beam_mat.storage.hub_store import HubStore
 from beam_mat.storage.local_store import LocalStore
-from beam_mat.storage.memory_store import MemoryStore
-from beam_mat.storage.remote_store import RemoteStore
+from beam_mat.storage.remote_store import HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import CHANGES
 from beam_mat.storage.stores import locate
 from tests.build import zip_of

@@ -199,7 +199,7 @@ def test_another_member_under_the_same_version_is_converted_again(
     zipped: Zip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store's version may be coarse, or a zip come back with its old one."""
-    monkeypatch.setattr(inputs, "look", lambda uri: files.FileInfo(uri, 1, "always the same"))
+    monkeypatch.setattr(inputs, "identify", lambda uri: files.FileInfo(uri, 1, "always the same"))
     zipped.run()
     zipped.write(with_entry(zip_of(MEMBERS), 1, crc=1))
     made = zipped.run()
