@@ -31,9 +31,8 @@ from typing import Any
 
 from beam_mat.cli import entry as cli
 from beam_mat.storage import files, store, stores
-from beam_mat.storage.far_store import FarStore
 from beam_mat.storage.local_store import LocalStore
-from beam_mat.storage.memory_store import MemoryStore
+from beam_mat.storage.remote_store import MemoryStore, RemoteStore
 from tests import log_checks, quick_beam
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.processes import end, mark
@@ -41,7 +40,7 @@ from tests.stands.reach import Options
 
 KILLED = 137
 CHANGES = tuple(
-    (kind, name) for kind in (LocalStore, MemoryStore, FarStore) for name in store.CHANGES
+    (kind, name) for kind in (LocalStore, MemoryStore, RemoteStore) for name in store.CHANGES
 )
 """Every method that changes an output folder: see `beam_mat.storage.store`."""
 

@@ -140,7 +140,7 @@ def _readable(uri: str) -> list[files.FileInfo]:
 def _zips_or_folder(uri: str) -> list[files.FileInfo]:
     zipped = files.file_at(uri)
     if not zipped and files.is_folder(uri):
-        return [inputs.look(uri)]
+        return [inputs.identify(uri)]
     found = [zipped] if zipped else files.expand(uri)
     for file in found:
         catalog.directory_bytes(file)

@@ -19,7 +19,7 @@ from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
 from beam_mat.dataset.rows import Row, rows_of
 from beam_mat.storage import files
-from beam_mat.storage.present import location
+from beam_mat.storage.parts import location
 
 CAME, WENT, CHANGED = "came", "went", "changed"
 

@@ -24,7 +24,8 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import OutputInUseError
-from beam_mat.storage import files, local
+from beam_mat.storage import files
+from beam_mat.storage.local_store import explained
 from beam_mat.work.results import is_json
 
 try:
@@ -104,7 +105,7 @@ class _Lock(Lease):
 
     def take(self) -> None:
         path = files.join(self._output, layout.LEASE, "local.json")
-        with local.explained(path):
+        with explained(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             self._file = open(path, "a+b")  # noqa: SIM115
         try:

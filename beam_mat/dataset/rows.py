@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.storage import files
-from beam_mat.storage.present import location
+from beam_mat.storage.parts import location
 
 _BATCH_ROWS = 256
 

@@ -1,73 +1,31 @@
 """Files by their URI, on every store that fsspec reaches.
 
-Each function finds the store of a URI (`beam_mat.storage.locate`) and calls the method that does
-the work (`beam_mat.storage.store`). Files are read exactly, and written whole or not at all.
+Each function finds the store of a URI (`beam_mat.storage.stores.locate`) and calls the method that
+does the work (`beam_mat.storage.store`). Files are read exactly, and written whole or not at all.
+Every function that makes a request raises a `StoreError` if the store fails again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
+from glob import has_magic
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from beam_mat.storage import ahead
-from beam_mat.storage.faults import linked
-from beam_mat.storage.listing import is_glob
-from beam_mat.storage.locate import locate
-from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Written
-from beam_mat.storage.writing import (
-    HashingWriter,
-    Outbox,
-    write,
-    write_bytes,
-    write_bytes_new,
-    write_new,
-)
+from beam_mat.storage import prefetch
+from beam_mat.storage import store as protocol
+from beam_mat.storage.store import IsWhole, linked
+from beam_mat.storage.stores import locate
 
-__all__ = [
-    "READ_BLOCK",
-    "FileInfo",
-    "HashingWriter",
-    "IsWhole",
-    "Outbox",
-    "Range",
-    "Written",
-    "create",
-    "entries",
-    "exists",
-    "expand",
-    "file_at",
-    "find",
-    "in_order",
-    "info",
-    "is_folder",
-    "is_near",
-    "is_read_only",
-    "join",
-    "move",
-    "normalize",
-    "open_binary",
-    "prune",
-    "prune_above",
-    "read_blocks",
-    "read_bytes",
-    "read_each",
-    "read_range",
-    "read_ranges",
-    "refuse_links",
-    "remove",
-    "remove_file",
-    "write",
-    "write_bytes",
-    "write_bytes_new",
-    "write_new",
-]
+FileInfo = protocol.FileInfo
+Written = protocol.Written
 
 T = TypeVar("T")
-
-Range = tuple[str, int, int]
-"""A file's URI, and the bytes ``[start, end)`` of it."""
 
 
 # Names
@@ -108,7 +66,7 @@ def exists(uri: str) -> bool:
 
 
 def is_folder(uri: str) -> bool:
-    """Whether `uri` is a folder."""
+    """Whether there is a folder."""
     store, path = locate(uri)
     return store.is_folder(path)
 
@@ -120,25 +78,30 @@ def file_at(uri: str) -> FileInfo | None:
 
 
 def info(uri: str) -> FileInfo:
-    """Looks a file up.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-    """
+    """Looks a file up. Raises FileNotFoundError."""
     store, path = locate(uri)
     return store.info(path)
 
 
-def expand(uri: str) -> list[FileInfo]:
-    """The files that a URI or a pattern names, by name. A name that exists is never a pattern.
+def sizes(uris: Sequence[str]) -> list[int | None]:
+    """The size of each file in bytes, or None if it does not exist.
 
-    Raises:
-        FileNotFoundError: There is no such file.
+    Each file is looked up by name, several at once on a remote store. Listing the folder would
+    take longer: it may have many other files, and every unit of work would list it again.
+    """
+    found = _in_order((uri, 0, partial(file_at, uri)) for uri in uris)
+    return [file.size if file else None for file in found]
+
+
+def expand(uri: str) -> list[FileInfo]:
+    """The files that a URI or a pattern names, by name. Raises FileNotFoundError if there are none.
+
+    A name that exists is never a pattern.
     """
     store, path = locate(uri)
     if file := store.file_at(path):
         return [file]
-    found = store.glob(path) if is_glob(path) else []
+    found = store.glob(path) if has_magic(path) else []
     if not found:
         raise FileNotFoundError(uri)
     return sorted(found, key=lambda file: file.uri)
@@ -147,16 +110,9 @@ def expand(uri: str) -> list[FileInfo]:
 def find(folder: str, follow: bool = False) -> list[tuple[str, FileInfo]]:
     """Every file below a folder, with its path relative to the folder, sorted by that path.
 
-    A folder that does not exist has no files.
-
-    Args:
-        folder: The folder.
-        follow: Whether to look behind symbolic links. Inputs may be links; in an output they are
-            listed as files, so that whoever removes what is listed removes the link and nothing
-            behind it.
-
-    Raises:
-        OutputError: The folder itself is a link, and `follow` is false.
+    A folder that does not exist has no files. Inputs may be behind symbolic links, which `follow`
+    follows. In an output a link is listed as a file, so that whoever removes what is listed removes
+    the link and nothing behind it, and an OutputError is raised if the folder itself is a link.
     """
     store, path = locate(folder)
     begin = len(store.uri(path).rstrip("/"))
@@ -174,14 +130,9 @@ def entries(folder: str) -> list[tuple[str, FileInfo | None]]:
 
 
 def refuse_links(uri: str, within: str) -> None:
-    """Makes sure that no symbolic link leads from an output to `uri`.
+    """Raises an OutputError if `uri`, or a folder between an output and it, is a symbolic link.
 
-    Args:
-        uri: A file or folder of the output.
-        within: The output. It may be a link itself, since the user has named it.
-
-    Raises:
-        OutputError: `uri`, or a folder between the two, is a link. The text names it.
+    The output `within` may be a link itself, since the user has named it.
     """
     store, path = locate(uri)
     if link := store.link_in(path, locate(within)[1]):
@@ -192,60 +143,52 @@ def refuse_links(uri: str, within: str) -> None:
 
 
 def read_bytes(uri: str, is_whole: IsWhole | None = None) -> bytes:
-    """Reads a small file.
+    """Reads a small file. Raises FileNotFoundError.
 
-    Args:
-        uri: The file.
-        is_whole: Saves a request to a far store. The length of a file has to be asked for because
-            an answer that ends early may look complete. If `is_whole` says no, the file is read
-            again with its length, and returned in any case.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-        StoreError: The store failed again and again.
+    `is_whole` saves a request to a remote store. The length of a file has to be asked for because
+    an answer that ends early may look complete. If `is_whole` says no, the file is read again with
+    its length, and returned in any case.
     """
     store, path = locate(uri)
     return store.read_bytes(path, is_whole)
 
 
 def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[bytes]:
-    """Reads small files in order, several at once from a far store. See `read_bytes`."""
-    guess = ahead.BYTES // ahead.REQUESTS
-    return in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
+    """Reads small files in order, several at once from a remote store. See `read_bytes`."""
+    guess = prefetch.BYTES // prefetch.REQUESTS
+    return _in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes ``[start, end)`` of a file, all of them.
 
-    Raises:
-        SourceError: The file is shorter than it was when it was found, or was deleted.
-        StoreError: The store failed again and again.
+    Raises a SourceError if the file is shorter than it was when it was found, or was deleted.
     """
     store, path = locate(uri)
     return store.read_range(path, start, end)
 
 
-def read_ranges(ranges: Iterable[Range]) -> Iterator[bytes]:
-    """Reads ranges in order, several at once from a far store. Errors as in `read_range`."""
-    return in_order(
+def read_ranges(ranges: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
+    """Reads ranges, each a URI, start and end, as `read_range` does.
+
+    They come in order. Several at once are read from a remote store.
+    """
+    return _in_order(
         (uri, end - start, partial(read_range, uri, start, end)) for uri, start, end in ranges
     )
 
 
-def in_order(calls: Iterable[tuple[str, int, Callable[[], T]]]) -> Iterator[T]:
-    """Makes calls that read files, and yields their results in order.
+def _in_order(calls: Iterable[tuple[str, int, Callable[[], T]]]) -> Iterator[T]:
+    """Makes calls that read files: a URI, the expected bytes of the result, and the call.
 
-    Calls that follow each other and read from the same far store are made several at once.
-
-    Args:
-        calls: The file's URI, the expected bytes of the result, and the call.
+    Calls that follow each other and read from the same remote store are made several at once.
     """
     for store, group in groupby(calls, key=lambda call: locate(call[0])[0]):
         yield from store.results((size, call) for _, size, call in group)
 
 
 def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
-    """Bytes ``[start, end)`` of a file in blocks of `READ_BLOCK`. Errors as in `read_range`."""
+    """Bytes ``[start, end)`` in blocks of at most 1 MiB. Errors as in `read_range`."""
     store, path = locate(uri)
     yield from store.read_blocks(path, start, end)
 
@@ -253,41 +196,128 @@ def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
 def open_binary(uri: str) -> Any:
     """Opens a file for reading as a context manager with seek and tell.
 
-    A file on a far store is read whole at once: this is for small files, and for those that are
+    A file on a remote store is read whole at once: this is for small files, and for those that are
     read from end to end.
     """
     store, path = locate(uri)
     return store.open_binary(path)
 
 
+# Writing
+
+
+class HashingWriter(io.RawIOBase):
+    """Passes bytes on, counts them and computes their SHA-256."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._target.write(view)
+        self._hash.update(view)
+        self._bytes += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self._bytes
+
+    def result(self) -> Written:
+        """Size and hash of everything that has been written."""
+        return Written(self._bytes, self._hash.hexdigest())
+
+
+@contextlib.contextmanager
+def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
+    """Writes a file that appears under its name whole, when the block ends, or not at all.
+
+    A file of that name is replaced. For files that must never change, see `write_new`. Unfinished
+    files are in the folder `scratch` on the same file system. Object stores do not use it.
+    Raises an OutputError if there is no space, or no permission.
+    """
+    store, path = locate(uri)
+    with store.staged(path, locate(scratch)[1]) as staged:
+        writer = HashingWriter(staged)
+        yield writer
+        store.place(staged, path)
+
+
+@contextlib.contextmanager
+def write_new(uri: str, scratch: str) -> Iterator[HashingWriter]:
+    """As `write`, for a file whose name says what it holds.
+
+    A file that holds exactly these bytes already stays untouched. A file with other bytes is
+    damaged, and is replaced whole. If several processes write the file at once, each of them
+    finds it complete.
+    """
+    store, path = locate(uri)
+    with store.staged(path, locate(scratch)[1]) as staged:
+        writer = HashingWriter(staged)
+        yield writer
+        store.place_new(staged, path, writer.result())
+
+
+def write_bytes(uri: str, data: bytes, scratch: str) -> Written:
+    """Writes a small file whole. See `write`."""
+    with write(uri, scratch) as file:
+        file.write(data)
+    return file.result()
+
+
+def write_bytes_new(uri: str, data: bytes, sha256: str, scratch: str) -> None:
+    """Writes a small file, whose hash is known, unless it is there. See `write_new`."""
+    store, path = locate(uri)
+    with store.staged(path, locate(scratch)[1]) as staged:
+        staged.write(data)
+        store.place_new(staged, path, Written(len(data), sha256))
+
+
+class Outbox:
+    """Writes small files, several at once on a remote store. All are there when the block ends."""
+
+    def __init__(self) -> None:
+        self._sent: list[Future[None]] = []
+
+    def write_bytes_new(self, uri: str, data: bytes, sha256: str, scratch: str) -> None:
+        """As `write_bytes_new`, but an error of a remote store is raised when the block ends."""
+        store, _ = locate(uri)
+        self._sent.append(store.begin(partial(write_bytes_new, uri, data, sha256, scratch)))
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for sent in self._sent:
+            if kind is None:
+                sent.result()
+            else:
+                sent.cancel()
+
+
 # Changing
 
 
 def create(uri: str, data: bytes) -> bool:
-    """Writes a small file unless there is one: of many who try at once, one succeeds.
+    """Writes a small file unless there is one, and returns whether this call wrote it.
 
-    Object stores do this by a precondition (Google's generation 0, S3's If-None-Match). A driver
-    without one looks first, and two who try at the same moment may both succeed.
-
-    Args:
-        uri: The file.
-        data: Its content, which must be different for each writer: if the answer of the store is
-            lost, the content says who has written it.
-
-    Returns:
-        Whether this call wrote the file.
+    Of many who try at once, one succeeds. Object stores do this by a precondition (Google's
+    generation 0, S3's If-None-Match). A driver without one looks first, and two who try at the
+    same moment may both succeed. The content must be different for each writer: if the answer of
+    the store is lost, the content says who has written it.
     """
     store, path = locate(uri)
     return store.create(path, data)
 
 
 def move(uri: str, target: str) -> None:
-    """Renames a file. Does nothing if only the target exists.
+    """Renames a file. Does nothing if only the target exists. Raises FileNotFoundError.
 
     On an object store the file is copied first, and has both names for a moment.
-
-    Raises:
-        FileNotFoundError: Neither exists.
     """
     store, path = locate(uri)
     store.move(path, locate(target)[1])
@@ -296,14 +326,11 @@ def move(uri: str, target: str) -> None:
 def remove_file(uri: str, within: str = "") -> None:
     """Removes a file or a symbolic link. Ignores folders and missing files.
 
-    On a far store this is one request, while `remove` needs five to look first.
-
-    Args:
-        uri: The file.
-        within: The output that it belongs to. A link in the output that leads to the file is
-            refused, as in `refuse_links`.
+    On a remote store this is one request, while `remove` needs five to look first. A link that
+    leads from the output `within` to the file is refused, as in `refuse_links`.
     """
-    store, path = _changed(uri, within)
+    _refuse_links_above(uri, within)
+    store, path = locate(uri)
     store.remove_file(path)
 
 
@@ -312,14 +339,14 @@ def remove(uri: str, within: str = "") -> None:
 
     A symbolic link is unlinked, and its target stays. For `within` see `remove_file`.
     """
-    store, path = _changed(uri, within)
+    _refuse_links_above(uri, within)
+    store, path = locate(uri)
     store.remove(path)
 
 
-def _changed(uri: str, within: str) -> Any:
+def _refuse_links_above(uri: str, within: str) -> None:
     if within:
         refuse_links(uri.rstrip("/").rsplit("/", 1)[0], within)
-    return locate(uri)
 
 
 def prune(folder: str) -> None:
@@ -329,9 +356,3 @@ def prune(folder: str) -> None:
     """
     store, path = locate(folder)
     store.prune(path)
-
-
-def prune_above(uri: str, folder: str) -> None:
-    """Removes the folders between `folder` and a file as far as they are empty."""
-    store, path = locate(uri)
-    store.prune_above(path, locate(folder)[1])

@@ -14,11 +14,10 @@ from beam_mat.storage import files
 LOOKS_AT_ONCE = 16
 
 
-def look(uri: str) -> files.FileInfo:
+def identify(uri: str) -> files.FileInfo:
     """Returns size and version of a file; for a folder, total size and a hash of its listing.
 
-    Raises:
-        FileNotFoundError: It does not exist.
+    Raises FileNotFoundError.
     """
     if file := files.file_at(uri):
         return file
@@ -36,7 +35,7 @@ def look(uri: str) -> files.FileInfo:
 def change(place: Shard | Source) -> str | None:
     """Returns a sentence that says how an input has changed since the job began, or None."""
     try:
-        found = look(place.uri)
+        found = identify(place.uri)
     except FileNotFoundError:
         return f"{place.uri}: existed when the job began, but no longer exists"
     if (found.size, found.version) == (place.size, place.version):
@@ -47,12 +46,8 @@ def change(place: Shard | Source) -> str | None:
     )
 
 
-def hold(place: Shard | Source) -> None:
-    """Checks that an input has not changed since the job began.
-
-    Raises:
-        SourceError: It has changed.
-    """
+def require_unchanged(place: Shard | Source) -> None:
+    """Raises a SourceError if an input has changed since the job began."""
     if said := change(place):
         raise SourceError(f"{said}; nothing was published: run the same command again")
 

@@ -1,43 +1,54 @@
-"""The local disk."""
+"""The local disk, and refusals of the operating system in plain words."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import IO, BinaryIO, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
-from beam_mat.storage import ahead, local
-from beam_mat.storage.faults import linked, shrunk
-from beam_mat.storage.holding import holds
-from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Written
+from beam_mat.core.errors import OutputError
+from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, linked, shrunk
+
+T = TypeVar("T")
+
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than this process may write",
+    errno.EACCES: "there is no permission",
+    errno.EPERM: "there is no permission",
+    errno.EROFS: "the file system is read only",
+}
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class _Partial:
-    """A file in the scratch folder."""
+@contextlib.contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turns the system's refusal to write into an OutputError of one sentence."""
+    try:
+        yield
+    except OSError as error:
+        why = _REFUSALS.get(error.errno or 0)
+        if why is None:
+            raise
+        raise OutputError(
+            f"{error.filename2 or error.filename or path}: {why} ({error.strerror}); fix this and "
+            "run the same command again; it resumes from here"
+        ) from error
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.file = local.begin(path)
-        self.placed = False
-        self.write = self.file.write
 
-
-class LocalStore:
+class LocalStore(Store):
     """The local disk. Files appear whole because they are renamed or linked to their names."""
 
-    near = True
-    read_only = False
-    results = staticmethod(ahead.one_by_one)
-    begin = staticmethod(ahead.at_once)
-
     def path_of(self, uri: str) -> str:
-        return uri.rstrip("/") or "/" if uri.startswith("/") else _stripped(uri)
+        return str(LocalFileSystem._strip_protocol(uri))  # the only place where fsspec has this
 
     def uri(self, path: str) -> str:
         return path
@@ -47,8 +58,6 @@ class LocalStore:
 
     def joined(self, folder: str, name: str) -> str:
         return os.path.join(folder, name)
-
-    # Reading
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
@@ -75,7 +84,7 @@ class LocalStore:
             raise linked(folder)
         if not os.path.isdir(folder):
             return []
-        entries = local.walk(folder, follow)
+        entries = _walk(folder, follow)
         return [_info(entry.path, entry.stat(follow_symlinks=follow)) for entry in entries]
 
     def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]:
@@ -117,45 +126,47 @@ class LocalStore:
     def open_binary(self, path: str) -> BinaryIO:
         return open(path, "rb")
 
-    # Changes
-
     @contextlib.contextmanager
-    def staged(self, path: str, scratch: str) -> Iterator[_Partial]:
-        with local.explained(path):
-            partial = _Partial(os.path.join(scratch, uuid.uuid4().hex))
+    def staged(self, path: str, scratch: str) -> Iterator[IO[bytes]]:
+        with explained(path):
+            partial = os.path.join(scratch, uuid.uuid4().hex)
+            opened = _begin(partial)
             try:
-                with partial.file:
-                    yield partial
+                with opened as file:
+                    yield file
             finally:
-                if not partial.placed:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(partial.path)
+                with contextlib.suppress(FileNotFoundError):  # it has got its name
+                    os.unlink(partial)
 
-    def place(self, staged: _Partial, path: str) -> None:
-        staged.file.close()
-        local.replace(staged.path, path)
-        staged.placed = True
+    def place(self, staged: IO[bytes], path: str) -> None:
+        staged.close()
+        _in_folder(path, lambda: os.replace(staged.name, path))
 
-    def place_new(self, staged: _Partial, path: str, written: Written) -> None:
+    def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
         try:
             found = os.lstat(path)  # a link is replaced, whatever it leads to
         except (FileNotFoundError, NotADirectoryError):
             found = None
-        if not (found and stat.S_ISREG(found.st_mode) and holds(self, path, written)):
+        if not (found and stat.S_ISREG(found.st_mode) and self.holds(path, written)):
             self.place(staged, path)
 
     def create(self, path: str, data: bytes) -> bool:
-        with local.explained(path):
+        partial = f"{path}.{uuid.uuid4().hex}"
+        with explained(path):
+            with _begin(partial) as file:
+                file.write(data)
             try:
-                local.create(path, data)
+                _link(partial, path, data)
             except FileExistsError:
                 return False
+            finally:
+                os.unlink(partial)
         return True
 
     def move(self, path: str, target: str) -> None:
-        with local.explained(target):
+        with explained(target):
             try:
-                local.replace(path, target)
+                _in_folder(target, lambda: os.replace(path, target))
             except FileNotFoundError:
                 if not os.path.exists(target):
                     raise
@@ -163,15 +174,12 @@ class LocalStore:
     def remove_file(self, path: str) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
             return
-        with (
-            local.explained(path),
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-        ):
+        with explained(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(path)
 
     def remove(self, path: str) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
-            with local.explained(path):
+            with explained(path):
                 shutil.rmtree(path)
         else:
             self.remove_file(path)
@@ -182,13 +190,6 @@ class LocalStore:
         for path, _, _ in os.walk(folder, topdown=False):
             with contextlib.suppress(OSError):  # it is not empty
                 os.rmdir(path)
-
-    def prune_above(self, path: str, folder: str) -> None:
-        local.remove_empty_above(path, folder)
-
-
-def _stripped(uri: str) -> str:
-    return str(LocalFileSystem._strip_protocol(uri))  # the only place where fsspec has this
 
 
 def _info(path: str, found: os.stat_result) -> FileInfo:
@@ -202,3 +203,45 @@ def _entry(entry: os.DirEntry[str]) -> FileInfo | None:
         return _info(entry.path, entry.stat())
     except FileNotFoundError:  # a link that leads nowhere
         return FileInfo(entry.path, 0, "")
+
+
+def _walk(
+    folder: str, follow: bool, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[os.DirEntry[str]]:
+    """Every file below a folder. `above` ends a circle of links: device and inode on the way."""
+    if follow:
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        above = (*above, here)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=follow):
+                yield from _walk(entry.path, follow, above)
+            elif entry.is_file(follow_symlinks=follow) or (not follow and entry.is_symlink()):
+                yield entry
+
+
+def _in_folder(path: str, change: Callable[[], T]) -> T:
+    """Makes a change, and again after it made the folders above `path` if they are missing."""
+    try:
+        return change()
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return change()
+
+
+def _begin(path: str) -> BinaryIO:
+    return _in_folder(path, lambda: open(path, "wb"))
+
+
+def _link(partial: str, path: str, data: bytes) -> None:
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without hard links only one process gets the name, but the file does not appear whole.
+        with open(path, "xb") as file:
+            file.write(data)

@@ -1,9 +1,9 @@
-"""Writes part files in JSONL and Parquet."""
+"""Part files in JSONL and Parquet: writes them, and finds those that were written before."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -67,25 +67,18 @@ def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWr
     )
 
 
-def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row], *, aside: bool) -> list[Part]:
-    """Writes the same rows in each format of the settings.
-
-    Args:
-        settings: Formats and output folder.
-        unit: Name, split and counts.
-        rows: The rows, in order.
-        aside: Whether to write below ``_beam_mat/``, for text-only rows that will be mixed.
-    """
+def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part]:
+    """Writes the same rows in each format of the settings."""
     parts = []
     for format in settings.formats:
-        path = place(format, unit, aside=aside)
+        path = place(format, unit)
         with open_part(settings, path) as file:
             if format == JSONL:
                 for row in rows:
                     file.write(msgspec.json.encode(row) + b"\n")
             else:
                 with parquet_writer(file, SCHEMA) as writer:
-                    for group in _ahead(_groups(settings, rows)):
+                    for group in _prefetched(_groups(settings, rows)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
@@ -107,16 +100,18 @@ def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> P
 
 
 def open_part(settings: Settings, path: str) -> AbstractContextManager[files.HashingWriter]:
-    """Opens a part for writing; see `files.write`."""
-    return files.write_new(
-        files.join(settings.output, path), files.join(settings.output, layout.SCRATCH)
-    )
+    """Opens a part for writing; see `files.write_new`."""
+    scratch = files.join(settings.output, layout.SCRATCH)
+    return files.write_new(files.join(settings.output, path), scratch)
 
 
-def place(format: str, unit: Unit, *, aside: bool) -> str:
-    """Returns the path of a unit's part below the output folder. For `aside`, see `write_unit`."""
+def place(format: str, unit: Unit) -> str:
+    """Returns the path of a unit's part below the output folder.
+
+    Text-only rows are below ``_beam_mat/``, because they will be interleaved with others.
+    """
     path = layout.part(format, unit.split, unit.name)
-    return f"{layout.TEXT_ONLY}/{path}" if aside else path
+    return path if unit.image_rows else f"{layout.TEXT_ONLY}/{path}"
 
 
 def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
@@ -141,14 +136,30 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
 
 
 def _is_whole(uri: str, data: bytes) -> bool:
-    """Returns whether an image has the hash in its name."""
+    # An image has a hash in its name.
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS] == uri.rsplit(".", 2)[1]
 
 
-def _ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _prefetched(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yields the groups. The next group is made in a thread while the current one is written."""
     with ThreadPoolExecutor(1, thread_name_prefix="rows") as thread:
         coming = thread.submit(next, groups, None)
         while (group := coming.result()) is not None:
             coming = thread.submit(next, groups, None)
             yield group
+
+
+def all_there(settings: Settings, parts: Iterable[Part]) -> bool:
+    """Returns whether every part has its size where it was written or where a commit moved it."""
+    parts = list(parts)
+    found = files.sizes([files.join(settings.output, part.path) for part in parts])
+    lost = [part for part, size in zip(parts, found, strict=True) if size != part.bytes]
+    moved = [files.join(settings.output, layout.REPLACED, part.path) for part in lost]
+    return files.sizes(moved) == [part.bytes for part in lost]
+
+
+def location(output: str, path: str) -> str:
+    """Returns the URI of a file of a generation: in its folder, or below ``replaced/``."""
+    uri = files.join(output, path)
+    moved = files.join(output, layout.REPLACED, path)
+    return uri if files.exists(uri) or not files.exists(moved) else moved

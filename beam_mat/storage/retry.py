@@ -78,11 +78,10 @@ def _status(error: Exception) -> int | None:
 
 
 def insist(uri: str, call: Callable[[], T]) -> T:
-    """Repeats a call until it succeeds.
+    """Repeats a call until it succeeds, or raises one of `_ANSWERS`, which the caller gets.
 
-    Raises:
-        StoreError: It failed `ATTEMPTS` times, or for `LIMIT_SECONDS`, or the store refused it.
-        FileNotFoundError: The call raised it. The same holds for the other answers in `_ANSWERS`.
+    Raises a StoreError if the call failed `ATTEMPTS` times, or for `LIMIT_SECONDS`, or if the store
+    refused it.
     """
     begin = time.monotonic()
     pause = FIRST_PAUSE_SECONDS
@@ -98,7 +97,8 @@ def insist(uri: str, call: Callable[[], T]) -> T:
             said = text_without_credentials(whole)
             cause = cause_of(error)
             if not passes(error):
-                if isinstance(error, _ANSWERS) or not _is_of_driver(error):
+                of_driver = isinstance(error, OSError) or type(error).__module__ != "builtins"
+                if isinstance(error, _ANSWERS) or not of_driver:
                     raise
                 raise StoreError(
                     f"{uri}: the store refused the request: {said}; "
@@ -117,7 +117,3 @@ def insist(uri: str, call: Callable[[], T]) -> T:
 def cause_of(error: Exception) -> Exception | None:
     """Returns the error for use as a cause, or None if its text has a credential."""
     return error if text_without_credentials(str(error)) == str(error) else None
-
-
-def _is_of_driver(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__ != "builtins"

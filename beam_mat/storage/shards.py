@@ -18,9 +18,7 @@ from beam_mat.storage import files
 def chunks(shard: Shard, digest: str) -> Iterator[Chunk]:
     """Yields the chunks of a shard. Scans it once, in bounded memory.
 
-    Args:
-        shard: The shard.
-        digest: Hash of the configuration; see `beam_mat.core.chunk.Shard.stem`.
+    `digest` is a hash of the configuration; see `beam_mat.core.chunk.Shard.stem`.
     """
     head = detect(files.read_range(shard.uri, 0, min(HEAD_BYTES, shard.size)))
     if isinstance(head, Break):

@@ -1,7 +1,7 @@
-"""The protocol that every kind of store implements, and the values that cross it.
+"""The base class of the stores, and the values and errors that cross it.
 
-`beam_mat.storage.locate` finds the store of a URI. It is the only place that asks for the kind of a
-store. Everything else calls the methods below.
+`beam_mat.storage.stores.locate` finds the store of a URI. It is the only place that asks for the
+kind of a store. Everything else calls the methods below.
 
 Every change of an output goes through one of the methods that `CHANGES` names. A method in that
 list never changes two files at once: a process that dies in it leaves each file whole or absent.
@@ -9,15 +9,17 @@ list never changes two files at once: a process that dies in it leaves each file
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import msgspec
 
+from beam_mat.core.errors import OutputError, SourceError
+
 T = TypeVar("T")
-S = TypeVar("S")
 
 READ_BLOCK = 1 << 20
 """Bytes of one block of `Store.read_blocks`, at most."""
@@ -25,7 +27,7 @@ READ_BLOCK = 1 << 20
 IsWhole = Callable[[str, bytes], bool]
 """Takes a URI and its content. Says from the content whether it is complete: a hash, a grammar."""
 
-CHANGES = ("place", "create", "move", "remove_file", "remove", "prune", "prune_above")
+CHANGES = ("place", "create", "move", "remove_file", "remove", "prune")
 """The methods of a `Store` that change it. `place_new` changes it through these."""
 
 
@@ -44,26 +46,17 @@ class Written(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Staged(Protocol):
-    """The content of a file that has no name yet."""
+class Store(Protocol):
+    """A kind of store. A `path` is a file's name inside the store.
 
-    def write(self, data: memoryview, /) -> int:
-        """Appends all of `data`."""
-
-
-class Reads(Protocol):
-    """The reading half of a store. A `path` is a file's name inside the store.
-
-    A far store retries requests that failed for a reason that may pass. Every method raises a
-    `StoreError` when it gives up.
-
-    Attributes:
-        near: Whether a read answers at once and in full, because there is no network in between.
-        read_only: Whether nobody can write here.
+    A remote store retries requests that failed for a reason that may pass. Every method raises a
+    `StoreError` when it gives up. For more about a method see the function of `files`.
     """
 
-    near: bool
-    read_only: bool
+    near: bool = True
+    """Whether a read answers at once and in full, because there is no network in between."""
+
+    read_only: bool = False
 
     def path_of(self, uri: str) -> str:
         """The path of a URI in this store."""
@@ -93,13 +86,7 @@ class Reads(Protocol):
         """The files that match a pattern, in any order."""
 
     def find(self, folder: str, follow: bool) -> list[FileInfo]:
-        """Every file below a folder, in any order; none if the folder does not exist.
-
-        Args:
-            folder: The folder.
-            follow: Whether to look behind symbolic links. If not, a link below the folder is
-                listed as a file, and a folder that is a link is an `OutputError`.
-        """
+        """Every file below a folder, in any order."""
 
     def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]:
         """The names in a folder, in any order, each with its file, or None if it is a folder."""
@@ -107,14 +94,16 @@ class Reads(Protocol):
     def link_in(self, path: str, within: str) -> str | None:
         """The first symbolic link on the way from the folder `within` to `path`, if there is one.
 
-        `within` itself may be a link; `path` counts.
+        `within` itself may be a link; `path` counts. Only a disk has links.
         """
+        del path, within
+        return None
 
     def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
-        """Reads a small file. Raises FileNotFoundError. For `is_whole` see `files.read_bytes`."""
+        """Reads a small file. Raises FileNotFoundError."""
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes ``[start, end)``. Raises a SourceError if the file is shorter or was deleted."""
+        """Bytes ``[start, end)``. Raises a SourceError if the file is shorter."""
 
     def read_blocks(self, path: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes ``[start, end)`` in blocks of at most `READ_BLOCK`. Errors as in `read_range`."""
@@ -123,42 +112,30 @@ class Reads(Protocol):
         """Opens a file for reading as a context manager with seek and tell."""
 
     def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-        """Makes calls and yields their results in order. A far store makes several at once.
+        """Makes calls and yields their results in order. A remote store makes several at once.
 
-        Args:
-            calls: The expected number of bytes of a result, and the call.
+        A call comes with the expected number of bytes of its result.
         """
+        return (call() for _, call in calls)
 
-    def begin(self, call: Callable[[], S]) -> Future[S]:
-        """Makes a call. A far store makes it in the background."""
+    def begin(self, call: Callable[[], T]) -> Future[T]:
+        """Makes a call. A remote store makes it in the background."""
+        done: Future[T] = Future()
+        done.set_result(call())
+        return done
 
-
-class Store(Reads, Protocol):
-    """A store that can be written to as well."""
-
-    def staged(self, path: str, scratch: str) -> AbstractContextManager[Staged]:
-        """Collects a file's content under no name that readers look at.
+    def staged(self, path: str, scratch: str) -> AbstractContextManager[IO[bytes]]:
+        """Collects the content of `path` under no name that readers look at.
 
         The block calls `place` or `place_new` when the content is complete. Otherwise the content
-        is dropped at the end of the block.
-
-        Args:
-            path: The name that the file will get, for messages.
-            scratch: Path of a folder for unfinished files, on the same file system. Stores that do
-                not need one ignore it.
+        is dropped at the end of the block. Only a disk needs the folder `scratch`.
         """
 
-    def place(self, staged: Any, path: str) -> None:
+    def place(self, staged: IO[bytes], path: str) -> None:
         """Gives staged content its name. It appears whole, and replaces a file of that name."""
 
-    def place_new(self, staged: Any, path: str, written: Written) -> None:
-        """As `place`, but leaves a file alone that holds exactly this content already.
-
-        Args:
-            staged: The content.
-            path: Its name.
-            written: Size and hash of the content.
-        """
+    def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
+        """As `place`, but leaves a file alone that holds exactly this content already."""
 
     def create(self, path: str, data: bytes) -> bool:
         """Writes a small file unless there is one; of many who try at once, one succeeds."""
@@ -173,7 +150,36 @@ class Store(Reads, Protocol):
         """Removes a file, or a folder with its content. Unlinks a symbolic link itself."""
 
     def prune(self, folder: str) -> None:
-        """Removes a folder and those below it as far as they hold no file. Ignores links."""
+        """Removes a folder and those below it as far as they hold no file. Ignores links.
 
-    def prune_above(self, path: str, folder: str) -> None:
-        """Removes the folders between `folder` and `path` as far as they are empty."""
+        An object store has no folders.
+        """
+
+    def holds(self, path: str, written: Written) -> bool:
+        """Whether a file has this size and SHA-256. It is read only if the size is right."""
+        found = self.file_at(path)
+        if found is None or found.size != written.bytes:
+            return False
+        digest = hashlib.sha256()
+        try:
+            for block in self.read_blocks(path, 0, written.bytes):
+                digest.update(block)
+        except (FileNotFoundError, SourceError):  # another process removed or replaced it meanwhile
+            return False
+        return digest.hexdigest() == written.sha256
+
+
+def shrunk(uri: str, start: int, end: int, came: int) -> SourceError:
+    """The error for a file that is shorter than it was: `came` bytes of a range were read."""
+    return SourceError(
+        f"{uri}: bytes {start} to {end} should be read, but only {came} are there; "
+        "the file changed while it was read: run the command again"
+    )
+
+
+def linked(link: str) -> OutputError:
+    """The error for a symbolic link in an output: there may be foreign files behind it."""
+    return OutputError(
+        f"{link}: is a symbolic link, and nothing is changed behind a link in an output folder; "
+        "replace it with a folder, or choose another output folder"
+    )

@@ -1,4 +1,7 @@
-"""Storage options: how the stores are reached, for this process and those that it starts."""
+"""Finds the store of a URI. Storage options say how the stores are reached.
+
+No other module asks for the kind of a store.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,115 @@ from typing import Any
 
 import msgspec
 from fsspec import config
+from fsspec.core import split_protocol, url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import available_protocols
 
 from beam_mat.core.errors import StoreError
-from beam_mat.core.secrecy import credential_in
-from beam_mat.storage.locate import forget, locate
+from beam_mat.core.secrecy import credential_in, without_credentials
+from beam_mat.storage.local_store import LocalStore
+from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
+from beam_mat.storage.store import Store
 
-Options = Mapping[str, Mapping[str, Any]]
-"""Arguments of file systems by protocol, as in fsspec's own configuration."""
+_EXTRAS = {"gs": "gcp", "gcs": "gcp", "s3": "s3", "s3a": "s3", "hf": "hf"}
+"""Protocols whose driver comes with an extra of this package."""
 
-_untouched = copy.deepcopy(config.conf)
-_variables: dict[str, str | None] = {}
-"""Environment variables that `use` has set, with their values before."""
+_ONE_FOR_ALL = frozenset({*_EXTRAS, "file", "http", "https", "local", "memory"})
+"""Schemes with one file system for every address. Others take a host from the address."""
 
-_changing = threading.Lock()
+_LOCAL = LocalStore()
+
+
+class _Known(threading.local):
+    """The stores that a thread has used: fsspec makes some file systems for one thread only."""
+
+    def __init__(self) -> None:
+        self.by_scheme: dict[str, Store] = {}
+        self.by_system: dict[Any, Store] = {}
+
+
+_known = _Known()
+
+
+def locate(uri: str) -> tuple[Store, str]:
+    """The store of a URI, and the path in it.
+
+    A thread looks a scheme up once: fsspec takes longer for this than a local file system takes to
+    open a file. Raises a StoreError if a driver is not installed, and a ValueError if there is no
+    such protocol.
+    """
+    if uri.startswith("/"):
+        return _LOCAL, uri.rstrip("/") or "/"
+    if ":" not in uri:
+        return _LOCAL, _LOCAL.path_of(uri)
+    scheme, sign, _ = uri.partition("://")
+    # What follows ? or # may be an option of the file system; :: joins several file systems.
+    special = "?" in uri or "#" in uri or "::" in uri
+    plain = sign and scheme in _ONE_FOR_ALL and not special
+    known = _known  # another thread may replace it
+    if plain and (store := known.by_scheme.get(scheme)):
+        return store, store.path_of(uri)
+    store, path = _look_up(uri, known.by_system)
+    if plain:
+        known.by_scheme[scheme] = store
+    return store, path
+
+
+def forget() -> None:
+    """Makes every thread look its stores up again, after a change of storage options or a fork."""
+    global _known  # noqa: PLW0603
+    _known = _Known()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)  # a driver's threads do not survive a fork
+
+
+def _look_up(uri: str, known: dict[Any, Store]) -> tuple[Store, str]:
+    if uri.startswith(("gs://", "gcs://")):
+        _keep_off_real_gcs()
+    try:
+        fs, path = url_to_fs(uri)
+    except ImportError as error:
+        raise StoreError(f"{without_credentials(uri)}: {_missing(uri, error)}") from error
+    if fs not in known:
+        known[fs] = _store(fs)
+    return known[fs], str(path)
+
+
+def _store(fs: Any) -> Store:
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    if isinstance(fs, LocalFileSystem):
+        return _LOCAL
+    if isinstance(fs, MemoryFileSystem):
+        return MemoryStore(fs)
+    if "hf" in protocols:
+        return HubStore(fs)
+    # The drivers send pieces of 50 MB, and the one for S3 holds ten of them at once.
+    if "gs" in protocols:
+        return RemoteStore(fs, {"chunksize": SEND_PIECE})
+    if "s3" in protocols:
+        return RemoteStore(fs, {"chunksize": SEND_PIECE, "max_concurrency": 2})
+    return RemoteStore(fs)
+
+
+def _missing(uri: str, error: ImportError) -> str:
+    protocols = [split_protocol(link)[0] or "" for link in uri.split("::")]
+    for protocol in protocols:
+        if protocol in _EXTRAS:
+            extra = _EXTRAS[protocol]
+            return f"{protocol}:// needs a driver: pip install 'beam-mat[{extra}]'"
+    return f"{'::'.join(protocols)} needs a driver: {error}"
+
+
+def _keep_off_real_gcs() -> None:
+    # With an emulator, gcsfs would ask Google for the kind of each bucket and wait a minute for the
+    # answer. It reads this variable when it is imported.
+    endpoints = [os.environ.get("STORAGE_EMULATOR_HOST", "")]
+    endpoints += [str(config.conf.get(name, {}).get("endpoint_url", "")) for name in ("gs", "gcs")]
+    if any(endpoint and not endpoint.startswith("https://") for endpoint in endpoints):
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
 def fault_of(uri: str) -> str | None:
@@ -44,13 +142,30 @@ def fault_of(uri: str) -> str | None:
     return None
 
 
+# Storage options
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Arguments of file systems by protocol, as in fsspec's own configuration."""
+
+_untouched = copy.deepcopy(config.conf)
+_variables: dict[str, str | None] = {}
+"""Environment variables that `use` has set, with their values before."""
+
+_changing = threading.Lock()
+
+
 def parse(text: str) -> dict[str, dict[str, Any]]:
     """Reads storage options from a JSON object, or from a file that contains one.
 
-    Raises:
-        ValueError: They are invalid; the text repeats none of their values.
+    Raises a ValueError if they are invalid. Its text repeats none of their values.
     """
-    data = text.encode() if is_inline(text) else _read(text)
+    data = text.encode()
+    if not is_inline(text):
+        try:
+            store, path = locate(text)
+            data = store.read_bytes(path)
+        except (OSError, StoreError) as error:
+            raise ValueError(f"{text} cannot be read: {error}") from error
     try:
         options = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
     except msgspec.DecodeError as error:
@@ -68,14 +183,6 @@ def is_inline(text: str) -> bool:
     """Whether a text is storage options, and not the name of a file with them."""
     # A name with a brace in it is more likely a broken object, whose secrets must not be shown.
     return "{" in text
-
-
-def _read(name: str) -> bytes:
-    try:
-        store, path = locate(name)
-        return store.read_bytes(path)
-    except (OSError, StoreError) as error:
-        raise ValueError(f"{name} cannot be read: {error}") from error
 
 
 def use(options: Options) -> None:
@@ -104,8 +211,7 @@ def use(options: Options) -> None:
 def use_in_worker(text: str) -> None:
     """Applies the options of the driver: see `beam_mat.core.settings.Settings.storage`.
 
-    Raises:
-        StoreError: The file with the options cannot be read here.
+    Raises a StoreError if the file with the options cannot be read here.
     """
     if not text:
         return

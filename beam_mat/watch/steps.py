@@ -145,7 +145,7 @@ class ListZip(FileStep):
             outdated = precedence.outdated(self._watch, source)
             with timed("catalog"):
                 members = list(catalog.members(source.uri, source.order))
-            inputs.hold(source)
+            inputs.require_unchanged(source)
         except _CHANGED as error:
             if not inputs.change(source):
                 _LOG.warning("%s; its images are left out until it is replaced", error)
@@ -218,7 +218,7 @@ def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Member]]:
     found: dict[str, dict[str, Member]] = {}
     for uri, member in members.items():
         try:
-            now = inputs.look(uri)
+            now = inputs.identify(uri)
             if now.version == member.version:
                 continue
             held = catalog.members(uri, member.order)

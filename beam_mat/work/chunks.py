@@ -17,7 +17,7 @@ from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, U
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary, summarise
 from beam_mat.core.validation import ChunkResult, judge
-from beam_mat.storage import files, inputs, parts, present, shards
+from beam_mat.storage import files, inputs, parts, shards
 from beam_mat.work import results
 
 
@@ -38,7 +38,7 @@ def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
     for chunk in shards.chunks(shard, settings.digest()):
         chunks.append(chunk)
         yield chunk
-    inputs.hold(shard)
+    inputs.require_unchanged(shard)
     made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks))
     results.write(settings, layout.SPLITS, stem, made)
 
@@ -99,7 +99,7 @@ def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, Chun
     name = f"{chunk.name}-{outcomes_digest(outcomes, repeated)[:16]}"
     tables = tuple(sorted({fact.table for fact in facts if fact.table}))
     output = results.find(settings, layout.OUTPUTS, name, ChunkOutput)
-    if output is None or not present.all_there(settings, output.files()):
+    if output is None or not parts.all_there(settings, output.files()):
         by_path = {outcome.path: outcome for outcome in outcomes}
         judged = judge(shards.records(chunk), by_path, repeated, settings)
         output = _write(settings, name, chunk, judged, outcomes)
@@ -124,7 +124,7 @@ def _write(
             if images or texts:
                 unit = Unit(name, split, len(images), len(images) + len(texts))
                 rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
-                written += parts.write_unit(settings, unit, rows, aside=not images)
+                written += parts.write_unit(settings, unit, rows)
                 units.append(unit)
     rejects = parts.write_rejects(settings, stem, judged.rejects) if judged.rejects else None
     return ChunkOutput(

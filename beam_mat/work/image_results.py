@@ -22,7 +22,7 @@ from beam_mat.core.image_statistics import ConvertedImage, ImageFile, ImageStati
 from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, present
+from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
 
 TABLE_SCHEMA = pa.schema(
@@ -148,7 +148,7 @@ def find(settings: Settings, folder: str, origins: Mapping[str, str]) -> dict[st
                 rows[path] = ImageRow(**values)
     usable = [row for row in rows.values() if row.file is not None]
     uris = [files.join(settings.output, row.file or "") for row in usable]
-    for row, size in zip(usable, present.sizes(uris), strict=True):
+    for row, size in zip(usable, files.sizes(uris), strict=True):
         if size != row.bytes:
             del rows[row.path]
     return rows

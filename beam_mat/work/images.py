@@ -18,7 +18,7 @@ from beam_mat.core.member import Member, Packing
 from beam_mat.core.references import Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
-from beam_mat.storage.fetch import fetch, load
+from beam_mat.storage.catalog import fetch, load
 from beam_mat.work import image_results
 from beam_mat.work.image_results import ImageRow
 
@@ -116,7 +116,7 @@ def _convert(
 def convert(
     settings: Settings, member: Member, found: memoryview | ImageFault, outbox: files.Outbox
 ) -> ImageRow:
-    """Checks, resizes and writes one image. `found` is its data or fault from `storage.fetch`."""
+    """Checks, resizes and writes one image. `found` is its data or fault from `fetch`."""
     data = load(member, found)
     if isinstance(data, ImageFault):
         return _faulty(member, data)
@@ -126,7 +126,7 @@ def convert(
     sha256 = hashlib.sha256(picture.data).hexdigest()
     file = image_file(member.path, sha256, picture.format)
     scratch = files.join(settings.output, layout.SCRATCH)
-    outbox.write_bytes_new(files.join(settings.output, file), picture.data, scratch)
+    outbox.write_bytes_new(files.join(settings.output, file), picture.data, sha256, scratch)
     return _row(member, picture, file, sha256)
 
 

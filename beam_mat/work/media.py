@@ -6,7 +6,7 @@ from beam_mat.core.contract.finding import shown
 from beam_mat.core.contract.kind import Kind
 from beam_mat.core.contract.row import Fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES
-from beam_mat.storage.locate import locate
+from beam_mat.storage.stores import locate
 
 
 def read_image(media: str, path: str) -> bytes | Fault:

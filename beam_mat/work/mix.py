@@ -11,10 +11,12 @@ from beam_mat.core import layout
 from beam_mat.core.mix import mixed
 from beam_mat.core.results import MixJob, MixOutput, Unit
 from beam_mat.core.settings import PARQUET, Settings
-from beam_mat.storage import files, present
+from beam_mat.storage import files
 from beam_mat.storage.parts import (
     GROUP_ROWS,
     SCHEMA,
+    all_there,
+    location,
     open_part,
     parquet_writer,
     part_of,
@@ -39,16 +41,16 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     """
     before = list(before)
     found = results.find(settings, layout.MIXES, job.name, MixOutput)
-    if found and present.all_there(settings, found.parts):
+    if found and all_there(settings, found.parts):
         return found
     replaced, parts = [], []
     for format in settings.formats:
-        old = [place(format, unit, aside=not unit.image_rows) for unit in job.inputs()]
+        old = [place(format, unit) for unit in job.inputs()]
         replaced += old
         source = _Rows(settings, format, job.inputs(), before)
         for name, image_rows, rows in mixed(job):
             unit = Unit(name, job.split, image_rows, len(rows))
-            path = place(format, unit, aside=False)
+            path = layout.part(format, unit.split, unit.name)
             with open_part(settings, path) as file:
                 source.copy(rows, file)
             parts.append(part_of(path, format, unit, file))
@@ -71,7 +73,7 @@ class _Rows:
         self._table: pa.Table | None = None
         tables = []
         for unit in units:
-            uri = present.location(settings.output, place(format, unit, aside=not unit.image_rows))
+            uri = location(settings.output, place(format, unit))
             uris, order = [uri], None
             if not files.exists(uri):
                 uris, order = _in_mix(settings, format, unit, before) or (uris, None)
@@ -105,9 +107,7 @@ def _in_mix(
             rows = (row for made in mixed(one.job) for row in made.rows)
             at = {row: number for number, row in enumerate(rows)}
             uris = [
-                present.location(settings.output, part.path)
-                for part in one.parts
-                if part.format == format
+                location(settings.output, part.path) for part in one.parts if part.format == format
             ]
             return uris, [at[row] for row in range(first, first + unit.rows)]
     return None

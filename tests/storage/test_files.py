@@ -10,6 +10,7 @@ import pytest
 
 from beam_mat.core.errors import SourceError
 from beam_mat.storage import files
+from beam_mat.storage.store import READ_BLOCK
 
 
 def put(root: str, name: str, data: bytes = b"data") -> str:
@@ -113,11 +114,11 @@ def test_a_range_beyond_the_end_is_a_source_error(root: str, bounds: tuple[int, 
 
 
 def test_blocks_are_bounded_and_make_up_the_file(root: str) -> None:
-    data = os.urandom(2 * files.READ_BLOCK + 5)
+    data = os.urandom(2 * READ_BLOCK + 5)
     uri = put(root, "file.bin", data)
     read = list(files.read_blocks(uri, 3, len(data)))
     assert b"".join(read) == data[3:]
-    assert max(map(len, read)) <= files.READ_BLOCK
+    assert max(map(len, read)) <= READ_BLOCK
 
 
 def test_a_glob_gives_files_by_name(root: str) -> None:

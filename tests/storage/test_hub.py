@@ -19,7 +19,7 @@ from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, parts, stores
-from beam_mat.storage.fetch import fetch, load
+from beam_mat.storage.catalog import fetch, load
 from beam_mat.work.rows import rows
 from tests.build import zip64_end, zip_of
 from tests.stands import hub, reach, servers
@@ -143,7 +143,7 @@ def published(served: tuple[Path, Proxy]) -> Iterator[list[Part]]:
         for at, path in enumerate(["images/a.jpg", "images/b.jpg"])
     ]
     unit = Unit("n", layout.TRAIN, 2, 2)
-    yield parts.write_unit(settings, unit, list(map(parts.row_of, made)), aside=False)
+    yield parts.write_unit(settings, unit, list(map(parts.row_of, made)))
     shutil.rmtree(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,25 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
+def write_new(path: Path, data: bytes, scratch: Path) -> None:
+    sha256 = hashlib.sha256(data).hexdigest()
+    files.write_bytes_new(str(path), data, sha256, str(scratch))
+
+
 def foreign_is_whole(out: Path) -> bool:
     return sorted(os.listdir(out.parent / "foreign")) == ["1.jpg", "2.jpg", "empty"]
 
 
 def test_a_second_write_touches_nothing(tmp_path: Path) -> None:
-    path, scratch = tmp_path / "a" / "file", str(tmp_path / "scratch")
-    files.write_bytes_new(str(path), b"data", scratch)
+    path, scratch = tmp_path / "a" / "file", tmp_path / "scratch"
+    write_new(path, b"data", scratch)
     os.utime(path, ns=(1, 1))
     before = path.stat()
-    files.write_bytes_new(str(path), b"data", scratch)
+    write_new(path, b"data", scratch)
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert os.listdir(scratch) == []
-    files.write_bytes_new(str(path), b"dat!", scratch)
+    write_new(path, b"dat!", scratch)
     assert path.stat().st_ino != before.st_ino
     assert os.listdir(scratch) == []
 
@@ -54,23 +60,22 @@ def test_a_new_file_costs_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             return call(path, *more, **options)
 
         monkeypatch.setattr(os, name, counted)
-    uri = str(tmp_path / "file")
-    files.write_bytes_new(uri, b"data", str(tmp_path))
-    assert looks == [uri]
+    write_new(tmp_path / "file", b"data", tmp_path)
+    assert looks == [str(tmp_path / "file")]
 
 
 def test_an_open_file_keeps_its_content_when_a_damaged_one_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old!")
     with path.open("rb") as opened:
-        files.write_bytes_new(str(path), b"data", str(tmp_path))
+        write_new(path, b"data", tmp_path)
         assert opened.read() == b"old!"
 
 
 def test_a_link_in_the_place_of_a_new_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"data")
     (tmp_path / "file").symlink_to(tmp_path / "target")
-    files.write_bytes_new(str(tmp_path / "file"), b"data", str(tmp_path))
+    write_new(tmp_path / "file", b"data", tmp_path)
     assert not (tmp_path / "file").is_symlink()
     (tmp_path / "other").symlink_to(tmp_path / "target")
     files.write_bytes(str(tmp_path / "other"), b"more", str(tmp_path))

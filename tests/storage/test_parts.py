@@ -108,7 +108,7 @@ def written(settings: Settings, part: Part) -> list[dict[str, Any]]:
 
 def test_a_row_is_as_documented(settings: Settings) -> None:
     rows = [row("i1", (C, A), system="You are.")]
-    jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    jsonl, parquet = parts.write_unit(settings, unit_of("n", rows), rows)
     assert (jsonl.path, parquet.path) == ("jsonl/train-n.jsonl", "parquet/train-n.parquet")
     expected = {
         "messages": [
@@ -135,14 +135,14 @@ def test_a_row_is_as_documented(settings: Settings) -> None:
 def test_both_formats_hold_the_same_rows_in_the_same_order(
     near: Settings, rows: list[parts.Row]
 ) -> None:
-    jsonl, parquet = parts.write_unit(near, unit_of("n", rows), rows, aside=False)
+    jsonl, parquet = parts.write_unit(near, unit_of("n", rows), rows)
     assert written(near, jsonl) == written(near, parquet)
     assert [item["id"] for item in written(near, jsonl)] == [item.id for item in rows]
 
 
 def test_the_parquet_schema_is_the_declared_one_and_groups_are_small(near: Settings) -> None:
     rows = [row(str(at), (A,) * (at % 3)) for at in range(250)]
-    _, parquet = parts.write_unit(near, unit_of("n", rows), rows, aside=False)
+    _, parquet = parts.write_unit(near, unit_of("n", rows), rows)
     file = parquet_file(near, parquet)
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -166,7 +166,7 @@ def test_large_images_make_smaller_groups(
 ) -> None:
     monkeypatch.setattr(parts, "GROUP_BYTES", 1000)
     rows = [row(str(at), (A,)) for at in range(20)]
-    _, parquet = parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+    _, parquet = parts.write_unit(settings, unit_of("n", rows), rows)
     assert parquet_file(settings, parquet).num_row_groups == 5
     assert len(written(settings, parquet)) == 20
 
@@ -176,14 +176,14 @@ def test_writing_twice_gives_the_same_bytes_under_the_same_name(
 ) -> None:
     rows = [row(str(at), (A,) * (at % 2)) for at in range(10)]
     unit = unit_of("n", rows, "val")
-    once = parts.write_unit(settings, unit, rows, aside=False)
+    once = parts.write_unit(settings, unit, rows)
     held = [stored(settings, part) for part in once]
-    assert parts.write_unit(settings, unit, rows, aside=False) == once
+    assert parts.write_unit(settings, unit, rows) == once
     assert [stored(settings, part) for part in once] == held
     assert [part.path for part in once] == ["jsonl_val/val-n.jsonl", "parquet_val/val-n.parquet"]
     assert visible(settings) == [part.path for part in once]
     # Nor does it matter where.
-    assert parts.write_unit(near, unit, rows, aside=False) == once
+    assert parts.write_unit(near, unit, rows) == once
 
 
 def test_an_image_that_is_cut_off_is_not_whole() -> None:
@@ -195,7 +195,7 @@ def test_an_image_that_is_cut_off_is_not_whole() -> None:
 def test_an_image_that_is_not_there_is_an_error(settings: Settings) -> None:
     rows = [row("1", (A,)), row("2", ("images/gone.0123456789abcdef.jpg",))]
     with pytest.raises(FileNotFoundError, match="gone"):
-        parts.write_unit(settings, unit_of("n", rows), rows, aside=False)
+        parts.write_unit(settings, unit_of("n", rows), rows)
     assert not [name for name in visible(settings) if name.startswith("parquet")]
 
 
@@ -227,7 +227,7 @@ def test_a_part_is_not_there_before_it_is_whole(
     settings = msgspec.structs.replace(settings, formats=(format,))
     seen: list[list[str]] = []
     at_half(monkeypatch, lambda: seen.append(visible(settings)))
-    (part,) = parts.write_unit(settings, unit_of("n", HALVES), HALVES, aside=False)
+    (part,) = parts.write_unit(settings, unit_of("n", HALVES), HALVES)
     assert seen == [[]]
     assert visible(settings) == [part.path]
 
@@ -242,7 +242,7 @@ def test_a_part_that_fails_halfway_leaves_what_was_there(
     def write(name: str) -> Part:
         if format == "rejects":
             return parts.write_rejects(settings, name, [reject] * 500)
-        (part,) = parts.write_unit(settings, unit_of(name, HALVES), HALVES, aside=False)
+        (part,) = parts.write_unit(settings, unit_of(name, HALVES), HALVES)
         return part
 
     def fail() -> None:
@@ -265,14 +265,14 @@ def test_a_part_that_fails_halfway_leaves_what_was_there(
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_only_what_was_asked_for_is_written(tmp_path: Path, format: str) -> None:
     settings = settings_for(tmp_path, format)
-    (part,) = parts.write_unit(settings, unit_of("n", [row("1")]), [row("1")], aside=False)
+    (part,) = parts.write_unit(settings, unit_of("n", HALVES), HALVES)
     assert part.format == format
     folders = {path.name for path in tmp_path.iterdir()}
     assert folders == {layout.IMAGES, layout.WORK, format}
 
 
 def test_rows_set_aside_lie_where_no_reader_looks(settings: Settings) -> None:
-    for part in parts.write_unit(settings, unit_of("n", [row("1")]), [row("1")], aside=True):
+    for part in parts.write_unit(settings, unit_of("n", [row("1")]), [row("1")]):
         assert part.path.startswith(f"{layout.WORK}/")
         assert len(written(settings, part)) == 1
 
@@ -297,7 +297,7 @@ def a_chunk(settings: Settings, name: str, images: int, texts: int) -> Unit:
         [row(f"{name}t{at}") for at in range(texts)],
     )
     unit = unit_of(name, rows)
-    parts.write_unit(settings, unit, rows, aside=not images)
+    parts.write_unit(settings, unit, rows)
     return unit
 
 

@@ -11,7 +11,7 @@ import pytest
 from beam_mat.core.image import ImageFault
 from beam_mat.core.reject import Reason
 from beam_mat.storage import catalog, files, stores
-from beam_mat.storage.fetch import fetch, load
+from beam_mat.storage.catalog import fetch, load
 from tests.build import with_entry, zip64_end, zip_of
 from tests.stands import reach
 from tests.stands.proxy import Faults, Proxy, proxied

@@ -15,7 +15,8 @@ import fsspec
 import pytest
 
 from beam_mat.core.errors import SourceError, StoreError
-from beam_mat.storage import files, retry, stores, uploads
+from beam_mat.storage import files, retry, stores
+from beam_mat.storage.remote_store import SEND_PIECE, RemoteStore
 from beam_mat.work.results import is_json
 from tests.stands import reach
 from tests.stands.proxy import Faults, Proxy, proxied
@@ -78,7 +79,7 @@ def test_a_file_and_its_listing_come_right_after_a_fault(
     assert far[1].made
 
 
-@pytest.mark.parametrize("size", [1000, 3 * uploads.PIECE_BYTES])
+@pytest.mark.parametrize("size", [1000, 3 * SEND_PIECE])
 def test_a_file_is_written_right_after_a_fault(far: tuple[str, Proxy], size: int) -> None:
     far[1].faults = Faults(lost=0.5, statuses={503: 0.25}, reset=0.25, most=2)
     data = DATA[:1000] if size == 1000 else DATA * (size >> 20)
@@ -174,7 +175,7 @@ def test_a_large_file_takes_no_more_memory_than_a_few_pieces(
     url = request.getfixturevalue(store)
     stores.use(reach.google(url) if store == "google" else reach.amazon(url))
     uri = f"{'gs' if store == 'google' else 's3'}://tests/{request.node.name}"
-    size = 12 * uploads.PIECE_BYTES
+    size = 12 * SEND_PIECE
     tracemalloc.start()
     try:
         with files.write(uri, "") as file:
@@ -183,7 +184,7 @@ def test_a_large_file_takes_no_more_memory_than_a_few_pieces(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 5 * uploads.PIECE_BYTES
+    assert peak < 5 * SEND_PIECE
     assert files.info(uri).size == size
     assert files.read_range(uri, size - len(DATA), size) == DATA
     files.remove(uri)
@@ -227,9 +228,10 @@ def test_what_waits_to_be_sent_has_no_name_that_could_outlive_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    data = os.urandom(uploads.PIECE_BYTES + 1)
-    with uploads.Upload() as upload:
-        upload.write(memoryview(data))
+    data = os.urandom(SEND_PIECE + 1)
+    store = RemoteStore(fsspec.filesystem("file"))
+    with store.staged("", "") as staged:
+        staged.write(data)
         assert list(tmp_path.iterdir()) == []
-        upload.send("local", fsspec.filesystem("file"), str(tmp_path / "sent"))
+        store.place(staged, str(tmp_path / "sent"))
     assert (tmp_path / "sent").read_bytes() == data

@@ -21,7 +21,7 @@ def member(path: str, order: int = 0, batch: int = 0) -> Member:
 
 
 def source(path: Path, order: int = 0) -> Source:
-    found = inputs.look(str(path))
+    found = inputs.identify(str(path))
     return Source(found.uri, order, found.size, found.version)
 
 

@@ -35,7 +35,7 @@ def shard_at(path: Path | str, order: int = 0) -> Shard:
 
 def source_at(path: Path | str, order: int = 0) -> Source:
     """A zip or folder as a job has it."""
-    found = inputs.look(str(path))
+    found = inputs.identify(str(path))
     return Source(found.uri, order, found.size, found.version)
 
 

@@ -18,7 +18,7 @@ from beam_mat.core.references import Wanted
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, inputs
-from beam_mat.storage.fetch import fetch
+from beam_mat.storage.catalog import fetch
 from beam_mat.work import images
 from beam_mat.work.image_results import ImageRow
 from tests.build import opened, picture, with_entry, zip_of
@@ -140,7 +140,7 @@ class Zip:
 
     def run(self, *missing: str) -> images.ConvertedBatch:
         """Converts all members, and images that the zip does not have, as one batch."""
-        source = inputs.look(str(self._path))
+        source = inputs.identify(str(self._path))
         members = list(catalog.members(source.uri, 0))
         (batch,) = {images.batch_of(member.path, member) for member in members}
         wanted = [Wanted(member.path, member, ("c",)) for member in members]
@@ -199,7 +199,7 @@ def test_another_member_under_the_same_version_is_converted_again(
     zipped: Zip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store's version may be coarse, or a zip come back with its old one."""
-    monkeypatch.setattr(inputs, "look", lambda uri: files.FileInfo(uri, 1, "always the same"))
+    monkeypatch.setattr(inputs, "identify", lambda uri: files.FileInfo(uri, 1, "always the same"))
     zipped.run()
     zipped.write(with_entry(zip_of(MEMBERS), 1, crc=1))
     made = zipped.run()

@@ -34,7 +34,7 @@ def unit(settings: Settings, name: str, images: int, texts: int) -> Unit:
         parts.row_of(Trajectory(f"{name}{at}", "", turns, (IMAGE,) * (at < images)))
         for at in range(images + texts)
     ]
-    parts.write_unit(settings, made, rows, aside=not images)
+    parts.write_unit(settings, made, rows)
     return made
 
 

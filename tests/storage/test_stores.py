@@ -1,4 +1,4 @@
-"""How stores are told of and reached: drivers, storage options, and what must not be told."""
+"""Each URI has its store. Drivers, storage options, and secrets that no message may repeat."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from fsspec import config
 
-from beam_mat.core.errors import StoreError
+from beam_mat.core.errors import OutputError, StoreError
 from beam_mat.core.job import Job
 from beam_mat.sample import SampleSummary
-from beam_mat.storage import stores
+from beam_mat.storage import files, stores
+from beam_mat.storage.local_store import LocalStore
+from beam_mat.storage.remote_store import HubStore, MemoryStore, RemoteStore
+from beam_mat.storage.store import CHANGES
+from beam_mat.storage.stores import locate
+from tests.build import zip_of
 from tests.command import ROOT, Ran, convert_words, run
 
 
@@ -138,3 +146,73 @@ def test_an_address_with_a_credential_is_refused_and_not_repeated(uri: str) -> N
         assert f"{option} {uri.partition(':')[0]}://" in ran.err
         assert "and addresses are written to the manifest" in ran.err
         assert SECRET not in ran.err
+
+
+def test_each_address_has_its_store() -> None:
+    cwd = os.getcwd()
+    expected = {
+        "/a/b/": (LocalStore, "/a/b"),
+        "/": (LocalStore, "/"),
+        "/a::b/c://d": (LocalStore, "/a::b/c://d"),
+        "a/b": (LocalStore, f"{cwd}/a/b"),
+        "file:///a/b": (LocalStore, "/a/b"),
+        "memory://a/b": (MemoryStore, "/a/b"),
+        "memory:///a?#1": (MemoryStore, "/a?#1"),
+    }
+    for uri, (kind, path) in expected.items():
+        for _ in range(2):
+            store, found = locate(uri)
+            assert (type(store), found) == (kind, path)
+
+
+def test_a_scheme_is_looked_up_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    def counted(uri: str) -> Any:
+        looked_up.append(uri)
+        return fsspec.core.url_to_fs(uri)
+
+    monkeypatch.setattr(stores, "url_to_fs", counted)
+    stores.use({})
+    found = {id(locate(f"memory:///{number}")[0]) for number in range(10)}
+    assert (len(found), looked_up) == (1, ["memory:///0"])
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(locate, "memory:///a").result()[1] == "/a"
+    assert len(looked_up) == 2
+    stores.use({})
+    locate("memory:///b")
+    assert len(looked_up) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_process_looks_its_stores_up_again() -> None:
+    store, _ = locate("memory:///a")
+    child = os.fork()
+    if not child:
+        os._exit(locate("memory:///a")[0] is store)
+    assert os.waitpid(child, 0)[1] == 0
+    assert locate("memory:///a")[0] is store
+
+
+def test_a_chain_of_file_systems_is_read_in_threads_of_its_own() -> None:
+    data = b"0123456789" * 2_000_000
+    files.write_bytes("memory:///chain.zip", zip_of({"big": data}), "")
+    uri = "zip://big::memory://chain.zip"
+    assert isinstance(locate(uri)[0], RemoteStore)
+    assert b"".join(files.read_blocks(uri, 5, 20_000_000)) == data[5:]
+    files.remove("memory:///chain.zip")
+
+
+def test_the_hub_refuses_every_change() -> None:
+    hub = HubStore(fsspec.filesystem("memory"))
+    assert hub.read_only
+    arguments = {
+        "staged": ("a", ""),
+        "place": (None, "a"),
+        "place_new": (None, "a", None),
+        "create": ("a", b""),
+        "move": ("a", "a"),
+    }
+    for name in (*CHANGES, "staged", "place_new"):
+        with pytest.raises(OutputError, match="a: the hub is read only"):
+            getattr(hub, name)(*arguments.get(name, ("a",)))

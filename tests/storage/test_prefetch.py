@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,9 +10,8 @@ from functools import partial
 import pytest
 
 from beam_mat.core.errors import StoreError
-from beam_mat.storage import ahead, files
-from beam_mat.storage.far_reads import FarReads
-from beam_mat.storage.memory_store import MemoryStore
+from beam_mat.storage import files, prefetch
+from beam_mat.storage.remote_store import MemoryStore, RemoteStore
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:
@@ -23,11 +23,12 @@ def test_results_come_in_order_whichever_is_ready_first() -> None:
         gates[number].set()
         return number
 
-    assert list(ahead.ahead((1, partial(call, number)) for number in range(4))) == [0, 1, 2, 3]
+    results = prefetch.prefetch((1, partial(call, number)) for number in range(4))
+    assert list(results) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("size", "most"), [(1, ahead.REQUESTS), (8 << 20, 4), (ahead.BYTES * 2, 1)]
+    ("size", "most"), [(1, prefetch.REQUESTS), (8 << 20, 4), (prefetch.BYTES * 2, 1)]
 )
 def test_as_many_as_fit_are_begun_before_the_first_is_asked_for(size: int, most: int) -> None:
     begun = 0
@@ -38,7 +39,7 @@ def test_as_many_as_fit_are_begun_before_the_first_is_asked_for(size: int, most:
             begun += 1
             yield size, partial(int, number)
 
-    results = ahead.ahead(calls())
+    results = prefetch.prefetch(calls())
     for taken in range(20):
         assert next(results) == taken
         assert begun - taken - 1 <= most
@@ -52,33 +53,29 @@ def test_an_error_comes_in_its_place() -> None:
         raise StoreError("gs://b/a: gone")
 
     calls: list[tuple[int, Callable[[], int]]] = [(1, partial(int, 7)), (1, fail)]
-    results = ahead.ahead(calls)
+    results = prefetch.prefetch(calls)
     assert next(results) == 7
     with pytest.raises(StoreError, match="gone"):
         next(results)
 
 
 def test_small_files_are_all_there_when_their_block_has_ended(root: str) -> None:
+    bodies = {str(at): b"x" * at for at in range(20)}
     with files.Outbox() as outbox:
-        written = [
-            outbox.write_bytes(files.join(root, str(at)), b"x" * at, files.join(root, "scratch"))
-            for at in range(20)
-        ]
-    assert [file.size for _, file in files.find(root)] == sorted(
-        (one.bytes for one in written), key=str
-    )
-    again = [files.write_bytes(files.join(root, "20"), b"x" * at, root) for at in range(20)]
-    assert again == written
+        for name, body in bodies.items():
+            sha256 = hashlib.sha256(body).hexdigest()
+            outbox.write_bytes_new(files.join(root, name), body, sha256, f"{root}/scratch")
+    found = {name: files.read_bytes(file.uri) for name, file in files.find(root)}
+    assert found == bodies
 
 
 def test_what_a_store_refuses_is_told_at_the_end_of_the_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(_: object, staged: object, path: str) -> None:
+    def refuse(_: object, staged: object, path: str, written: object) -> None:
         raise StoreError(f"memory://{path}: full")
 
-    monkeypatch.setattr(MemoryStore, "near", False)
-    monkeypatch.setattr(MemoryStore, "begin", FarReads.begin)
-    monkeypatch.setattr(MemoryStore, "place", refuse)
+    monkeypatch.setattr(MemoryStore, "begin", RemoteStore.begin)
+    monkeypatch.setattr(MemoryStore, "place_new", refuse)
     with pytest.raises(StoreError, match="memory:///a: full"), files.Outbox() as outbox:
-        assert outbox.write_bytes("memory:///a", b"12", "").bytes == 2
+        outbox.write_bytes_new("memory:///a", b"12", "", "")

@@ -19,11 +19,10 @@ BYTES = 32 << 20
 THREADS = 32
 
 
-def ahead(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
+def prefetch(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
     """Makes calls in threads before their results are needed, and yields the results in order.
 
-    Args:
-        calls: The calls, each with the size of its result in bytes.
+    A call comes with the expected number of bytes of its result.
     """
     pending: deque[tuple[int, Future[T]]] = deque()
     held = 0
@@ -40,18 +39,6 @@ def ahead(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
     finally:
         for _, future in pending:
             future.cancel()
-
-
-def one_by_one(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-    """Makes each call when its result is needed; the arguments are those of `ahead`."""
-    return (call() for _, call in calls)
-
-
-def at_once(call: Callable[[], T]) -> Future[T]:
-    """Makes a call now, in this thread, and raises its errors."""
-    done: Future[T] = Future()
-    done.set_result(call())
-    return done
 
 
 @functools.cache
