@@ -43,9 +43,9 @@ def finish(
     Raises:
         BeamMatError: The job must not be committed.
     """
-    made = conversion.collect(job)
-    summary.show(console, made.totals, time.monotonic() - begin, spent)
-    _check_limit(job, made.totals)
+    content, totals = conversion.collect(job)
+    summary.show(console, totals, time.monotonic() - begin, spent)
+    _check_limit(job, totals)
     check_inputs(job)
     settings = job.settings
     how = Made(
@@ -55,7 +55,7 @@ def finish(
         configuration=configuration(settings, job.limit),
         keep=keep,
     )
-    snapshot = dataset.commit(how, made.content)
+    snapshot = dataset.commit(how, content)
     console.print(summary.next_command(settings.output, snapshot.parts()), soft_wrap=True)
 
 

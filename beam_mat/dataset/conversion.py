@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
@@ -18,35 +17,25 @@ from beam_mat.storage import files
 from beam_mat.work import chunks, results
 
 
-class Conversion(NamedTuple):
-    """A finished conversion: the content of its commit, and its totals."""
-
-    content: Content
-    totals: Totals
-
-
-def collect(job: Job) -> Conversion:
-    """Reads the results of a job's graph, and writes the image table.
-
-    Args:
-        job: The job. Its graph must have ended.
+def collect(job: Job) -> tuple[Content, Totals]:
+    """Reads the results of a job whose graph has ended, and writes the image table.
 
     Raises:
         LostRecordError: A result is missing, or a record is neither accepted nor rejected.
     """
+    settings = job.settings
     shards = {one.uri: one for one in _summaries(job)}
+    mix_names = (one.name for one in all_jobs(shards.values()))
+    tables = {name for one in shards.values() for name in one.tables}
     try:
-        found = results.read(
-            job.settings, layout.MIXES, (one.name for one in all_jobs(shards.values())), MixOutput
-        )
+        found = results.read(settings, layout.MIXES, mix_names, MixOutput)
         mixes = {mix.job.name: mix for mix in found}
-        names = {name for one in shards.values() for name in one.tables}
-        table, images = image_table.write_whole(job.settings.output, names)
+        table, images = image_table.write_whole(settings.output, tables)
     except FileNotFoundError as error:
         raise LostRecordError(f"the graph did not write {error}") from error
     totals = totals_of(shards.values(), images)
     sources = {one.uri: one for one in job.sources}
-    return Conversion(Content(shards, sources, mixes, (table,), totals.counts()), totals)
+    return Content(shards, sources, mixes, (table,), totals.counts()), totals
 
 
 def _summaries(job: Job) -> Iterator[ShardSummary]:
@@ -73,26 +62,16 @@ def _summaries(job: Job) -> Iterator[ShardSummary]:
 
 
 def forget(job: Job, changed: list[str]) -> None:
-    """Removes the results of inputs that changed during the job.
+    """Removes the results of inputs that changed during the job; `changed` has their URIs.
 
     Otherwise they could be used for an input with the old time and size but other content.
-
-    Args:
-        job: The job.
-        changed: URIs of its inputs that changed.
     """
-    settings = job.settings
+    settings, gone = job.settings, set(changed)
     files.remove(files.join(settings.output, layout.SUMMARIES, settings.fingerprint))
-    gone = set(changed)
     if any(source.uri in gone for source in job.sources):
         files.remove(files.join(settings.output, layout.IMAGE_RESULTS))
-    for shard in job.shards:
-        if shard.uri in gone:
-            _forget_shard(job, shard.stem(settings.digest()))
-
-
-def _forget_shard(job: Job, stem: str) -> None:
-    for folder in (layout.SPLITS, layout.REQUESTS, layout.OUTPUTS):
-        for name, file in files.find(files.join(job.settings.output, folder)):
-            if name.startswith(stem):
+    stems = tuple(shard.stem(settings.digest()) for shard in job.shards if shard.uri in gone)
+    for folder in (layout.SPLITS, layout.REQUESTS, layout.OUTPUTS) if stems else ():
+        for name, file in files.find(files.join(settings.output, folder)):
+            if name.startswith(stems):
                 files.remove_file(file.uri)

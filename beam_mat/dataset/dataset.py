@@ -20,11 +20,26 @@ from beam_mat.core.job import Job
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import fingerprint, flat, lease, log, pending, vacuum, views
 from beam_mat.dataset import manifest as manifests
-from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot
+from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot, in_order
 from beam_mat.dataset.lease import Lease
-from beam_mat.dataset.state import TABLE, Action, Command, Facts, State, action_of, state_of
+from beam_mat.dataset.state import Action, Command, Facts, State, action_of, state_of
 from beam_mat.dataset.views import Report
 from beam_mat.storage import files
+
+_OURS = (layout.GENERATIONS, *layout.FLAT_FOLDERS, layout.REPLACED, layout.IMAGES, layout.WORK)
+"""Folders in which files are written and removed. None of them may contain a link."""
+
+_REFUSED = {
+    Action.REFUSE_EMPTY: "there is no dataset here; create one with beam-mat convert",
+    Action.REFUSE_PENDING: (
+        "a conversion was started here and is not finished; run the same beam-mat convert again or "
+        "beam-mat publish, and then this command"
+    ),
+    Action.REFUSE_DAMAGED: (
+        "a commit is missing in generations/; restore it, or run beam-mat convert, which starts a "
+        "new log"
+    ),
+}
 
 
 class Dataset:
@@ -46,9 +61,9 @@ class Dataset:
         for folder in _OURS:
             files.refuse_links(files.join(uri, folder), uri)
         self.pending = pending.read(uri)
-        facts, self.snapshot = look(uri, has_pending=self.pending is not None)
-        self.state, self.action = state_of(facts), action_of(facts, command)
-        self._next = max(facts.newest, facts.viewed) + 1
+        self.snapshot = Snapshot()
+        self._facts = self._look()
+        self.state, self.action = state_of(self._facts), action_of(self._facts, command)
 
     @classmethod
     @contextlib.contextmanager
@@ -76,9 +91,9 @@ class Dataset:
             OutputInUseError: Another run writes to the folder.
             ConfigError: The command is not possible in the state of the folder.
         """
-        action = TABLE[State.EMPTY][command]
-        if action in _REFUSED and not files.exists(uri):
-            raise ConfigError([f"{uri}: {_REFUSED[action]}"])  # the lease would create the folder
+        fault = _REFUSED.get(action_of(Facts(), command))
+        if fault and not files.exists(uri):
+            raise ConfigError([f"{uri}: {fault}"])  # the lease would create the folder
         with lease.held(uri, say) as held:
             if busy:
                 busy(uri)
@@ -87,30 +102,40 @@ class Dataset:
             except ConfigError:
                 if not overwrite:
                     raise
-                clear(uri)
+                _clear(uri)
                 dataset = cls(uri, command, held, report)
             dataset._recover()
             yield dataset
+
+    def _look(self) -> Facts:
+        there, manifest = log.numbers(self.uri), manifests.read(self.uri)
+        whole = True
+        try:
+            self.snapshot = log.snapshot(self.uri)
+        except log.MissingCommitError:
+            whole = False
+        made = self.snapshot.made
+        return Facts(
+            newest=there.newest,
+            whole=whole,
+            viewed=manifest.generation if manifest else 0,
+            pending=self.pending is not None,
+            holds_files=not (there.newest or manifest or self.pending) and _holds_files(self.uri),
+            committed=bool(made and self.pending and made.fingerprint == self.pending.fingerprint),
+        )
 
     def _recover(self) -> None:
         """Completes the work of a killed run, as far as the command needs it."""
         if fault := _REFUSED.get(self.action):
             raise ConfigError([f"{self.uri}: {fault}"])
-        made = self.snapshot.made
-        if self.pending and made and self.pending.fingerprint == made.fingerprint:
-            # A run was killed between its commit and the removal of job.json.
-            self._remove_pending()
-            if self.action is Action.COMMIT:
-                self.action = Action.CONTINUE
-        known = self.state in (State.CURRENT, State.BEHIND)
-        behind = self.action is Action.CONTINUE and self.state is State.BEHIND
-        if self._command in (Command.WATCH, Command.VACUUM) or behind:
+        if self.action is Action.UPDATE or self._command in (Command.WATCH, Command.VACUUM):
             # A watch discards an unfinished conversion and its files. A vacuum first moves files
             # that a killed watch has not moved.
-            self._check_lost(flat.arrange(self.uri, self.snapshot, keep=known))
-        if behind:
+            keep = self.snapshot.number > 0
+            self._check_lost(flat.arrange(self.uri, self.snapshot, keep=keep))
+        if self.action is Action.UPDATE:
             views.write(self.uri, self.snapshot, self._report)
-        if self._command is Command.WATCH:
+        if self._facts.committed or self._command is Command.WATCH:
             self._remove_pending()
 
     def _remove_pending(self) -> None:
@@ -130,11 +155,8 @@ class Dataset:
     def is_made_by(self, job: Job, keep: int | None) -> bool:
         """Returns whether the folder has the dataset of a job, by inputs and configuration.
 
-        Versions of packages do not count: a complete dataset stays complete.
-
-        Args:
-            job: The job.
-            keep: How many generations the job keeps, or None for all.
+        Versions of packages do not count: a complete dataset stays complete. `keep` is how many
+        generations the job keeps, or None for all.
         """
         made = self.snapshot.made
         return (
@@ -142,8 +164,8 @@ class Dataset:
             and made is not None
             and (made.command, made.keep) == (Command.CONVERT, keep)
             and made.configuration == fingerprint.configuration(job.settings, job.limit)
-            and [one.shard for one in self.snapshot.ordered_shards()] == list(job.shards)
-            and self.snapshot.ordered_sources() == list(job.sources)
+            and [one.shard for one in in_order(self.snapshot.shards.values())] == list(job.shards)
+            and in_order(self.snapshot.sources.values()) == list(job.sources)
         )
 
     def differences(self, settings: Settings, limit: int | None) -> list[str]:
@@ -156,9 +178,9 @@ class Dataset:
 
     def clear(self) -> None:
         """Removes everything except the lease, to start over."""
-        clear(self.uri)
-        self.snapshot, self.pending, self.state = Snapshot(), None, State.EMPTY
-        self.action, self._next = Action.BEGIN, 1
+        _clear(self.uri)
+        self.snapshot, self.pending, self._facts = Snapshot(), None, Facts()
+        self.state, self.action = State.EMPTY, Action.BEGIN
 
     def begin(self, job: Job, keep: int | None) -> None:
         """Records that a conversion was started, and removes the views.
@@ -168,11 +190,6 @@ class Dataset:
         _remove_scratch(self.uri)
         pending.write(job, keep)
         views.withdraw(self.uri)
-
-    @property
-    def next(self) -> int:
-        """The number of the next commit."""
-        return self._next
 
     def commit(self, made: Made, content: Content) -> Snapshot:
         """Commits a conversion, and updates the views.
@@ -187,85 +204,34 @@ class Dataset:
             OutputInUseError: Another run writes to the folder.
         """
         self._lease.check()
-        before = self.snapshot
-        fresh = self.state is State.EMPTY
-        if before.made != made or not before.is_content(content):
-            restart = self.state is State.DAMAGED or self._next != before.number + 1
-            self.snapshot = Snapshot() if restart else before.copy()
-            number = self._next if restart else None
-            if not log.append(self.uri, self.snapshot, made, content, number):
+        if self.snapshot.made != made or not self.snapshot.is_content(content):
+            if self.state is State.DAMAGED:
+                number = max(self._facts.newest, self._facts.viewed)
+                self.snapshot = Snapshot(number=number)  # the commit builds on no other
+            if not log.append(self.uri, self.snapshot, made, content):
                 raise OutputInUseError(
-                    f"{self.uri}: another run has committed generation {self._next}; run the same "
-                    "command again"
+                    f"{self.uri}: another run has committed generation {self.snapshot.number + 1}; "
+                    "run the same command again"
                 )
-            self._next = self.snapshot.number + 1
-        if content.mixes or not fresh:  # mixing leaves parts that it has replaced
-            if made.keep == 1 and not fresh:
-                # The vacuum removes the other files, after the commits that name them.
-                self._check_lost(flat.complete(self.uri, self.snapshot))
-            else:
-                self._check_lost(flat.arrange(self.uri, self.snapshot, keep=made.keep != 1))
-        self._vacuum(fresh=fresh, keep=made.keep)
+        fresh = self.state is State.EMPTY
+        if made.keep == 1 and not fresh:
+            # The vacuum removes the other files, after the commits that name them.
+            self._check_lost(flat.complete(self.uri, self.snapshot))
+        elif content.mixes or not fresh:  # mixing leaves parts that it has replaced
+            self._check_lost(flat.arrange(self.uri, self.snapshot, keep=made.keep != 1))
+        if not fresh:
+            self._vacuum(made.keep)
         views.write(self.uri, self.snapshot, self._report)
         self._remove_pending()
         _remove_scratch(self.uri)
         return self.snapshot
 
-    def _vacuum(self, *, fresh: bool, keep: int | None) -> None:
-        unreadable = self.state is State.DAMAGED and keep != 1
-        if fresh or keep is None or unreadable:
-            return
-        stay = vacuum.kept(self.uri, keep)
+    def _vacuum(self, keep: int | None) -> None:
+        if keep is None or (self.state is State.DAMAGED and keep != 1):
+            return  # in a damaged log, older generations cannot be read
         # In a sound dataset only images that a table names can be garbage.
         images = vacuum.listed_images(self.uri) if self.state is State.CURRENT else None
-        garbage = vacuum.find(self.uri, stay, images)
-        vacuum.remove(self.uri, stay, garbage)
-
-
-_OURS = (
-    *layout.FLAT_FOLDERS,
-    layout.IMAGES,
-    layout.GENERATIONS,
-    layout.REPLACED,
-    layout.WORK,
-)
-"""Folders in which files are written and removed. None of them may contain a link."""
-
-_REFUSED = {
-    Action.REFUSE_EMPTY: "there is no dataset here; create one with beam-mat convert",
-    Action.REFUSE_PENDING: (
-        "a conversion was started here and is not finished; run the same beam-mat convert again or "
-        "beam-mat publish, and then this command"
-    ),
-    Action.REFUSE_DAMAGED: (
-        "a commit is missing in generations/; restore it, or run beam-mat convert, which starts a "
-        "new log"
-    ),
-}
-
-
-def look(uri: str, *, has_pending: bool) -> tuple[Facts, Snapshot]:
-    """Returns facts about an output folder, and its newest generation.
-
-    Raises:
-        ConfigError: This version cannot read the folder.
-    """
-    there = log.numbers(uri)
-    manifest = manifests.read(uri)
-    snapshot, whole = Snapshot(), True
-    try:
-        snapshot = log.snapshot(uri)
-    except log.MissingCommitError:
-        whole = False
-    empty = not (there.newest or manifest or has_pending)
-    facts = Facts(
-        newest=there.newest,
-        whole=whole,
-        viewed=manifest.generation if manifest else 0,
-        pending=has_pending,
-        holds_files=empty and _holds_files(uri),
-    )
-    return facts, snapshot
+        vacuum.run(self.uri, keep, images)
 
 
 def _holds_files(uri: str) -> bool:
@@ -273,11 +239,12 @@ def _holds_files(uri: str) -> bool:
     return any(not name.startswith(held) for name, _ in files.find(uri, follow=True))
 
 
-def clear(uri: str) -> None:
+def _clear(uri: str) -> None:
     """Removes all files of this package below an output folder, except the lease."""
     views.withdraw(uri)
-    for folder in (layout.GENERATIONS, *layout.FLAT_FOLDERS, layout.REPLACED, layout.IMAGES):
-        files.remove(files.join(uri, folder))
+    for folder in _OURS:  # the log first, since it names the others
+        if folder != layout.WORK:
+            files.remove(files.join(uri, folder))
     for name, _ in files.entries(files.join(uri, layout.WORK)):
         if f"{layout.WORK}/{name}" != layout.LEASE:
             files.remove(files.join(uri, layout.WORK, name))

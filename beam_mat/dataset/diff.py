@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL, PARQUET
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import Row, rows_of
+from beam_mat.dataset.rows import rows_of
 from beam_mat.storage import files
 from beam_mat.storage.present import location
 
@@ -56,40 +56,25 @@ class Diff(msgspec.Struct, frozen=True):
 
 
 def diff(output: str, before: Snapshot, after: Snapshot) -> Diff:
-    """Compares two generations.
-
-    Args:
-        output: URI of the output folder.
-        before: One generation.
-        after: The other one.
-    """
+    """Compares two generations."""
     images, replaced = _images(output, before, after)
-    return Diff(
-        before.number,
-        after.number,
-        tuple(_inputs(before, after)),
-        tuple(_records(output, before, after, replaced)),
-        tuple(images),
-    )
+    inputs = _inputs(before, after)
+    records = _records(output, before, after, replaced)
+    return Diff(before.number, after.number, tuple(inputs), tuple(records), tuple(images))
 
 
 def _inputs(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    for uri in sorted({*before.shards, *after.shards}):
-        was, now = before.shards.get(uri), after.shards.get(uri)
-        if was is None:
-            yield Change(CAME, uri, "new shard")
-        elif now is None:
-            yield Change(WENT, uri, "the shard is no longer among the inputs")
-        elif was.content != now.content:
-            yield Change(CHANGED, uri, "new version of the shard")
-    for uri in sorted({*before.sources, *after.sources}):
-        old, new = before.sources.get(uri), after.sources.get(uri)
-        if old is None:
-            yield Change(CAME, uri, "new image source")
-        elif new is None:
-            yield Change(WENT, uri, "the image source is no longer among the inputs")
-        elif (old.size, old.version) != (new.size, new.version):
-            yield Change(CHANGED, uri, "new version of the image source")
+    for noun, was, now in (
+        ("shard", before.shards, after.shards),
+        ("image source", before.sources, after.sources),
+    ):
+        for uri in sorted({*was, *now}):
+            if uri not in was:
+                yield Change(CAME, uri, f"new {noun}")
+            elif uri not in now:
+                yield Change(WENT, uri, f"the {noun} is no longer among the inputs")
+            elif was[uri].content != now[uri].content:
+                yield Change(CHANGED, uri, f"new version of the {noun}")
 
 
 def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change], dict[str, str]]:
@@ -100,15 +85,14 @@ def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change
     changes: list[Change] = []
     replaced: dict[str, str] = {}
     for path in sorted(was.keys() | now.keys()):
-        old, new = was.get(path), now.get(path)
-        if old is None and new is not None:
-            changes.append(Change(CAME, path, f"from {new[1]}"))
-        elif new is None and old is not None:
-            changes.append(Change(WENT, path, _why_gone(old[1], after)))
-        elif old is not None and new is not None and old[0] != new[0]:
-            why = _why_replaced(old[1], new[1])
+        if path not in was:
+            changes.append(Change(CAME, path, f"from {now[path][1]}"))
+        elif path not in now:
+            changes.append(Change(WENT, path, _why_gone(was[path][1], after)))
+        elif was[path][0] != now[path][0]:
+            why = _why_replaced(was[path][1], now[path][1])
             changes.append(Change(CHANGED, path, why))
-            replaced[old[0]] = f"image {path}: {why}"
+            replaced[was[path][0]] = f"image {path}: {why}"
     return changes, replaced
 
 
@@ -142,10 +126,7 @@ def _records(
     now_rejected = _rejected(output, _without(after.rejects(), before.rejects()))
     for id in sorted(was.keys() | now.keys()):
         # Rows that only moved to another part are no change.
-        gone, new = (
-            _remainder(was.get(id, []), now.get(id, [])),
-            _remainder(now.get(id, []), was.get(id, [])),
-        )
+        gone, new = _remainder(was[id], now[id]), _remainder(now[id], was[id])
         for old, young in zip(gone, new, strict=False):
             yield Change(CHANGED, id, _why_changed(old, young, before, after, replaced))
         for old in gone[len(new) :]:
@@ -154,7 +135,7 @@ def _records(
             yield Change(CAME, id, _why_new(young, before, was_rejected.get(id)))
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _Found(NamedTuple):
     """A row: a hash of its text, its images, and the shard whose stem is in its part's name."""
 
     text: str
@@ -162,10 +143,9 @@ class _Found(msgspec.Struct, frozen=True):
     shard: str
 
 
-def _one_format(parts: Iterable[Part]) -> list[Part]:
-    parts = list(parts)
-    formats = {part.format for part in parts}
-    return [part for part in parts if part.format == (JSONL if JSONL in formats else PARQUET)]
+def _one_format(parts: list[Part]) -> list[Part]:
+    format = JSONL if any(part.format == JSONL for part in parts) else PARQUET
+    return [part for part in parts if part.format == format]
 
 
 def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
@@ -174,22 +154,15 @@ def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
 
 
 def _by_id(output: str, parts: Iterable[Part], snapshot: Snapshot) -> dict[str, list[_Found]]:
-    stems = {one.stem: one for one in snapshot.shards.values()}
+    shards = snapshot.shards.values()
     found = defaultdict[str, list[_Found]](list)
     for part in parts:
-        shard = _shard_of(part, stems)
+        # A mixed part is named after one shard, and can have rows of others too.
+        shard = next((one.uri for one in shards if f"-{one.stem}-" in part.path), "")
         for row in rows_of(output, part):
-            found[row.id].append(_Found(_text(row), row.images, shard.uri if shard else ""))
+            text = hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
+            found[row.id].append(_Found(text, row.images, shard))
     return found
-
-
-def _shard_of(part: Part, stems: dict[str, ShardSummary]) -> ShardSummary | None:
-    """Returns the shard whose stem is in a part's name. Mixed parts can have rows of others too."""
-    return next((one for stem, one in stems.items() if f"-{stem}-" in part.path), None)
-
-
-def _text(row: Row) -> str:
-    return hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
 
 
 def _remainder(some: list[_Found], others: list[_Found]) -> list[_Found]:
@@ -218,8 +191,8 @@ def _why_changed(
     old: _Found, new: _Found, before: Snapshot, after: Snapshot, replaced: dict[str, str]
 ) -> str:
     if old.text == new.text:
-        why = [replaced[file] for file in old.images if file in replaced]
-        return why[0] if why else "its images changed"
+        why = (replaced[file] for file in old.images if file in replaced)
+        return next(why, "its images changed")
     was, now = before.shards.get(old.shard), after.shards.get(new.shard)
     if was and now and was.content != now.content:
         return f"new version of {now.uri}"

@@ -41,9 +41,7 @@ class Holder(msgspec.Struct, frozen=True):
     """Who holds a lease.
 
     Attributes:
-        host: Name of the machine.
-        pid: The process.
-        since: Its start time.
+        host, pid, since: Machine, process and its start time.
         place: Identifies the running system and its process namespace.
         token: A unique id of the run.
         beat: How often the lease has been renewed.
@@ -58,26 +56,35 @@ class Holder(msgspec.Struct, frozen=True):
     beat: int = 0
     released: bool = False
 
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} (started {self.since})"
+
     def is_dead(self) -> bool:
         """Returns whether the process has certainly ended; unknown on other machines."""
-        if self.place != _place():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
+        if self.place == _place():
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return True
+            except PermissionError:
+                pass  # it belongs to another user
         return False
 
 
 class Lease:
     """The right to write below an output folder."""
 
-    def __init__(self, output: str, holder: Holder, say: Callable[[str], object]) -> None:
+    def __init__(self, output: str, say: Callable[[str], object]) -> None:
         self._output = output
-        self._holder = holder
         self._say = say
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self._holder = Holder(
+            socket.gethostname(),
+            os.getpid(),
+            f"{now:%Y-%m-%d %H:%M:%S} UTC",
+            _place(),
+            uuid.uuid4().hex,
+        )
 
     def take(self) -> None:
         """Acquires the lease. Raises OutputInUseError if another run holds it."""
@@ -90,10 +97,9 @@ class Lease:
         raise NotImplementedError
 
     def _refuse(self, other: Holder | None) -> OutputInUseError:
-        who = _named(other) if other else "another run"
         return OutputInUseError(
-            f"{self._output}: {who} is writing here; wait until it ends, stop it, or choose "
-            "another folder"
+            f"{self._output}: {other or 'another run'} is writing here; wait until it ends, stop "
+            "it, or choose another folder"
         )
 
 
@@ -142,7 +148,7 @@ class _Renewed(Lease):
     def _watch(self, number: int, other: Holder) -> None:
         # Clocks of different machines cannot be compared, so watch for a renewal.
         self._say(
-            f"{self._output}: {_named(other)} may still be writing here; waiting up to "
+            f"{self._output}: {other} may still be writing here; waiting up to "
             f"{STALE_SECONDS:.0f} s to see whether it renews its lease"
         )
         give_up = time.monotonic() + STALE_SECONDS
@@ -163,7 +169,7 @@ class _Renewed(Lease):
         with contextlib.suppress(OutputInUseError):
             self.check()
             # The file stays, so that a run with an old listing cannot create this number again.
-            self._write(msgspec.structs.replace(self._holder, released=True))
+            self._write(released=True)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
@@ -173,16 +179,16 @@ class _Renewed(Lease):
                 return  # reported by the next check, before anything is committed
             except Exception:  # noqa: BLE001  # an outage: the next attempt may succeed
                 continue
-            self._holder = msgspec.structs.replace(self._holder, beat=self._holder.beat + 1)
             with contextlib.suppress(Exception):
-                self._write(self._holder)
+                self._write(beat=self._holder.beat + 1)
 
     def _uri(self, number: int) -> str:
         return files.join(self._output, layout.LEASE, f"{number:08d}.json")
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, **changes: object) -> None:
+        self._holder = msgspec.structs.replace(self._holder, **changes)
         scratch = files.join(self._output, layout.SCRATCH)
-        files.write_bytes(self._uri(self._number), msgspec.json.encode(holder), scratch)
+        files.write_bytes(self._uri(self._number), msgspec.json.encode(self._holder), scratch)
 
     def _numbers(self) -> list[int]:
         names = (name for name, _ in files.find(files.join(self._output, layout.LEASE)))
@@ -206,25 +212,12 @@ def held(output: str, say: Callable[[str], object]) -> Iterator[Lease]:
     Raises:
         OutputInUseError: Another run holds the lease; the message names it.
     """
-    now = datetime.datetime.now(datetime.timezone.utc)
-    kind = _Lock if "://" not in output and fcntl is not None else _Renewed
-    holder = Holder(
-        socket.gethostname(),
-        os.getpid(),
-        f"{now:%Y-%m-%d %H:%M:%S} UTC",
-        _place(),
-        uuid.uuid4().hex,
-    )
-    lease = kind(output, holder, say)
+    lease = (_Lock if "://" not in output and fcntl is not None else _Renewed)(output, say)
     lease.take()
     try:
         yield lease
     finally:
         lease.release()
-
-
-def _named(holder: Holder) -> str:
-    return f"process {holder.pid} on {holder.host} (started {holder.since})"
 
 
 def _decoded(data: bytes) -> Holder | None:

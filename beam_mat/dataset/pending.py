@@ -9,17 +9,16 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import Job
+from beam_mat.dataset import stored
 from beam_mat.dataset.fingerprint import configuration, made_by
 from beam_mat.storage import files
-from beam_mat.work.results import is_json
 
 
 class Pending(msgspec.Struct, frozen=True):
     """The content of job.json.
 
     Attributes:
-        fingerprint: Fingerprint of the job.
-        made_by, configuration, keep: As in a commit.
+        fingerprint, made_by, configuration, keep: As in a commit.
         job: The job. Other versions of this package may be unable to decode it.
     """
 
@@ -36,30 +35,18 @@ def read(output: str) -> Pending | None:
     Raises:
         ConfigError: The file cannot be decoded.
     """
-    uri = files.join(output, layout.PENDING)
-    try:
-        return msgspec.json.decode(files.read_bytes(uri, is_json), type=Pending)
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError as error:
-        raise ConfigError(
-            [
-                f"{uri}: this version of beam-mat cannot read this job ({error}); choose another "
-                "folder, or start over with --overwrite"
-            ]
-        ) from error
+    return stored.read(files.join(output, layout.PENDING), "job", Pending)
 
 
 def write(job: Job, keep: int | None) -> None:
     """Writes the file, without storage options and without values that belong to this run."""
     settings = msgspec.structs.replace(job.settings, progress="", storage="")
-    kept = msgspec.structs.replace(job, settings=settings)
     pending = Pending(
         settings.fingerprint,
         made_by(settings),
         configuration(settings, job.limit),
         keep,
-        msgspec.Raw(msgspec.json.encode(kept)),
+        msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(job, settings=settings))),
     )
     files.write_bytes(
         files.join(settings.output, layout.PENDING),

@@ -12,7 +12,6 @@ from beam_mat.core.errors import LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion, image_table
-from beam_mat.dataset.commit import live_parts
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
 from tests.dataset.made import there
@@ -56,7 +55,7 @@ def test_the_content_is_that_of_all_results(job: Job) -> None:
     assert counts == {"records": 5, "accepted": 3, "rejected": 2}
     assert content.counts["rejected_by_reason"] == {"image_missing": 1, "not_an_object": 1}
     assert content.counts["images"] == {"image_missing": 1, "kept": 1}
-    live = live_parts(content.shards.values(), content.mixes.values())
+    live = content.parts()
     assert sum(part.rows for part in live) == 3
     assert {part.path for part in live} <= there(job.settings.output)
 

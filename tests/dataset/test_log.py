@@ -39,7 +39,7 @@ def lose(output: str, number: int) -> None:
 
 
 def names(found: Snapshot) -> list[str]:
-    return [one.stem for one in found.ordered_shards()]
+    return [one.stem for one in found.shards.values()]
 
 
 def test_commits_come_back(root: str) -> None:
@@ -60,8 +60,9 @@ def test_numbers_are_listed(root: str) -> None:
     found = log.numbers(root)
     assert found == Numbers((1, 2, 3), (2,))
     assert found.newest == 3
-    assert [found.start(number) for number in (1, 2, 3)] == [0, 2, 2]
-    assert Numbers((1,), (5,)).newest == 5
+    assert found.all == [1, 2, 3]
+    other = Numbers((1,), (5,))
+    assert (other.all, other.newest) == ([1, 5], 5)
 
 
 def test_a_snapshot_is_the_fold(root: str) -> None:
@@ -69,7 +70,7 @@ def test_a_snapshot_is_the_fold(root: str) -> None:
     found = Snapshot()
     for number, commit in enumerate(commits, 1):
         found.apply(commit)
-        assert log.snapshot(root, number).content() == found.content()
+        assert log.snapshot(root, number) == found
     assert log.snapshot(root).number == 3
     assert names(log.snapshot(root, 2)) == ["s0-1", "s1-1"]
 
@@ -111,11 +112,11 @@ def test_a_missing_commit_is_named(root: str) -> None:
 def test_a_checkpoint_stands_for_the_commits_below(root: str) -> None:
     commits = written(root, 4)
     checkpoint(root, 2)
-    before = {number: log.snapshot(root, number).content() for number in (2, 3, 4)}
+    before = {number: log.snapshot(root, number) for number in (2, 3, 4)}
     lose(root, 1)
     lose(root, 2)
     for number, wanted in before.items():
-        assert log.snapshot(root, number).content() == wanted
+        assert log.snapshot(root, number) == wanted
     found = log.chain(root, log.numbers(root), 4)
     assert [commit.generation for commit in found] == [2, 3, 4]
     assert [commit.previous for commit in found] == [0, 2, 3]
