@@ -7,7 +7,7 @@ of all commits up to it, and of nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -43,12 +43,8 @@ class Delta(msgspec.Struct, Generic[T, Removed], frozen=True):
 class Made(msgspec.Struct, frozen=True):
     """How a generation was made.
 
-    Attributes:
-        command: `CONVERT` or `WATCH`.
-        fingerprint: As in `Settings`.
-        made_by: Versions, by package.
-        configuration: Options that affect the output bytes, by name.
-        keep: How many generations are kept, or None for all.
+    `command` is `CONVERT` or `WATCH`, `made_by` has versions by package, `configuration` has the
+    options that affect the output bytes, and `keep` is None if all generations are kept.
     """
 
     command: str
@@ -62,15 +58,10 @@ class Commit(msgspec.Struct, frozen=True):
     """One commit; see docs/outputs.md.
 
     Attributes:
-        format: Version of the output's layout.
-        generation: Its number, from 1.
         previous: The generation that it builds on; 0 if it builds on none.
         lineage: A hash of the dataset's first commit: the same for all its generations.
-        command, fingerprint, keep, made_by, configuration: As in `Made`.
         counts: For the whole dataset, as in the manifest.
-        shards, sources: Named by URI.
-        parts, rejects: Data files and files of rejected records.
-        mixes: Mixes of text-only rows, by name.
+        shards, sources, mixes: Shards and image sources by URI, and mixes by name.
         images: Image tables. First the removed tables are taken out, then the added ones are
             appended in order. If several rows have the same path, the last one counts.
     """
@@ -94,7 +85,6 @@ class Commit(msgspec.Struct, frozen=True):
 
     @property
     def made(self) -> Made:
-        """How the generation was made."""
         return Made(self.command, self.fingerprint, self.made_by, self.configuration, self.keep)
 
 
@@ -154,11 +144,7 @@ class Snapshot(Content):
     made: Made | None = None
 
     def apply(self, commit: Commit) -> None:
-        """Applies a commit.
-
-        Raises:
-            ValueError: The commit builds on another generation.
-        """
+        """Applies a commit. Raises ValueError if it builds on another generation."""
         if commit.previous == 0:
             self.shards, self.sources, self.mixes, self.images = {}, {}, {}, ()
         elif commit.previous != self.number:
@@ -166,11 +152,9 @@ class Snapshot(Content):
                 f"generation {commit.generation} builds on {commit.previous}, not on {self.number}"
             )
         self.number, self.lineage, self.made = commit.generation, commit.lineage, commit.made
-        self.shards = _applied(self.shards, commit.shards, [it.uri for it in commit.shards.added])
-        self.sources = _applied(
-            self.sources, commit.sources, [it.uri for it in commit.sources.added]
-        )
-        self.mixes = _applied(self.mixes, commit.mixes, [it.job.name for it in commit.mixes.added])
+        self.shards = _applied(self.shards, commit.shards, lambda one: one.uri)
+        self.sources = _applied(self.sources, commit.sources, lambda one: one.uri)
+        self.mixes = _applied(self.mixes, commit.mixes, lambda mix: mix.job.name)
         removed = set(commit.images.removed)
         kept = (part for part in self.images if part not in removed)
         self.images = (*kept, *commit.images.added)
@@ -228,11 +212,13 @@ def _lineage(made: Made, shards: Iterable[ShardSummary]) -> str:
     return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
-def _applied(values: dict[str, T], delta: Delta[T, str], names: Sequence[str]) -> dict[str, T]:
+def _applied(
+    values: dict[str, T], delta: Delta[T, str], name_of: Callable[[T], str]
+) -> dict[str, T]:
     left = dict(values)
     for name in delta.removed:
         del left[name]
-    return left | dict(zip(names, delta.added, strict=True))
+    return left | {name_of(value): value for value in delta.added}
 
 
 def _named(before: dict[str, T], after: dict[str, T]) -> Delta[T, str]:
@@ -275,15 +261,10 @@ def _check_rows(parts: Iterable[Part], accepted: int) -> None:
             raise LostRecordError(f"{accepted} records accepted, {count} rows in {format}")
 
 
-def file_name(number: int) -> str:
-    """Returns the path of a commit's file below the output folder.
+def file_name(number: int, *, checkpoint: bool = False) -> str:
+    """Returns the path of a commit or a checkpoint below the output folder.
 
-    >>> file_name(42), checkpoint_name(64)
+    >>> file_name(42), file_name(64, checkpoint=True)
     ('generations/000042.json', 'generations/000064.checkpoint.json')
     """
-    return f"{layout.GENERATIONS}/{number:06d}.json"
-
-
-def checkpoint_name(number: int) -> str:
-    """Returns the path of the checkpoint of a generation."""
-    return f"{layout.GENERATIONS}/{number:06d}.checkpoint.json"
+    return f"{layout.GENERATIONS}/{number:06d}{'.checkpoint' if checkpoint else ''}.json"

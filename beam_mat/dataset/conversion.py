@@ -1,20 +1,81 @@
-"""Collects the content of a conversion's commit from the results of its graph."""
+"""A conversion that is not committed: job.json, and the content that its graph has written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.errors import LostRecordError
+from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.results import MixOutput, ShardSplit
 from beam_mat.core.summary import ShardSummary, check_records
-from beam_mat.dataset import image_table
+from beam_mat.dataset import image_table, stored
 from beam_mat.dataset.commit import Content
+from beam_mat.dataset.fingerprint import configuration, made_by
 from beam_mat.dataset.mixes import all_jobs
 from beam_mat.dataset.totals import Totals, totals_of
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The content of job.json: a conversion that was started but not committed.
+
+    Attributes:
+        fingerprint, made_by, configuration, keep: As in a commit.
+        job: The job. Other versions of this package may be unable to decode it.
+    """
+
+    fingerprint: str
+    made_by: dict[str, str]
+    configuration: dict[str, Any]
+    keep: int | None
+    job: msgspec.Raw
+
+
+def read_pending(output: str) -> Pending | None:
+    """Returns the uncommitted conversion, or None.
+
+    Raises:
+        ConfigError: The file cannot be decoded.
+    """
+    return stored.read(files.join(output, layout.PENDING), "job", Pending)
+
+
+def write_pending(job: Job, keep: int | None) -> None:
+    """Writes job.json, without storage options and without values that belong to this run."""
+    settings = msgspec.structs.replace(job.settings, progress="", storage="")
+    pending = Pending(
+        settings.fingerprint,
+        made_by(settings),
+        configuration(settings, job.limit),
+        keep,
+        msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(job, settings=settings))),
+    )
+    uri = files.join(settings.output, layout.PENDING)
+    scratch = files.join(settings.output, layout.SCRATCH)
+    files.write_bytes(uri, msgspec.json.encode(pending), scratch)
+
+
+def job_of(pending: Pending) -> Job:
+    """Returns the job of an uncommitted conversion.
+
+    Raises:
+        ConfigError: This version cannot decode the job.
+    """
+    try:
+        return msgspec.json.decode(pending.job, type=Job)
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            [
+                f"beam-mat {pending.made_by.get('beam-mat')} started this job, and this version "
+                f"cannot read it ({error}); publish it with that version, or start over with "
+                "beam-mat convert --overwrite"
+            ]
+        ) from error
 
 
 def collect(job: Job) -> tuple[Content, Totals]:

@@ -18,7 +18,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import Job
 from beam_mat.core.settings import Settings
-from beam_mat.dataset import fingerprint, flat, lease, log, pending, vacuum, views
+from beam_mat.dataset import conversion, fingerprint, flat, lease, log, vacuum, views
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot, in_order
 from beam_mat.dataset.lease import Lease
@@ -60,7 +60,7 @@ class Dataset:
         self._report = report
         for folder in _OURS:
             files.refuse_links(files.join(uri, folder), uri)
-        self.pending = pending.read(uri)
+        self.pending = conversion.read_pending(uri)
         self.snapshot = Snapshot()
         self._facts = self._look()
         self.state, self.action = state_of(self._facts), action_of(self._facts, command)
@@ -77,10 +77,10 @@ class Dataset:
         busy: Callable[[str], object] | None = None,
         overwrite: bool = False,
     ) -> Iterator[Dataset]:
-        """Opens an output folder for writing for the duration of the block.
+        """Opens an output folder, which need not exist, for the duration of the block.
 
         Args:
-            uri: URI of the folder. It need not exist.
+            uri: URI of the folder.
             command: The command that opens it.
             say: Is called with a message if acquiring the lease takes long.
             report: Writes report.html.
@@ -139,7 +139,7 @@ class Dataset:
             self._remove_pending()
 
     def _remove_pending(self) -> None:
-        pending.remove(self.uri)
+        files.remove_file(files.join(self.uri, layout.PENDING))
         self.pending = None
 
     def _check_lost(self, lost: Sequence[str]) -> None:
@@ -188,20 +188,14 @@ class Dataset:
         From now on the flat folders may have files that belong to no generation.
         """
         _remove_scratch(self.uri)
-        pending.write(job, keep)
+        conversion.write_pending(job, keep)
         views.withdraw(self.uri)
 
     def commit(self, made: Made, content: Content) -> Snapshot:
         """Commits a conversion, and updates the views.
 
-        Makes no commit if the dataset has exactly this content already.
-
-        Args:
-            made: How it was made.
-            content: The new content of the dataset.
-
-        Raises:
-            OutputInUseError: Another run writes to the folder.
+        Makes no commit if the dataset has exactly this content already. Raises OutputInUseError if
+        another run writes to the folder.
         """
         self._lease.check()
         if self.snapshot.made != made or not self.snapshot.is_content(content):
@@ -258,11 +252,7 @@ def _remove_scratch(uri: str) -> None:
 def show_commit(output: str, snapshot: Snapshot, commit: Commit, table: pa.Table) -> None:
     """Updates flat folders and views after a commit of a watch, without listing the folder.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        commit: Its commit.
-        table: The rows of its image tables.
+    `snapshot` is the generation of the commit, and `table` has the rows of its image tables.
     """
     flat.restore(output, commit)
     views.write(output, snapshot, None, table)

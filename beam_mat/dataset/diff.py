@@ -27,10 +27,7 @@ CAME, WENT, CHANGED = "came", "went", "changed"
 class Change(msgspec.Struct, frozen=True):
     """One record, image, shard or image source that differs.
 
-    Attributes:
-        kind: `CAME`, `WENT` or `CHANGED`.
-        name: Id of a record, published path of an image, URI of an input.
-        why: A short reason.
+    `name` is the id of a record, the published path of an image, or the URI of an input.
     """
 
     kind: str
@@ -39,13 +36,9 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Diff(msgspec.Struct, frozen=True):
-    """The differences between two generations.
+    """The differences between two generations: inputs, records and usable images.
 
-    Attributes:
-        before, after: The generations.
-        inputs: Shards, zips and folders.
-        records: Records of the dataset. Records with the same id are listed separately.
-        images: Usable images.
+    Records with the same id are listed separately.
     """
 
     before: int
@@ -88,9 +81,15 @@ def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change
         if path not in was:
             changes.append(Change(CAME, path, f"from {now[path][1]}"))
         elif path not in now:
-            changes.append(Change(WENT, path, _why_gone(was[path][1], after)))
+            source = was[path][1]
+            gone = f"{source} is no longer among the inputs, or no record uses it"
+            if source in after.sources:
+                gone = f"no record uses it, or it is no longer in {source}"
+            changes.append(Change(WENT, path, gone))
         elif was[path][0] != now[path][0]:
-            why = _why_replaced(was[path][1], now[path][1])
+            old, new = was[path][1], now[path][1]
+            moved = f"now from {new}, previously from {old}"
+            why = f"another picture in {new}" if old == new else moved
             changes.append(Change(CHANGED, path, why))
             replaced[was[path][0]] = f"image {path}: {why}"
     return changes, replaced
@@ -104,16 +103,6 @@ def _usable(output: str, snapshot: Snapshot) -> dict[str, tuple[str, str]]:
         for row in table.to_pylist()
         if row["file"] is not None
     }
-
-
-def _why_gone(source: str, after: Snapshot) -> str:
-    if source in after.sources:
-        return f"no record uses it, or it is no longer in {source}"
-    return f"{source} is no longer among the inputs, or no record uses it"
-
-
-def _why_replaced(old: str, new: str) -> str:
-    return f"another picture in {new}" if old == new else f"now from {new}, previously from {old}"
 
 
 def _records(
@@ -130,9 +119,11 @@ def _records(
         for old, young in zip(gone, new, strict=False):
             yield Change(CHANGED, id, _why_changed(old, young, before, after, replaced))
         for old in gone[len(new) :]:
-            yield Change(WENT, id, _why_lost(old, after, now_rejected.get(id)))
+            why = _why_single(old, after, now_rejected.get(id), went=True)
+            yield Change(WENT, id, why)
         for young in new[len(gone) :]:
-            yield Change(CAME, id, _why_new(young, before, was_rejected.get(id)))
+            why = _why_single(young, before, was_rejected.get(id), went=False)
+            yield Change(CAME, id, why)
 
 
 class _Found(NamedTuple):
@@ -153,7 +144,9 @@ def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
     return [part for part in parts if part.path not in known]
 
 
-def _by_id(output: str, parts: Iterable[Part], snapshot: Snapshot) -> dict[str, list[_Found]]:
+def _by_id(
+    output: str, parts: Iterable[Part], snapshot: Snapshot
+) -> defaultdict[str, list[_Found]]:
     shards = snapshot.shards.values()
     found = defaultdict[str, list[_Found]](list)
     for part in parts:
@@ -199,17 +192,11 @@ def _why_changed(
     return "its text changed"
 
 
-def _why_lost(old: _Found, after: Snapshot, rejected: Reject | None) -> str:
+def _why_single(row: _Found, other: Snapshot, rejected: Reject | None, *, went: bool) -> str:
+    """Returns why the other generation does not have a row."""
     if rejected:
-        return f"now rejected as {rejected.reason.value}: {rejected.detail}"
-    if old.shard and old.shard not in after.shards:
-        return f"{old.shard} is no longer among the inputs"
-    return f"new version of {old.shard}" if old.shard else "its shard changed"
-
-
-def _why_new(new: _Found, before: Snapshot, rejected: Reject | None) -> str:
-    if rejected:
-        return f"previously rejected as {rejected.reason.value}: {rejected.detail}"
-    if new.shard and new.shard not in before.shards:
-        return f"new shard {new.shard}"
-    return f"new version of {new.shard}" if new.shard else "its shard changed"
+        when = "now" if went else "previously"
+        return f"{when} rejected as {rejected.reason.value}: {rejected.detail}"
+    if row.shard and row.shard not in other.shards:
+        return f"{row.shard} is no longer among the inputs" if went else f"new shard {row.shard}"
+    return f"new version of {row.shard}" if row.shard else "its shard changed"

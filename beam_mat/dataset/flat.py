@@ -17,13 +17,8 @@ from beam_mat.storage import files
 def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
     """Makes the flat folders contain exactly the files of a snapshot.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        keep: Whether to move other files to ``replaced/`` instead of removing them.
-
-    Returns:
-        Paths of the snapshot's files that are missing.
+    With `keep`, other files are moved to ``replaced/`` instead of removed. Returns the paths of the
+    snapshot's files that are missing.
     """
     live, there = snapshot.files(), _listed(output)
     lost = _restore_all(output, live - there)

@@ -31,10 +31,8 @@ _TOTALS = b"totals"
 class ImageTotals(msgspec.Struct, frozen=True):
     """Totals of the images of a dataset.
 
-    Attributes:
-        status: Number of images by status: kept, resized, converted, or the reason of a fault.
-        source_bytes: Bytes of the usable images in the sources.
-        bytes: Bytes of the usable images in the dataset.
+    `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
+    `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
     """
 
     status: dict[str, int]
@@ -43,7 +41,6 @@ class ImageTotals(msgspec.Struct, frozen=True):
 
     @property
     def number(self) -> int:
-        """Number of images."""
         return sum(self.status.values())
 
 
@@ -87,12 +84,9 @@ def write_rows(output: str, table: pa.Table) -> Part:
 
 
 def write_view(output: str, parts: Sequence[Part], table: pa.Table | None = None) -> Part:
-    """Writes images.parquet. If several rows have the same path, the last one counts.
+    """Writes images.parquet from the image tables of a snapshot.
 
-    Args:
-        output: URI of the output folder.
-        parts: The image tables of a snapshot, in order.
-        table: Their rows, if they are in memory already.
+    `table` has their rows, if they are in memory already.
     """
     scratch = files.join(output, layout.SCRATCH)
     with files.write(files.join(output, layout.IMAGE_TABLE), scratch) as file:
@@ -111,10 +105,7 @@ def write_view(output: str, parts: Sequence[Part], table: pa.Table | None = None
 def read(output: str, parts: Iterable[Part], columns: list[str] | None = None) -> pa.Table:
     """Returns the rows of image tables, sorted by path if there are several tables.
 
-    Args:
-        output: URI of the output folder.
-        parts: The tables, in order.
-        columns: The columns to read, including the path; None for all.
+    If several rows have the same path, the last one counts. `columns` must include the path.
     """
     tables = []
     for part in parts:
@@ -142,11 +133,7 @@ def newer_rows(
 
     If several rows have the same path, the last one counts, except that a missing image never
     replaces another row: an image must not become missing only because a zip is not listed yet.
-
-    Args:
-        output: URI of the output folder.
-        table: The rows of a dataset.
-        shards: For each shard, the image paths in its records, and the names of its image results.
+    `shards` has, for each shard, the image paths in its records and the names of its image results.
     """
     missing = Reason.IMAGE_MISSING.value
     rows: dict[str, dict[str, object]] = {}

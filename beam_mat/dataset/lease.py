@@ -40,12 +40,8 @@ STALE_SECONDS = 60.0
 class Holder(msgspec.Struct, frozen=True):
     """Who holds a lease.
 
-    Attributes:
-        host, pid, since: Machine, process and its start time.
-        place: Identifies the running system and its process namespace.
-        token: A unique id of the run.
-        beat: How often the lease has been renewed.
-        released: Whether the lease was released.
+    `place` identifies the running system and its process namespace, `token` the run. `beat` is how
+    often the lease has been renewed.
     """
 
     host: str
@@ -61,13 +57,13 @@ class Holder(msgspec.Struct, frozen=True):
 
     def is_dead(self) -> bool:
         """Returns whether the process has certainly ended; unknown on other machines."""
-        if self.place == _place():
+        if self.place != _place():
+            return False
+        with contextlib.suppress(PermissionError):  # the process of another user
             try:
                 os.kill(self.pid, 0)
             except ProcessLookupError:
                 return True
-            except PermissionError:
-                pass  # it belongs to another user
         return False
 
 
@@ -203,14 +199,9 @@ class _Renewed(Lease):
 
 @contextlib.contextmanager
 def held(output: str, say: Callable[[str], object]) -> Iterator[Lease]:
-    """Holds the lease of an output folder for the duration of the block.
+    """Holds the lease of an output folder, or raises OutputInUseError.
 
-    Args:
-        output: URI of the folder.
-        say: Is called with a message if acquiring the lease takes long.
-
-    Raises:
-        OutputInUseError: Another run holds the lease; the message names it.
+    `say` is called with a message if acquiring the lease takes long.
     """
     lease = (_Lock if "://" not in output and fcntl is not None else _Renewed)(output, say)
     lease.take()

@@ -10,7 +10,7 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
 from beam_mat.dataset import stored
-from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, file_name
 from beam_mat.storage import files
 
 
@@ -54,16 +54,12 @@ def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None
     Raises:
         ConfigError: The file cannot be decoded, or has another layout version.
     """
-    name = checkpoint_name(number) if checkpoint else file_name(number)
-    return stored.read(files.join(output, name), "commit", Commit)
+    uri = files.join(output, file_name(number, checkpoint=checkpoint))
+    return stored.read(uri, "commit", Commit)
 
 
 def snapshot(output: str, number: int | None = None) -> Snapshot:
-    """Returns the dataset at a generation.
-
-    Args:
-        output: URI of the output folder.
-        number: The generation; None for the newest.
+    """Returns the dataset at a generation, or at the newest.
 
     Raises:
         ConfigError: There is no such generation, or a commit that it builds on is missing.
@@ -74,24 +70,19 @@ def snapshot(output: str, number: int | None = None) -> Snapshot:
     if wanted == 0 and number is None:
         return found
     if wanted not in there.all:
-        raise ConfigError([f"{output}@{wanted}: {_range(there.all)}"])
+        fault = "there is no generation yet; run beam-mat convert or beam-mat watch"
+        if there.all:
+            fault = (
+                f"this generation does not exist; choose one from {there.all[0]} to {there.newest}"
+            )
+        raise ConfigError([f"{output}@{wanted}: {fault}"])
     for commit in chain(output, there, wanted):
         found.apply(commit)
     return found
 
 
-def _range(there: list[int]) -> str:
-    if not there:
-        return "there is no generation yet; run beam-mat convert or beam-mat watch"
-    return f"this generation does not exist; choose one from {there[0]} to {there[-1]}"
-
-
 def chain(output: str, there: Numbers, number: int) -> list[Commit]:
-    """Returns the commits that make up a generation, oldest first.
-
-    Raises:
-        MissingCommitError: One is missing.
-    """
+    """Returns the commits that make up a generation, oldest first, or raises MissingCommitError."""
     commits: list[Commit] = []
     at = number
     while not commits or at:
@@ -125,16 +116,9 @@ def catch_up(output: str, found: Snapshot) -> Iterator[Commit]:
 
 
 def append(output: str, snapshot: Snapshot, made: Made, content: Content) -> Commit | None:
-    """Appends a commit to the log and applies it to the snapshot.
+    """Appends a commit to the log and applies it to the snapshot of the newest generation.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        made: How the new one is made.
-        content: Its content.
-
-    Returns:
-        The commit; None if another writer has committed a generation of this number.
+    Returns None if another writer has committed a generation of this number.
     """
     commit = snapshot.next(made, content)
     if not write(output, commit):
@@ -154,5 +138,5 @@ def write(output: str, commit: Commit) -> bool:
 
 def write_checkpoint(output: str, found: Snapshot) -> None:
     """Writes the checkpoint of a snapshot."""
-    uri = files.join(output, checkpoint_name(found.number))
+    uri = files.join(output, file_name(found.number, checkpoint=True))
     files.create(uri, msgspec.json.encode(found.checkpoint()))

@@ -17,21 +17,18 @@ from beam_mat.dataset.commit import Snapshot, in_order
 from beam_mat.storage import files
 
 
-class JsonInput(msgspec.Struct, frozen=True):
-    """A shard as it was converted."""
-
-    uri: str
-    size: int
-    version: str
-    records: int
-
-
 class ImageInput(msgspec.Struct, frozen=True):
     """A zip or folder of images as it was converted; see `core.references.Source`."""
 
     uri: str
     size: int
     version: str
+
+
+class JsonInput(ImageInput, frozen=True):
+    """A shard as it was converted."""
+
+    records: int
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -64,19 +61,16 @@ def manifest_of(snapshot: Snapshot, image_table: Part) -> Manifest:
     """Returns the manifest of the newest generation. `image_table` is images.parquet."""
     made = snapshot.made
     assert made is not None
-    shards = (
-        JsonInput(one.uri, one.size, one.version, one.records)
-        for one in in_order(snapshot.shards.values())
-    )
-    images = (
-        ImageInput(one.uri, one.size, one.version) for one in in_order(snapshot.sources.values())
-    )
+    inputs = {
+        "json": in_order(snapshot.shards.values()),
+        "images": in_order(snapshot.sources.values()),
+    }
     return Manifest(
         format=FORMAT,
         generation=snapshot.number,
         command=made.command,
         made_by=made.made_by,
-        inputs=Inputs(tuple(shards), tuple(images)),
+        inputs=msgspec.convert(inputs, Inputs, from_attributes=True),
         configuration=made.configuration,
         counts=snapshot.counts,
         parts=tuple(snapshot.parts()),

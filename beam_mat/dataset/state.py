@@ -13,11 +13,10 @@ class Facts(msgspec.Struct, frozen=True):
     Attributes:
         newest: The newest generation of the log, or 0.
         whole: Whether no commit of it is missing.
-        viewed: The generation of manifest.json, or 0 if there is none.
-        pending: Whether job.json has a conversion.
+        viewed: The generation of manifest.json, or 0.
+        pending: Whether there is a job.json.
         holds_files: Whether there are files other than the lease and scratch files.
-        committed: Whether the newest generation was made by the conversion in job.json: its run was
-            killed before it removed the file.
+        committed: Whether job.json made the newest generation: its run was killed after the commit.
     """
 
     newest: int = 0

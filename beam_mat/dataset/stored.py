@@ -21,13 +21,9 @@ class _Format(msgspec.Struct):
 def read(uri: str, noun: str, kind: type[T]) -> T | None:
     """Returns the content of a file, or None if there is no file.
 
-    Args:
-        uri: URI of the file.
-        noun: What it is, for the message.
-        kind: Type of its content.
-
     Raises:
-        ConfigError: The file cannot be decoded, or has another layout version.
+        ConfigError: The file cannot be decoded, or has another layout version. The message calls
+            the file a `noun`.
     """
     cure = "use the version that wrote it, choose another folder, or start over with --overwrite"
     try:

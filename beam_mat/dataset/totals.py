@@ -16,16 +16,7 @@ from beam_mat.dataset.image_table import ImageTotals
 
 
 class Totals(msgspec.Struct):
-    """Totals of a dataset.
-
-    Attributes:
-        records: Number of input records.
-        accepted: Number of records in the dataset.
-        rejected: The other records, by reason.
-        respelled: Number of words that were respelled.
-        image_uses: Number of images in accepted records; repeated images count each time.
-        images: Totals of the images.
-    """
+    """Totals of a dataset. Counts are as in `ShardSummary`; `rejected` is by reason."""
 
     records: int
     accepted: int
@@ -36,7 +27,6 @@ class Totals(msgspec.Struct):
 
     @property
     def rejected_records(self) -> int:
-        """Number of rejected records."""
         return sum(found.count for found in self.rejected.values())
 
     def counts(self) -> dict[str, Any]:
@@ -56,7 +46,7 @@ class Totals(msgspec.Struct):
 
 
 def totals_of(shards: Iterable[ShardSummary], images: ImageTotals) -> Totals:
-    """Returns the totals of a dataset. `shards` are all of its shards, in any order."""
+    """Returns the totals of all shards and images of a dataset."""
     shards = in_order(shards)
     rejected: dict[Reason, RejectCount] = {}
     for one in shards:

@@ -12,7 +12,7 @@ from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
-from beam_mat.dataset.commit import WATCH, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset.commit import WATCH, Snapshot, file_name
 from beam_mat.dataset.rows import images_of
 from beam_mat.storage import files
 
@@ -63,12 +63,12 @@ def find(
 ) -> list[Garbage]:
     """Lists the output folder and returns the files that no kept generation needs.
 
-    Args:
-        output: URI of the output folder.
-        stay: The generations to keep, oldest first.
-        images: Image files that may be garbage; None to list them all.
+    `stay` are the generations to keep, oldest first, and `images` the image files that may be
+    garbage, or None to list them all.
     """
-    found = [*_log(output, stay), *_parts(output, stay), *_work(output, stay[-1])]
+    found = list(_unneeded_results(output, stay[-1]))
+    for folder, paths in _needed(stay).items():
+        found += _unneeded(output, folder, paths)
     needed = needed_images(output, stay)
     if images is None:
         found += _unneeded(output, layout.IMAGES, needed)
@@ -111,45 +111,44 @@ def listed_images(output: str) -> set[str]:
     return image_table.files_of(output, tables)
 
 
-def _log(output: str, stay: Sequence[Snapshot]) -> Iterator[Garbage]:
-    names = {part.path for one in stay for part in one.images}
-    for one in stay:
-        names |= {file_name(one.number), checkpoint_name(one.number)}
-    return _unneeded(output, layout.GENERATIONS, names)
-
-
-def _parts(output: str, stay: Sequence[Snapshot]) -> Iterator[Garbage]:
+def _needed(stay: Sequence[Snapshot]) -> dict[str, set[str]]:
+    """Returns the files that generations need, by folder; see also `needed_images`."""
     newest = stay[-1]
+    shards = newest.shards.values()
     live = newest.files()
     older = {path for one in stay[:-1] for path in one.files()}
-    for folder in layout.FLAT_FOLDERS:
-        # A watch may have been killed before it moved a file of an older generation.
-        yield from _unneeded(output, folder, live | older)
+    written = {part.path for one in shards for part in one.parts}
+    moved = older - live
     if newest.made and newest.made.command == WATCH:
-        # A later commit may mix them again.
-        older |= {part.path for one in newest.shards.values() for part in one.parts}
-    yield from _unneeded(output, layout.REPLACED, {f"{layout.REPLACED}/{p}" for p in older - live})
+        moved |= written - live  # a later commit may mix them again
+    logged = {part.path for one in stay for part in one.images}
+    for one in stay:
+        logged |= {file_name(one.number), file_name(one.number, checkpoint=True)}
+    fingerprint = newest.made.fingerprint if newest.made else ""
+    names = {
+        layout.REPLACED: moved,
+        layout.IMAGE_RESULTS: {f"{name}.parquet" for one in shards for name in one.tables},
+        layout.MIXES: {f"{name}.json" for name in newest.mixes},
+        # Those of a watch have other names. They are in its commits, so nothing reads them again.
+        layout.SUMMARIES: {f"{fingerprint}/{one.stem}.json" for one in shards},
+    }
+    return {
+        layout.GENERATIONS: logged,
+        layout.TEXT_ONLY: written,
+        # A watch may have been killed before it moved a file of an older generation.
+        **dict.fromkeys(layout.FLAT_FOLDERS, live | older),
+        **{folder: {f"{folder}/{name}" for name in some} for folder, some in names.items()},
+    }
 
 
-def _work(output: str, newest: Snapshot) -> Iterator[Garbage]:
-    """Yields work results that the newest generation does not use."""
-    shards = newest.shards.values()
-    stems = {one.stem for one in shards}
+def _unneeded_results(output: str, newest: Snapshot) -> Iterator[Garbage]:
+    """Yields results of shards and chunks that the newest generation does not use."""
+    stems = {one.stem for one in newest.shards.values()}
     # The offset of a chunk and the hash of its outcomes follow the stem.
     for folder, more in ((layout.SPLITS, 0), (layout.REQUESTS, 1), (layout.OUTPUTS, 2)):
         for name, file in files.find(files.join(output, folder)):
             if name.removesuffix(".json").rsplit("-", more)[0] not in stems:
                 yield Garbage(f"{folder}/{name}", file.size)
-    fingerprint = newest.made.fingerprint if newest.made else ""
-    for folder, names in (
-        (layout.IMAGE_RESULTS, {f"{name}.parquet" for one in shards for name in one.tables}),
-        (layout.MIXES, {f"{name}.json" for name in newest.mixes}),
-        # Those of a watch have other names. They are in its commits, so nothing reads them again.
-        (layout.SUMMARIES, {f"{fingerprint}/{stem}.json" for stem in stems}),
-    ):
-        yield from _unneeded(output, folder, {f"{folder}/{name}" for name in names})
-    texts = {part.path for one in shards for part in one.parts}
-    yield from _unneeded(output, layout.TEXT_ONLY, texts)
 
 
 def _unneeded(output: str, folder: str, needed: set[str]) -> Iterator[Garbage]:

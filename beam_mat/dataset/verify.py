@@ -40,11 +40,8 @@ class Expected(NamedTuple):
 class State(msgspec.Struct):
     """The progress of a verification.
 
-    Attributes:
-        manifest: SHA-256 of the manifest.
-        done: Number of verified files, in the order of `_expected`.
-        faulty: How many of them have a fault.
-        faults: A sentence for each of the first faults.
+    `manifest` is the SHA-256 of the manifest. The first `done` files of `_expected` are verified,
+    and `faulty` of them have a fault; `faults` has a sentence for each of the first of these.
     """
 
     manifest: str
@@ -63,10 +60,6 @@ _WATCHED = "A killed watch can leave such files; start the watch again to repair
 
 def verify(output: str, console: Console) -> None:
     """Verifies a dataset, and prints the number of files.
-
-    Args:
-        output: URI of the dataset.
-        console: Where to print.
 
     Raises:
         ConfigError: There is no dataset.

@@ -36,13 +36,9 @@ _TAGS = {
 def write(
     output: str, snapshot: Snapshot, report: Report | None, table: pa.Table | None = None
 ) -> Manifest:
-    """Writes the views of a snapshot; manifest.json is the last.
+    """Writes the views of the newest generation; manifest.json is the last.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        report: Writes the report, or None.
-        table: The rows of its image tables, if they are in memory.
+    `table` has the rows of its image tables, if they are in memory.
     """
     _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts()))
     manifest = manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))

@@ -17,7 +17,6 @@ from beam_mat.dataset.commit import (
     Content,
     Delta,
     Snapshot,
-    checkpoint_name,
     file_name,
     in_order,
 )
@@ -210,7 +209,7 @@ def test_rows_that_are_set_aside_are_not_committed() -> None:
 
 def test_files_are_named_by_number() -> None:
     assert file_name(1_234_567) == "generations/1234567.json"
-    assert checkpoint_name(1_234_567) == "generations/1234567.checkpoint.json"
+    assert file_name(1_234_567, checkpoint=True) == "generations/1234567.checkpoint.json"
 
 
 def test_shards_and_sources_have_the_order_of_the_inputs() -> None:

@@ -15,8 +15,8 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.core.settings import Settings
+from beam_mat.dataset import conversion, fingerprint, flat, log, vacuum, views
 from beam_mat.dataset import dataset as datasets
-from beam_mat.dataset import fingerprint, flat, log, pending, vacuum, views
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CONVERT, WATCH, Commit, Content, Made, Snapshot
 from beam_mat.dataset.dataset import Dataset
@@ -88,7 +88,7 @@ def check_shown(output: str) -> None:
     newest = log.snapshot(output)
     assert shown(output).generation == newest.number
     assert there(output, *layout.FLAT_FOLDERS) == newest.files()
-    assert pending.read(output) is None
+    assert conversion.read_pending(output) is None
 
 
 def test_a_conversion_makes_a_dataset_in_an_empty_folder(root: str) -> None:
@@ -96,7 +96,7 @@ def test_a_conversion_makes_a_dataset_in_an_empty_folder(root: str) -> None:
         assert (dataset.state, dataset.action) == (State.EMPTY, Action.BEGIN)
         assert dataset.pending is None
         dataset.begin(job(root), 1)
-        assert pending.read(root) is not None
+        assert conversion.read_pending(root) is not None
         assert dataset.commit(made(), one(root)).number == 1
     check_shown(root)
     assert [commit.generation for commit in log.commits(root)] == [1]

@@ -11,7 +11,7 @@ import pytest
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.dataset import log
-from beam_mat.dataset.commit import Commit, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset.commit import Commit, Snapshot, file_name
 from beam_mat.dataset.log import MissingCommitError, Numbers
 from beam_mat.storage import files
 from tests.dataset.made import commits_of, content, part, put, shard
@@ -141,7 +141,7 @@ def test_a_commit_that_builds_on_none_needs_no_other(root: str) -> None:
 def test_a_checkpoint_is_written_once(root: str) -> None:
     written(root, 2)
     checkpoint(root, 2)
-    uri = files.join(root, checkpoint_name(2))
+    uri = files.join(root, file_name(2, checkpoint=True))
     before = files.read_bytes(uri)
     checkpoint(root, 2)
     assert files.read_bytes(uri) == before
@@ -183,7 +183,7 @@ def test_of_writers_at_the_same_time_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, checkpoint: bool) -> None:
-    name = checkpoint_name(1) if checkpoint else file_name(1)
+    name = file_name(1, checkpoint=checkpoint)
     put(str(tmp_path), name, b'{"format": 2, "generation"')
     with pytest.raises(ConfigError, match=rf"{name}: this version of beam-mat cannot read"):
         log.snapshot(str(tmp_path))
