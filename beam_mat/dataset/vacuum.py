@@ -58,6 +58,25 @@ def run(output: str, keep: int | None, images: Iterable[str] | None = None) -> l
     return garbage
 
 
+def run_beside_work(output: str, keep: int) -> None:
+    """Like `run`, but leaves files that no commit names: work in progress may need them."""
+    stay = kept(output, keep)
+    named = listed_images(output)
+    there = log.numbers(output)
+    commits = [log.read(output, number) for number in there.commits]
+    commits += [log.read(output, number, checkpoint=True) for number in there.checkpoints]
+    for commit in filter(None, commits):
+        for delta in (commit.parts, commit.rejects, commit.images):
+            named |= {part.path for part in delta.added}
+    garbage = [
+        one
+        for one in find(output, stay)
+        if one.path.removeprefix(f"{layout.REPLACED}/") in named
+        or (one.path.startswith(f"{layout.GENERATIONS}/") and one.path.endswith(".json"))
+    ]
+    remove(output, stay, garbage)
+
+
 def find(
     output: str, stay: Sequence[Snapshot], images: Iterable[str] | None = None
 ) -> list[Garbage]:

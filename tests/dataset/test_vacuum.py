@@ -298,6 +298,35 @@ def test_only_work_results_of_the_newest_generation_stay(root: str) -> None:
     assert needed <= there(root)
 
 
+def test_summaries_of_a_watch_are_not_read_again(root: str) -> None:
+    commit(root, content([shard("a")]), command=WATCH)
+    superseded = put(root, f"{layout.SUMMARIES}/{WATCH}/a-1-0123456789abcdef.json")
+    assert {one.path for one in vacuum.run(root, None)} == {superseded}
+
+
+def test_beside_work_only_files_that_commits_name_are_removed(root: str) -> None:
+    generations(root, command=WATCH)
+    before = there(root)
+    work = {
+        put(root, path)
+        for path in (
+            "jsonl/train-new.jsonl",
+            "rejects/new.jsonl",
+            "images/new.png",
+            f"{layout.SPLITS}/new.json",
+            f"{layout.SUMMARIES}/{WATCH}/new.json",
+            f"{layout.IMAGE_RESULTS}/f/new.parquet",
+        )
+    }
+    vacuum.run_beside_work(root, 2)
+    after = there(root)
+    assert work <= after
+    vacuum.run(root, 2)
+    assert there(root) == after - work, "all others were removed"
+    assert len(before & after) < len(before)
+    check_kept(root, [3, 4])
+
+
 def test_only_given_images_are_looked_at(root: str) -> None:
     generations(root)
     stranger = put(root, "images/x.png")

@@ -426,6 +426,24 @@ def test_checkpoints_and_vacuums_come_now_and_then(
     assert len(there(str(watch.output), layout.IMAGES)) == 3, "those of the second to the fourth"
 
 
+def test_a_vacuum_leaves_shards_in_the_graph_alone(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (committers, datasets):
+        monkeypatch.setattr(module, "CHECKPOINT_EVERY", 4)
+    watch.restart(keep=2)
+    shard = watch.shard("a", image_record("a", "a.jpg"))
+    for seed in range(3):
+        watch.take(shard, watch.zip("i", pictures("a", seed=seed)))
+    zipped = watch.zip("j", pictures("b"))
+    finished = watch.work(watch.shard("b", image_record("b", "b.jpg"), "a reject"), zipped)
+    watch.take(shard, watch.zip("i", pictures("a", seed=3)))
+    assert log.numbers(str(watch.output)).commits == (3, 4)
+    watch.committer.commit([finished], [zipped])
+    watch.check()
+    assert watch.ids() == ["a", "b"]
+
+
 def test_a_summary_that_is_not_there_is_named(watch: Watch) -> None:
     finished = watch.work(watch.shard("a", record("a")))
     files.remove_file(chunks.summary_uri(watch.settings, finished.summary))
