@@ -91,11 +91,8 @@ class Commit(msgspec.Struct, frozen=True):
 class Content(msgspec.Struct):
     """The complete content of a dataset.
 
-    Attributes:
-        shards, sources: By URI.
-        mixes: By name.
-        images: Image tables, in order. If a table occurs twice, its last position counts.
-        counts: For the whole dataset.
+    Shards and image sources are by URI, and mixes by name. If an image table occurs twice, its last
+    position counts.
     """
 
     shards: dict[str, ShardSummary] = {}
@@ -131,12 +128,9 @@ class Content(msgspec.Struct):
 
 
 class Snapshot(Content):
-    """A dataset at one generation.
+    """A dataset at generation `number`, which is 0 before the first.
 
-    Attributes:
-        number: The generation; 0 before the first.
-        lineage: As in `Commit`.
-        made: How it was made; None if it is unknown. Then the next commit builds on no other.
+    If it is unknown how it was made, the next commit builds on no other.
     """
 
     number: int = 0

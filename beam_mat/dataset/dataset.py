@@ -46,7 +46,6 @@ class Dataset:
     """An output folder that is open for writing.
 
     Attributes:
-        uri: URI of the folder.
         state: Its state when it was opened.
         action: What the command does in this state.
         snapshot: The newest generation.
@@ -82,7 +81,7 @@ class Dataset:
         Args:
             uri: URI of the folder.
             command: The command that opens it.
-            say: Is called with a message if acquiring the lease takes long.
+            say: As in `lease.held`.
             report: Writes report.html.
             busy: Raises OutputInUseError if a service still writes to the folder.
             overwrite: Whether to empty a folder that this version cannot read.

@@ -17,7 +17,7 @@ from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, U
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary, summarise
 from beam_mat.core.validation import ChunkResult, judge
-from beam_mat.storage import files, inputs, parts, present, shards
+from beam_mat.storage import inputs, parts, present, shards
 from beam_mat.work import results
 
 
@@ -176,8 +176,3 @@ def write_summary(settings: Settings, summed: ShardSummary, *, exact: bool) -> s
         name += f"-{hashlib.sha256(msgspec.json.encode(summed)).hexdigest()[:16]}"
     results.write(settings, layout.SUMMARIES, name, summed)
     return name
-
-
-def summary_uri(settings: Settings, name: str) -> str:
-    """Returns the URI of a summary."""
-    return files.join(settings.output, layout.SUMMARIES, f"{name}.json")
