@@ -9,7 +9,7 @@ from rich.console import Console
 
 from beam_mat.core.errors import LostRecordError, SourceError, TooManyRejectedError, UnfinishedError
 from beam_mat.core.job import Job
-from beam_mat.dataset import conversion, pending
+from beam_mat.dataset import conversion
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CONVERT, Made
 from beam_mat.dataset.dataset import Dataset
@@ -43,9 +43,9 @@ def finish(
     Raises:
         BeamMatError: The job must not be committed.
     """
-    made = conversion.collect(job)
-    summary.show(console, made.totals, time.monotonic() - begin, spent)
-    _check_limit(job, made.totals)
+    content, totals = conversion.collect(job)
+    summary.show(console, totals, time.monotonic() - begin, spent)
+    _check_limit(job, totals)
     check_inputs(job)
     settings = job.settings
     how = Made(
@@ -55,7 +55,7 @@ def finish(
         configuration=configuration(settings, job.limit),
         keep=keep,
     )
-    snapshot = dataset.commit(how, made.content)
+    snapshot = dataset.commit(how, content)
     console.print(summary.next_command(settings.output, snapshot.parts()), soft_wrap=True)
 
 
@@ -105,7 +105,7 @@ def publish(output: str, console: Console) -> None:
             console.print(summary.nothing_to_do(output, found), soft_wrap=True)
             return
         assert dataset.pending is not None
-        job = pending.job_of(dataset.pending)
+        job = conversion.job_of(dataset.pending)
         try:
             finish(dataset, job, dataset.pending.keep, console, time.monotonic(), {})
         except LostRecordError as error:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL, PARQUET
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import Row, rows_of
+from beam_mat.dataset.rows import rows_of
 from beam_mat.storage import files
 from beam_mat.storage.parts import location
 
@@ -27,10 +27,7 @@ CAME, WENT, CHANGED = "came", "went", "changed"
 class Change(msgspec.Struct, frozen=True):
     """One record, image, shard or image source that differs.
 
-    Attributes:
-        kind: `CAME`, `WENT` or `CHANGED`.
-        name: Id of a record, published path of an image, URI of an input.
-        why: A short reason.
+    `name` is the id of a record, the published path of an image, or the URI of an input.
     """
 
     kind: str
@@ -39,13 +36,9 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Diff(msgspec.Struct, frozen=True):
-    """The differences between two generations.
+    """The differences between two generations: inputs, records and usable images.
 
-    Attributes:
-        before, after: The generations.
-        inputs: Shards, zips and folders.
-        records: Records of the dataset. Records with the same id are listed separately.
-        images: Usable images.
+    Records with the same id are listed separately.
     """
 
     before: int
@@ -56,40 +49,25 @@ class Diff(msgspec.Struct, frozen=True):
 
 
 def diff(output: str, before: Snapshot, after: Snapshot) -> Diff:
-    """Compares two generations.
-
-    Args:
-        output: URI of the output folder.
-        before: One generation.
-        after: The other one.
-    """
+    """Compares two generations."""
     images, replaced = _images(output, before, after)
-    return Diff(
-        before.number,
-        after.number,
-        tuple(_inputs(before, after)),
-        tuple(_records(output, before, after, replaced)),
-        tuple(images),
-    )
+    inputs = _inputs(before, after)
+    records = _records(output, before, after, replaced)
+    return Diff(before.number, after.number, tuple(inputs), tuple(records), tuple(images))
 
 
 def _inputs(before: Snapshot, after: Snapshot) -> Iterator[Change]:
-    for uri in sorted({*before.shards, *after.shards}):
-        was, now = before.shards.get(uri), after.shards.get(uri)
-        if was is None:
-            yield Change(CAME, uri, "new shard")
-        elif now is None:
-            yield Change(WENT, uri, "the shard is no longer among the inputs")
-        elif was.content != now.content:
-            yield Change(CHANGED, uri, "new version of the shard")
-    for uri in sorted({*before.sources, *after.sources}):
-        old, new = before.sources.get(uri), after.sources.get(uri)
-        if old is None:
-            yield Change(CAME, uri, "new image source")
-        elif new is None:
-            yield Change(WENT, uri, "the image source is no longer among the inputs")
-        elif (old.size, old.version) != (new.size, new.version):
-            yield Change(CHANGED, uri, "new version of the image source")
+    for noun, was, now in (
+        ("shard", before.shards, after.shards),
+        ("image source", before.sources, after.sources),
+    ):
+        for uri in sorted({*was, *now}):
+            if uri not in was:
+                yield Change(CAME, uri, f"new {noun}")
+            elif uri not in now:
+                yield Change(WENT, uri, f"the {noun} is no longer among the inputs")
+            elif was[uri].content != now[uri].content:
+                yield Change(CHANGED, uri, f"new version of the {noun}")
 
 
 def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change], dict[str, str]]:
@@ -100,15 +78,20 @@ def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change
     changes: list[Change] = []
     replaced: dict[str, str] = {}
     for path in sorted(was.keys() | now.keys()):
-        old, new = was.get(path), now.get(path)
-        if old is None and new is not None:
-            changes.append(Change(CAME, path, f"from {new[1]}"))
-        elif new is None and old is not None:
-            changes.append(Change(WENT, path, _why_gone(old[1], after)))
-        elif old is not None and new is not None and old[0] != new[0]:
-            why = _why_replaced(old[1], new[1])
+        if path not in was:
+            changes.append(Change(CAME, path, f"from {now[path][1]}"))
+        elif path not in now:
+            source = was[path][1]
+            gone = f"{source} is no longer among the inputs, or no record uses it"
+            if source in after.sources:
+                gone = f"no record uses it, or it is no longer in {source}"
+            changes.append(Change(WENT, path, gone))
+        elif was[path][0] != now[path][0]:
+            old, new = was[path][1], now[path][1]
+            moved = f"now from {new}, previously from {old}"
+            why = f"another picture in {new}" if old == new else moved
             changes.append(Change(CHANGED, path, why))
-            replaced[old[0]] = f"image {path}: {why}"
+            replaced[was[path][0]] = f"image {path}: {why}"
     return changes, replaced
 
 
@@ -122,16 +105,6 @@ def _usable(output: str, snapshot: Snapshot) -> dict[str, tuple[str, str]]:
     }
 
 
-def _why_gone(source: str, after: Snapshot) -> str:
-    if source in after.sources:
-        return f"no record uses it, or it is no longer in {source}"
-    return f"{source} is no longer among the inputs, or no record uses it"
-
-
-def _why_replaced(old: str, new: str) -> str:
-    return f"another picture in {new}" if old == new else f"now from {new}, previously from {old}"
-
-
 def _records(
     output: str, before: Snapshot, after: Snapshot, replaced: dict[str, str]
 ) -> Iterator[Change]:
@@ -142,19 +115,18 @@ def _records(
     now_rejected = _rejected(output, _without(after.rejects(), before.rejects()))
     for id in sorted(was.keys() | now.keys()):
         # Rows that only moved to another part are no change.
-        gone, new = (
-            _remainder(was.get(id, []), now.get(id, [])),
-            _remainder(now.get(id, []), was.get(id, [])),
-        )
+        gone, new = _remainder(was[id], now[id]), _remainder(now[id], was[id])
         for old, young in zip(gone, new, strict=False):
             yield Change(CHANGED, id, _why_changed(old, young, before, after, replaced))
         for old in gone[len(new) :]:
-            yield Change(WENT, id, _why_lost(old, after, now_rejected.get(id)))
+            why = _why_single(old, after, now_rejected.get(id), went=True)
+            yield Change(WENT, id, why)
         for young in new[len(gone) :]:
-            yield Change(CAME, id, _why_new(young, before, was_rejected.get(id)))
+            why = _why_single(young, before, was_rejected.get(id), went=False)
+            yield Change(CAME, id, why)
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _Found(NamedTuple):
     """A row: a hash of its text, its images, and the shard whose stem is in its part's name."""
 
     text: str
@@ -162,10 +134,9 @@ class _Found(msgspec.Struct, frozen=True):
     shard: str
 
 
-def _one_format(parts: Iterable[Part]) -> list[Part]:
-    parts = list(parts)
-    formats = {part.format for part in parts}
-    return [part for part in parts if part.format == (JSONL if JSONL in formats else PARQUET)]
+def _one_format(parts: list[Part]) -> list[Part]:
+    format = JSONL if any(part.format == JSONL for part in parts) else PARQUET
+    return [part for part in parts if part.format == format]
 
 
 def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
@@ -173,23 +144,18 @@ def _without(parts: Iterable[Part], others: Iterable[Part]) -> list[Part]:
     return [part for part in parts if part.path not in known]
 
 
-def _by_id(output: str, parts: Iterable[Part], snapshot: Snapshot) -> dict[str, list[_Found]]:
-    stems = {one.stem: one for one in snapshot.shards.values()}
+def _by_id(
+    output: str, parts: Iterable[Part], snapshot: Snapshot
+) -> defaultdict[str, list[_Found]]:
+    shards = snapshot.shards.values()
     found = defaultdict[str, list[_Found]](list)
     for part in parts:
-        shard = _shard_of(part, stems)
+        # A mixed part is named after one shard, and can have rows of others too.
+        shard = next((one.uri for one in shards if f"-{one.stem}-" in part.path), "")
         for row in rows_of(output, part):
-            found[row.id].append(_Found(_text(row), row.images, shard.uri if shard else ""))
+            text = hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
+            found[row.id].append(_Found(text, row.images, shard))
     return found
-
-
-def _shard_of(part: Part, stems: dict[str, ShardSummary]) -> ShardSummary | None:
-    """Returns the shard whose stem is in a part's name. Mixed parts can have rows of others too."""
-    return next((one for stem, one in stems.items() if f"-{stem}-" in part.path), None)
-
-
-def _text(row: Row) -> str:
-    return hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
 
 
 def _remainder(some: list[_Found], others: list[_Found]) -> list[_Found]:
@@ -218,25 +184,19 @@ def _why_changed(
     old: _Found, new: _Found, before: Snapshot, after: Snapshot, replaced: dict[str, str]
 ) -> str:
     if old.text == new.text:
-        why = [replaced[file] for file in old.images if file in replaced]
-        return why[0] if why else "its images changed"
+        why = (replaced[file] for file in old.images if file in replaced)
+        return next(why, "its images changed")
     was, now = before.shards.get(old.shard), after.shards.get(new.shard)
     if was and now and was.content != now.content:
         return f"new version of {now.uri}"
     return "its text changed"
 
 
-def _why_lost(old: _Found, after: Snapshot, rejected: Reject | None) -> str:
+def _why_single(row: _Found, other: Snapshot, rejected: Reject | None, *, went: bool) -> str:
+    """Returns why the other generation does not have a row."""
     if rejected:
-        return f"now rejected as {rejected.reason.value}: {rejected.detail}"
-    if old.shard and old.shard not in after.shards:
-        return f"{old.shard} is no longer among the inputs"
-    return f"new version of {old.shard}" if old.shard else "its shard changed"
-
-
-def _why_new(new: _Found, before: Snapshot, rejected: Reject | None) -> str:
-    if rejected:
-        return f"previously rejected as {rejected.reason.value}: {rejected.detail}"
-    if new.shard and new.shard not in before.shards:
-        return f"new shard {new.shard}"
-    return f"new version of {new.shard}" if new.shard else "its shard changed"
+        when = "now" if went else "previously"
+        return f"{when} rejected as {rejected.reason.value}: {rejected.detail}"
+    if row.shard and row.shard not in other.shards:
+        return f"{row.shard} is no longer among the inputs" if went else f"new shard {row.shard}"
+    return f"new version of {row.shard}" if row.shard else "its shard changed"

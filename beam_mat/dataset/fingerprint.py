@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -39,13 +39,12 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
 
 def fingerprint(job: Job) -> str:
     """Returns a hash of inputs and configuration: jobs with equal hashes write the same dataset."""
-    settings = job.settings
-    versions = made_by(settings)
+    versions = made_by(job.settings)
     key = [
         FORMAT,
         job.shards,
         job.sources,
-        configuration(settings, job.limit),
+        configuration(job.settings, job.limit),
         [versions[name] for name in _DECIDE_BYTES],
     ]
     return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
@@ -58,10 +57,7 @@ def differences(
 ) -> list[str]:
     """Returns why a job cannot continue a dataset: one sentence per option or version.
 
-    Args:
-        output: URI of the dataset, for the messages.
-        now: Configuration and versions of the job.
-        there: Configuration and versions of the dataset.
+    `now` and `there` are configuration and versions of the job and of the dataset.
     """
     faults = []
     for name, value in now[0].items():
@@ -69,18 +65,16 @@ def differences(
         if was != value:
             faults.append(
                 f"--{name.replace('_', '-')} {_typed(value)}: the dataset in {output} was made "
-                f"with {_typed(was)}; pass the same value, choose another folder, or start over "
-                "with --overwrite"
+                f"with {_typed(was)}; pass the same value"
             )
     for name in _DECIDE_BYTES:
         had = there[1].get(name)
         if had != now[1][name]:
             faults.append(
                 f"{name} {now[1][name]}: the dataset in {output} was made with {had}, whose output "
-                "may differ; install that version, choose another folder, or start over "
-                "with --overwrite"
+                "may differ; install that version"
             )
-    return faults
+    return [f"{one}, choose another folder, or start over with --overwrite" for one in faults]
 
 
 def _typed(value: Any) -> str:
@@ -89,11 +83,8 @@ def _typed(value: Any) -> str:
     >>> _typed(["jsonl", "parquet"]), _typed([["data/", "x/"]]), _typed(None)
     ('jsonl,parquet', 'data/=x/', 'none')
     """
-    if value is None:
-        return "none"
     if not isinstance(value, list):
-        return str(value)
-    pairs: Iterable[Any] = value
-    if any(isinstance(pair, list) for pair in pairs):
-        return " ".join("=".join(pair) for pair in pairs)
-    return ",".join(pairs)
+        return "none" if value is None else str(value)
+    if any(isinstance(pair, list) for pair in value):
+        return " ".join("=".join(pair) for pair in value)
+    return ",".join(value)

@@ -1,4 +1,7 @@
-"""The flat folders have the files of the newest generation, and ``replaced/`` has older files."""
+"""The flat folders have the files of the newest generation, and ``replaced/`` has older files.
+
+`live` is the set of paths of the newest generation's files.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,11 @@ from beam_mat.storage import files
 def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
     """Makes the flat folders contain exactly the files of a snapshot.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        keep: Whether to move other files to ``replaced/`` instead of removing them.
-
-    Returns:
-        Paths of the snapshot's files that are missing.
+    With `keep`, other files are moved to ``replaced/`` instead of removed. Returns the paths of the
+    snapshot's files that are missing.
     """
     live, there = snapshot.files(), _listed(output)
-    lost = [path for path in sorted(live - there) if not _restore(output, path)]
+    lost = _restore_all(output, live - there)
     for path in sorted(there - live):
         _retire(output, path) if keep else files.remove_file(files.join(output, path))
     for folder in layout.FLAT_FOLDERS:
@@ -33,33 +31,25 @@ def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
 
 def complete(output: str, snapshot: Snapshot) -> list[str]:
     """As `arrange`, but leaves other files where they are."""
-    missing = sorted(snapshot.files() - _listed(output))
-    return [path for path in missing if not _restore(output, path)]
+    return _restore_all(output, snapshot.files() - _listed(output))
 
 
 def _listed(output: str) -> set[str]:
-    there: set[str] = set()
-    for folder in layout.FLAT_FOLDERS:
-        found = files.find(files.join(output, folder))
-        there.update(f"{folder}/{name}" for name, _ in found)
-    return there
+    return {
+        f"{folder}/{name}"
+        for folder in layout.FLAT_FOLDERS
+        for name, _ in files.find(files.join(output, folder))
+    }
 
 
 def restore(output: str, commit: Commit) -> None:
     """Moves files that a commit adds back from ``replaced/``, if an earlier commit moved them."""
-    for part in (*commit.parts.added, *commit.rejects.added):
-        if not files.exists(files.join(output, part.path)):
-            _restore(output, part.path)
+    added = {part.path for part in (*commit.parts.added, *commit.rejects.added)}
+    _restore_all(output, {path for path in added if not files.exists(files.join(output, path))})
 
 
 def retire(output: str, commit: Commit, live: Set[str]) -> None:
-    """Moves files that a commit replaces to ``replaced/``.
-
-    Args:
-        output: URI of the output folder.
-        commit: The newest commit.
-        live: Paths of the files of the newest generation.
-    """
+    """Moves files that the newest commit replaces to ``replaced/``."""
     gone = {part.path for part in (*commit.parts.removed, *commit.rejects.removed)}
     gone.update(path for mix in commit.mixes.added for path in mix.replaced)
     _retire_all(output, gone - live)
@@ -67,13 +57,7 @@ def retire(output: str, commit: Commit, live: Set[str]) -> None:
 
 
 def put_aside(output: str, shards: Iterable[ShardSummary], live: Set[str]) -> None:
-    """Moves files of finished shards to ``replaced/`` if they are not in the dataset.
-
-    Args:
-        output: URI of the output folder.
-        shards: The shards.
-        live: Paths of the files of the newest generation.
-    """
+    """Moves files of finished shards to ``replaced/`` if they are not in the dataset."""
     made = {part.path for one in shards for part in (*one.parts, *one.rejects)}
     _retire_all(output, made - live)
 
@@ -81,16 +65,12 @@ def put_aside(output: str, shards: Iterable[ShardSummary], live: Set[str]) -> No
 def remove_unlisted(output: str, stems: Iterable[str], live: Set[str]) -> None:
     """Removes files of shards from the flat folders if they are not in the dataset.
 
-    Args:
-        output: URI of the output folder.
-        stems: Stems of shards that changed while they were converted.
-        live: Paths of the files of the newest generation.
+    `stems` are those of shards that changed while they were converted.
     """
     stems = tuple(stems)
-    for folder in layout.FLAT_FOLDERS if stems else ():
-        for name, file in files.find(files.join(output, folder)):
-            if f"{folder}/{name}" not in live and any(stem in name for stem in stems):
-                files.remove_file(file.uri)
+    for path in _listed(output) - live if stems else ():
+        if any(stem in path for stem in stems):
+            files.remove_file(files.join(output, path))
 
 
 def _retire_all(output: str, paths: Iterable[str]) -> None:
@@ -105,9 +85,12 @@ def _retire(output: str, path: str) -> None:
         files.move(files.join(output, path), target)
 
 
-def _restore(output: str, path: str) -> bool:
-    try:
-        files.move(files.join(output, layout.REPLACED, path), files.join(output, path))
-    except FileNotFoundError:
-        return False
-    return True
+def _restore_all(output: str, paths: Iterable[str]) -> list[str]:
+    """Moves files back from ``replaced/``, and returns the paths of those that are not there."""
+    lost = []
+    for path in sorted(paths):
+        try:
+            files.move(files.join(output, layout.REPLACED, path), files.join(output, path))
+        except FileNotFoundError:
+            lost.append(path)
+    return lost

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -23,17 +25,14 @@ from beam_mat.work import image_results
 from beam_mat.work.image_results import TABLE_SCHEMA
 
 _TOTALS = b"totals"
-_STATISTICS = image_results.STATISTICS
-"""Keys in the metadata of a complete table."""
+"""Key in the metadata of a complete table; the other is `image_results.STATISTICS`."""
 
 
 class ImageTotals(msgspec.Struct, frozen=True):
     """Totals of the images of a dataset.
 
-    Attributes:
-        status: Number of images by status: kept, resized, converted, or the reason of a fault.
-        source_bytes: Bytes of the usable images in the sources.
-        bytes: Bytes of the usable images in the dataset.
+    `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
+    `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
     """
 
     status: dict[str, int]
@@ -42,62 +41,52 @@ class ImageTotals(msgspec.Struct, frozen=True):
 
     @property
     def number(self) -> int:
-        """Number of images."""
         return sum(self.status.values())
 
 
 def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
     """Writes the table of all images of a conversion from its image results.
 
-    Args:
-        output: URI of the output folder.
-        names: Names of the image results. No two of them have a row for the same path.
+    No two of the results with these names have a row for the same path.
     """
     names = sorted(names)
     status: Counter[str] = Counter()
     statistics = ImageStatistics()
     path = _path("\n".join(names).encode())
-    with _writer(output, path) as file:
+    with _create(output, path) as file:
         with parquet_writer(file, TABLE_SCHEMA) as writer:
             for table, some in image_results.read(output, names):
                 writer.write_table(table)
                 status.update(table["status"].to_pylist())
                 statistics.merge(some)
-            before, after = statistics.formats_before.values(), statistics.formats_after.values()
             sums = ImageTotals(
                 dict(sorted(status.items())),
-                sum(amount.bytes for amount in before),
-                sum(amount.bytes for amount in after),
+                sum(amount.bytes for amount in statistics.formats_before.values()),
+                sum(amount.bytes for amount in statistics.formats_after.values()),
             )
             writer.add_key_value_metadata(
                 {
                     _TOTALS: msgspec.json.encode(sums),
-                    _STATISTICS: msgspec.json.encode(statistics.ordered()),
+                    image_results.STATISTICS: msgspec.json.encode(statistics.ordered()),
                 }
             )
-        written = file.result()
-    return _part(path, sums.number, written), sums
+        return _part(path, sums.number, file.result()), sums
 
 
 def write_rows(output: str, table: pa.Table) -> Part:
     """Writes a table of images that a commit adds."""
     rows = table.sort_by("path")
-    key = msgspec.json.encode(rows.to_pylist())
-    path = _path(key)
-    with _writer(output, path) as file:
+    path = _path(msgspec.json.encode(rows.to_pylist()))
+    with _create(output, path) as file:
         with parquet_writer(file, TABLE_SCHEMA) as writer:
             writer.write_table(rows)
-        written = file.result()
-    return _part(path, rows.num_rows, written)
+        return _part(path, rows.num_rows, file.result())
 
 
 def write_view(output: str, parts: Sequence[Part], table: pa.Table | None = None) -> Part:
-    """Writes images.parquet. If several rows have the same path, the last one counts.
+    """Writes images.parquet from the image tables of a snapshot.
 
-    Args:
-        output: URI of the output folder.
-        parts: The image tables of a snapshot, in order.
-        table: Their rows, if they are in memory already.
+    `table` has their rows, if they are in memory already.
     """
     scratch = files.join(output, layout.SCRATCH)
     with files.write(files.join(output, layout.IMAGE_TABLE), scratch) as file:
@@ -110,33 +99,23 @@ def write_view(output: str, parts: Sequence[Part], table: pa.Table | None = None
             rows = table.num_rows
             with parquet_writer(file, TABLE_SCHEMA) as writer:
                 writer.write_table(table)
-        written = file.result()
-    return _part(layout.IMAGE_TABLE, rows, written)
+        return _part(layout.IMAGE_TABLE, rows, file.result())
 
 
 def read(output: str, parts: Iterable[Part], columns: list[str] | None = None) -> pa.Table:
     """Returns the rows of image tables, sorted by path if there are several tables.
 
-    Args:
-        output: URI of the output folder.
-        parts: The tables, in order.
-        columns: The columns to read, including the path; None for all.
+    If several rows have the same path, the last one counts. `columns` must include the path.
     """
-    tables = [_read(output, part.path, columns) for part in parts]
+    tables = []
+    for part in parts:
+        with files.open_binary(files.join(output, part.path)) as file:
+            table = pq.read_table(file, schema=TABLE_SCHEMA, columns=columns)
+        tables.append(table.replace_schema_metadata())
     if not tables:
         return TABLE_SCHEMA.empty_table()
-    if len(tables) == 1:
-        return tables[0]
-    merged = tables[0]
-    for newer in tables[1:]:
-        merged = merge(merged, newer)
-    return merged.sort_by("path").combine_chunks()
-
-
-def _read(output: str, path: str, columns: list[str] | None) -> pa.Table:
-    with files.open_binary(files.join(output, path)) as file:
-        table = pq.read_table(file, schema=TABLE_SCHEMA, columns=columns)
-    return table.replace_schema_metadata()
+    merged = functools.reduce(merge, tables)
+    return merged if len(tables) == 1 else merged.sort_by("path").combine_chunks()
 
 
 def merge(table: pa.Table, newer: pa.Table) -> pa.Table:
@@ -152,14 +131,9 @@ def newer_rows(
 ) -> pa.Table:
     """Returns the rows of shards that a table does not have yet.
 
-    A usable image never becomes missing only because a zip has not been listed yet.
-
-    Args:
-        output: URI of the output folder.
-        table: The rows of a dataset.
-        shards: For each shard, the image paths in its records, and the names of its image results.
-            If several rows have the same path, the last one counts, except that a missing image
-            never replaces another row.
+    If several rows have the same path, the last one counts, except that a missing image never
+    replaces another row: an image must not become missing only because a zip is not listed yet.
+    `shards` has, for each shard, the image paths in its records and the names of its image results.
     """
     missing = Reason.IMAGE_MISSING.value
     rows: dict[str, dict[str, object]] = {}
@@ -193,34 +167,27 @@ def statistics(output: str, parts: Sequence[Part]) -> ImageStatistics:
     if len(parts) == 1:
         with files.open_binary(files.join(output, parts[0].path)) as file:
             metadata = pq.ParquetFile(file).metadata.metadata or {}
-        if _STATISTICS in metadata:
-            return msgspec.json.decode(metadata[_STATISTICS], type=ImageStatistics)
+        if found := metadata.get(image_results.STATISTICS):
+            return msgspec.json.decode(found, type=ImageStatistics)
     return image_results.statistics_of(read(output, parts))
 
 
-def usable(output: str) -> Iterator[tuple[str, int, str]]:
-    """Yields file, size and SHA-256 of every usable image that images.parquet lists."""
-    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
-        columns = ["file", "bytes", "sha256"]
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
-            for path, size, sha256 in zip(
-                *(batch[name].to_pylist() for name in columns), strict=True
-            ):
-                if path is not None:
-                    yield path, size, sha256
+def usable(output: str, path: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yields file and other columns of every usable image that a table lists."""
+    names = ["file", *columns]
+    with files.open_binary(files.join(output, path)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=names):
+            for row in zip(*(batch[name].to_pylist() for name in names), strict=True):
+                if row[0] is not None:
+                    yield row
 
 
 def files_of(output: str, paths: Iterable[str]) -> set[str]:
     """Returns the paths of the image files in the image tables at these paths."""
-    found: set[str] = set()
-    for path in paths:
-        with files.open_binary(files.join(output, path)) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["file"]):
-                found.update(name for name in batch["file"].to_pylist() if name is not None)
-    return found
+    return {file for path in paths for (file,) in usable(output, path)}
 
 
-def _writer(output: str, path: str) -> AbstractContextManager[files.HashingWriter]:
+def _create(output: str, path: str) -> AbstractContextManager[files.HashingWriter]:
     return files.write_new(files.join(output, path), files.join(output, layout.SCRATCH))
 
 

@@ -41,14 +41,8 @@ STALE_SECONDS = 60.0
 class Holder(msgspec.Struct, frozen=True):
     """Who holds a lease.
 
-    Attributes:
-        host: Name of the machine.
-        pid: The process.
-        since: Its start time.
-        place: Identifies the running system and its process namespace.
-        token: A unique id of the run.
-        beat: How often the lease has been renewed.
-        released: Whether the lease was released.
+    `place` identifies the running system and its process namespace, `token` the run. `beat` is how
+    often the lease has been renewed.
     """
 
     host: str
@@ -59,26 +53,35 @@ class Holder(msgspec.Struct, frozen=True):
     beat: int = 0
     released: bool = False
 
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} (started {self.since})"
+
     def is_dead(self) -> bool:
         """Returns whether the process has certainly ended; unknown on other machines."""
         if self.place != _place():
             return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
+        with contextlib.suppress(PermissionError):  # the process of another user
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return True
         return False
 
 
 class Lease:
     """The right to write below an output folder."""
 
-    def __init__(self, output: str, holder: Holder, say: Callable[[str], object]) -> None:
+    def __init__(self, output: str, say: Callable[[str], object]) -> None:
         self._output = output
-        self._holder = holder
         self._say = say
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self._holder = Holder(
+            socket.gethostname(),
+            os.getpid(),
+            f"{now:%Y-%m-%d %H:%M:%S} UTC",
+            _place(),
+            uuid.uuid4().hex,
+        )
 
     def take(self) -> None:
         """Acquires the lease. Raises OutputInUseError if another run holds it."""
@@ -91,10 +94,9 @@ class Lease:
         raise NotImplementedError
 
     def _refuse(self, other: Holder | None) -> OutputInUseError:
-        who = _named(other) if other else "another run"
         return OutputInUseError(
-            f"{self._output}: {who} is writing here; wait until it ends, stop it, or choose "
-            "another folder"
+            f"{self._output}: {other or 'another run'} is writing here; wait until it ends, stop "
+            "it, or choose another folder"
         )
 
 
@@ -143,7 +145,7 @@ class _Renewed(Lease):
     def _watch(self, number: int, other: Holder) -> None:
         # Clocks of different machines cannot be compared, so watch for a renewal.
         self._say(
-            f"{self._output}: {_named(other)} may still be writing here; waiting up to "
+            f"{self._output}: {other} may still be writing here; waiting up to "
             f"{STALE_SECONDS:.0f} s to see whether it renews its lease"
         )
         give_up = time.monotonic() + STALE_SECONDS
@@ -164,7 +166,7 @@ class _Renewed(Lease):
         with contextlib.suppress(OutputInUseError):
             self.check()
             # The file stays, so that a run with an old listing cannot create this number again.
-            self._write(msgspec.structs.replace(self._holder, released=True))
+            self._write(released=True)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
@@ -174,16 +176,16 @@ class _Renewed(Lease):
                 return  # reported by the next check, before anything is committed
             except Exception:  # noqa: BLE001  # an outage: the next attempt may succeed
                 continue
-            self._holder = msgspec.structs.replace(self._holder, beat=self._holder.beat + 1)
             with contextlib.suppress(Exception):
-                self._write(self._holder)
+                self._write(beat=self._holder.beat + 1)
 
     def _uri(self, number: int) -> str:
         return files.join(self._output, layout.LEASE, f"{number:08d}.json")
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, **changes: object) -> None:
+        self._holder = msgspec.structs.replace(self._holder, **changes)
         scratch = files.join(self._output, layout.SCRATCH)
-        files.write_bytes(self._uri(self._number), msgspec.json.encode(holder), scratch)
+        files.write_bytes(self._uri(self._number), msgspec.json.encode(self._holder), scratch)
 
     def _numbers(self) -> list[int]:
         names = (name for name, _ in files.find(files.join(self._output, layout.LEASE)))
@@ -198,34 +200,16 @@ class _Renewed(Lease):
 
 @contextlib.contextmanager
 def held(output: str, say: Callable[[str], object]) -> Iterator[Lease]:
-    """Holds the lease of an output folder for the duration of the block.
+    """Holds the lease of an output folder, or raises OutputInUseError.
 
-    Args:
-        output: URI of the folder.
-        say: Is called with a message if acquiring the lease takes long.
-
-    Raises:
-        OutputInUseError: Another run holds the lease; the message names it.
+    `say` is called with a message if acquiring the lease takes long.
     """
-    now = datetime.datetime.now(datetime.timezone.utc)
-    kind = _Lock if "://" not in output and fcntl is not None else _Renewed
-    holder = Holder(
-        socket.gethostname(),
-        os.getpid(),
-        f"{now:%Y-%m-%d %H:%M:%S} UTC",
-        _place(),
-        uuid.uuid4().hex,
-    )
-    lease = kind(output, holder, say)
+    lease = (_Lock if "://" not in output and fcntl is not None else _Renewed)(output, say)
     lease.take()
     try:
         yield lease
     finally:
         lease.release()
-
-
-def _named(holder: Holder) -> str:
-    return f"process {holder.pid} on {holder.host} (started {holder.since})"
 
 
 def _decoded(data: bytes) -> Holder | None:

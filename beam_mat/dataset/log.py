@@ -9,39 +9,33 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.settings import FORMAT
-from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset import stored
+from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, file_name
 from beam_mat.storage import files
-from beam_mat.work.results import is_json
 
 
 class MissingCommitError(ConfigError):
     """A commit that another one builds on is missing."""
 
 
-_DECODER = msgspec.json.Decoder(Commit)
 _NAME = re.compile(r"(\d{6,})(\.checkpoint)?\.json")
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """The generations for which there is a file.
-
-    Attributes:
-        commits: Numbers of commits, ascending.
-        checkpoints: Numbers of checkpoints, ascending.
-    """
+    """The generations for which there is a commit or a checkpoint; their numbers, ascending."""
 
     commits: tuple[int, ...] = ()
     checkpoints: tuple[int, ...] = ()
 
     @property
+    def all(self) -> list[int]:
+        """The generations that have either, ascending."""
+        return sorted({*self.commits, *self.checkpoints})
+
+    @property
     def newest(self) -> int:
         """The newest generation, or 0."""
         return max((*self.commits, *self.checkpoints), default=0)
-
-    def start(self, number: int) -> int:
-        """Returns the newest checkpoint at or below a generation, or 0."""
-        return max((one for one in self.checkpoints if one <= number), default=0)
 
 
 def numbers(output: str) -> Numbers:
@@ -60,34 +54,12 @@ def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None
     Raises:
         ConfigError: The file cannot be decoded, or has another layout version.
     """
-    uri = files.join(output, checkpoint_name(number) if checkpoint else file_name(number))
-    try:
-        found = _DECODER.decode(files.read_bytes(uri, is_json))
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError as error:
-        raise ConfigError(
-            [
-                f"{uri}: this version of beam-mat cannot read this commit ({error}); use the "
-                "version that wrote it, or choose another folder"
-            ]
-        ) from error
-    if found.format != FORMAT:
-        raise ConfigError(
-            [
-                f"{uri}: has layout version {found.format}, but this version of beam-mat uses "
-                f"{FORMAT}; use the version that wrote it, or choose another folder"
-            ]
-        )
-    return found
+    uri = files.join(output, file_name(number, checkpoint=checkpoint))
+    return stored.read(uri, "commit", Commit)
 
 
 def snapshot(output: str, number: int | None = None) -> Snapshot:
-    """Returns the dataset at a generation.
-
-    Args:
-        output: URI of the output folder.
-        number: The generation; None for the newest.
+    """Returns the dataset at a generation, or at the newest.
 
     Raises:
         ConfigError: There is no such generation, or a commit that it builds on is missing.
@@ -97,22 +69,23 @@ def snapshot(output: str, number: int | None = None) -> Snapshot:
     found = Snapshot()
     if wanted == 0 and number is None:
         return found
-    if wanted not in (*there.commits, *there.checkpoints):
-        raise ConfigError([f"{output}@{wanted}: {_kept(there)}"])
+    if wanted not in there.all:
+        fault = "there is no generation yet; run beam-mat convert or beam-mat watch"
+        if there.all:
+            fault = (
+                f"this generation does not exist; choose one from {there.all[0]} to {there.newest}"
+            )
+        raise ConfigError([f"{output}@{wanted}: {fault}"])
     for commit in chain(output, there, wanted):
         found.apply(commit)
     return found
 
 
 def chain(output: str, there: Numbers, number: int) -> list[Commit]:
-    """Returns the commits that make up a generation, oldest first.
-
-    Raises:
-        ConfigError: One is missing.
-    """
+    """Returns the commits that make up a generation, oldest first, or raises MissingCommitError."""
     commits: list[Commit] = []
     at = number
-    while True:
+    while not commits or at:
         found = read(output, at, checkpoint=True) if at in there.checkpoints else None
         found = found or read(output, at)
         if found is None or found.previous >= at:  # a damaged file may name itself
@@ -124,18 +97,8 @@ def chain(output: str, there: Numbers, number: int) -> list[Commit]:
                 ]
             )
         commits.append(found)
-        if found.previous == 0:
-            return commits[::-1]
         at = found.previous
-
-
-def _kept(there: Numbers) -> str:
-    if not there.newest:
-        return "there is no generation yet; run beam-mat convert or beam-mat watch"
-    return (
-        f"this generation does not exist; choose one from "
-        f"{min((*there.commits, *there.checkpoints))} to {there.newest}"
-    )
+    return commits[::-1]
 
 
 def commits(output: str) -> Iterator[Commit]:
@@ -152,22 +115,12 @@ def catch_up(output: str, found: Snapshot) -> Iterator[Commit]:
         yield commit
 
 
-def append(
-    output: str, snapshot: Snapshot, made: Made, content: Content, number: int | None = None
-) -> Commit | None:
-    """Appends a commit to the log and applies it to the snapshot.
+def append(output: str, snapshot: Snapshot, made: Made, content: Content) -> Commit | None:
+    """Appends a commit to the log and applies it to the snapshot of the newest generation.
 
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        made: How the new one is made.
-        content: Its content.
-        number: As in `Snapshot.next`.
-
-    Returns:
-        The commit; None if another writer has committed a generation of this number.
+    Returns None if another writer has committed a generation of this number.
     """
-    commit = snapshot.next(made, content, number=number)
+    commit = snapshot.next(made, content)
     if not write(output, commit):
         return None
     snapshot.apply(commit)
@@ -175,10 +128,9 @@ def append(
 
 
 def write(output: str, commit: Commit) -> bool:
-    """Writes a commit, unless there is a commit of this number.
+    """Writes a commit, and returns whether there was none of its number.
 
-    Returns:
-        Whether this call wrote it. If several writers try at once, one succeeds.
+    If several writers try at once, one succeeds.
     """
     data = msgspec.json.format(msgspec.json.encode(commit), indent=1) + b"\n"
     return files.create(files.join(output, file_name(commit.generation)), data)
@@ -186,5 +138,5 @@ def write(output: str, commit: Commit) -> bool:
 
 def write_checkpoint(output: str, found: Snapshot) -> None:
     """Writes the checkpoint of a snapshot."""
-    uri = files.join(output, checkpoint_name(found.number))
+    uri = files.join(output, file_name(found.number, checkpoint=True))
     files.create(uri, msgspec.json.encode(found.checkpoint()))

@@ -10,21 +10,11 @@ from typing import Any
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.errors import ConfigError
 from beam_mat.core.results import Part
 from beam_mat.core.settings import FORMAT
-from beam_mat.dataset.commit import Snapshot
+from beam_mat.dataset import stored
+from beam_mat.dataset.commit import Snapshot, in_order
 from beam_mat.storage import files
-from beam_mat.work.results import is_json
-
-
-class JsonInput(msgspec.Struct, frozen=True):
-    """A shard as it was converted."""
-
-    uri: str
-    size: int
-    version: str
-    records: int
 
 
 class ImageInput(msgspec.Struct, frozen=True):
@@ -33,6 +23,12 @@ class ImageInput(msgspec.Struct, frozen=True):
     uri: str
     size: int
     version: str
+
+
+class JsonInput(ImageInput, frozen=True):
+    """A shard as it was converted."""
+
+    records: int
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -57,31 +53,25 @@ class Manifest(msgspec.Struct, frozen=True):
     image_table: Part
 
     def files(self) -> tuple[Part, ...]:
-        """Returns all listed files. The images are listed in the image table."""
-        return (*self.parts, *self.rejects, self.image_table)
+        """Returns all listed files. The images are listed in the image table, which is first."""
+        return (self.image_table, *self.parts, *self.rejects)
 
 
 def manifest_of(snapshot: Snapshot, image_table: Part) -> Manifest:
-    """Returns the manifest of a snapshot.
-
-    Args:
-        snapshot: The newest generation.
-        image_table: images.parquet.
-    """
-    assert snapshot.made is not None
+    """Returns the manifest of the newest generation. `image_table` is images.parquet."""
+    made = snapshot.made
+    assert made is not None
+    inputs = {
+        "json": in_order(snapshot.shards.values()),
+        "images": in_order(snapshot.sources.values()),
+    }
     return Manifest(
         format=FORMAT,
         generation=snapshot.number,
-        command=snapshot.made.command,
-        made_by=snapshot.made.made_by,
-        inputs=Inputs(
-            tuple(
-                JsonInput(one.uri, one.size, one.version, one.records)
-                for one in snapshot.ordered_shards()
-            ),
-            tuple(ImageInput(one.uri, one.size, one.version) for one in snapshot.ordered_sources()),
-        ),
-        configuration=snapshot.made.configuration,
+        command=made.command,
+        made_by=made.made_by,
+        inputs=msgspec.convert(inputs, Inputs, from_attributes=True),
+        configuration=made.configuration,
         counts=snapshot.counts,
         parts=tuple(snapshot.parts()),
         rejects=tuple(snapshot.rejects()),
@@ -95,29 +85,4 @@ def read(output: str) -> Manifest | None:
     Raises:
         ConfigError: This version cannot read the manifest.
     """
-    uri = files.join(output, layout.MANIFEST)
-    try:
-        data = files.read_bytes(uri, is_json)
-    except FileNotFoundError:
-        return None
-    try:
-        format = msgspec.json.decode(data, type=_Format).format
-        if format == FORMAT:
-            return msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise ConfigError(
-            [
-                f"{uri}: this version of beam-mat cannot read this manifest ({error}); choose "
-                "another folder"
-            ]
-        ) from error
-    raise ConfigError(
-        [
-            f"{uri}: has layout version {format}, but this version of beam-mat uses {FORMAT}; use "
-            "the version that wrote it, choose another folder, or start over with --overwrite"
-        ]
-    )
-
-
-class _Format(msgspec.Struct):
-    format: int
+    return stored.read(files.join(output, layout.MANIFEST), "manifest", Manifest)

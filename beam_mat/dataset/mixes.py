@@ -34,33 +34,24 @@ def plan_mixes(
         The mixes to keep, by name, and the mixes to make.
     """
     units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
-    kept = {mix.job.name: mix for mix in mixes if _holds(mix.job, units)}
+    kept = {mix.job.name: mix for mix in mixes if _is_valid(mix.job, units)}
     jobs: list[MixJob] = []
     for split in sorted({split for split, _ in units}):
         here = [unit for unit in units.values() if unit.split == split]
+        mixed = {name: mix.job for name, mix in kept.items() if mix.job.split == split}
         has_images = any(unit.image_rows for unit in here)
-        if has_images:
-            # Text-only units that were mixed without images can now be mixed with images.
-            _drop(kept, [name for name, mix in kept.items() if _is_alone(mix, split)])
-        used = {unit for mix in kept.values() for unit in mix.job.inputs()}
+        # Text-only units that were mixed without images can now be mixed with images.
+        stay = {name: job for name, job in mixed.items() if job.base or not has_images}
+        used = {unit for job in stay.values() for unit in job.inputs()}
         free = [unit for unit in here if unit not in used]
-        if all(unit.image_rows for unit in free):
-            continue
-        if has_images and not any(unit.image_rows for unit in free):
-            _drop(kept, [name for name, mix in kept.items() if mix.job.split == split])
-            free = here
-        jobs += plan(free)
+        if not all(unit.image_rows for unit in free):
+            if has_images and not any(unit.image_rows for unit in free):
+                stay, free = {}, here
+            jobs += plan(free)
+        for name in mixed.keys() - stay.keys():
+            del kept[name]
     return kept, jobs
 
 
-def _drop(kept: dict[str, MixOutput], names: Iterable[str]) -> None:
-    for name in names:
-        del kept[name]
-
-
-def _holds(job: MixJob, units: dict[tuple[str, str], Unit]) -> bool:
+def _is_valid(job: MixJob, units: dict[tuple[str, str], Unit]) -> bool:
     return all(units.get((unit.split, unit.name)) == unit for unit in job.inputs())
-
-
-def _is_alone(mix: MixOutput, split: str) -> bool:
-    return mix.job.base is None and mix.job.split == split

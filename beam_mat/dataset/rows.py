@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow.parquet as pq
@@ -16,44 +16,44 @@ from beam_mat.storage.parts import location
 _BATCH_ROWS = 256
 
 
-class Row(msgspec.Struct, frozen=True):
+class _Images(msgspec.Struct, frozen=True):
+    images: tuple[str, ...]
+
+
+class Row(_Images, frozen=True):
     """A row without the bytes of its images; `images` are files below the output folder."""
 
     id: str
     system: str
     messages: Any
-    images: tuple[str, ...]
+
+
+Kind = TypeVar("Kind", bound=_Images)
 
 
 def rows_of(output: str, part: Part) -> Iterator[Row]:
     """Yields the rows of a part."""
-    uri = location(output, part.path)
-    if part.format != PARQUET:
-        decoder = msgspec.json.Decoder(Row)
-        for line in files.read_bytes(uri).splitlines():
-            yield decoder.decode(line)
-        return
-    columns = ["id", "system", "messages", "images.list.element.path"]
-    with files.open_binary(uri) as file:
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns):
-            for row in batch.to_pylist():
-                images = tuple(image["path"] for image in row["images"])
-                yield Row(row["id"], row["system"], row["messages"], images)
+    return _read(output, part, Row)
 
 
 def images_of(output: str, part: Part) -> Iterator[str]:
     """Yields the image files that the rows of a part use."""
+    for row in _read(output, part, _Images):
+        yield from row.images
+
+
+def _read(output: str, part: Part, kind: type[Kind]) -> Iterator[Kind]:
     uri = location(output, part.path)
-    if part.format == PARQUET:
-        with files.open_binary(uri) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["images.list.element.path"]):
-                for images in batch["images"].to_pylist():
-                    yield from (image["path"] for image in images)
+    if part.format != PARQUET:
+        decoder = msgspec.json.Decoder(kind)
+        yield from map(decoder.decode, files.read_bytes(uri).splitlines())
         return
-    decoder = msgspec.json.Decoder(_Images)
-    for line in files.read_bytes(uri).splitlines():
-        yield from decoder.decode(line).images
-
-
-class _Images(msgspec.Struct):
-    images: list[str]
+    others = [name for name in kind.__struct_fields__ if name != "images"]
+    with files.open_binary(uri) as file:
+        batches = pq.ParquetFile(file).iter_batches(
+            _BATCH_ROWS, columns=["images.list.element.path", *others]
+        )
+        for batch in batches:
+            for row in batch.to_pylist():
+                paths = tuple(image["path"] for image in row.pop("images"))
+                yield kind(images=paths, **row)

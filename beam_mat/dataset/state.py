@@ -13,9 +13,10 @@ class Facts(msgspec.Struct, frozen=True):
     Attributes:
         newest: The newest generation of the log, or 0.
         whole: Whether no commit of it is missing.
-        viewed: The generation of manifest.json, or 0 if there is none.
-        pending: Whether a conversion was started but not committed.
+        viewed: The generation of manifest.json, or 0.
+        pending: Whether there is a job.json.
         holds_files: Whether there are files other than the lease and scratch files.
+        committed: Whether job.json made the newest generation: its run was killed after the commit.
     """
 
     newest: int = 0
@@ -23,6 +24,7 @@ class Facts(msgspec.Struct, frozen=True):
     viewed: int = 0
     pending: bool = False
     holds_files: bool = False
+    committed: bool = False
 
 
 class State(str, Enum):
@@ -50,7 +52,9 @@ class Action(str, Enum):
     RESUME = "resume"
     """It starts, and uses the existing work results."""
     CONTINUE = "continue"
-    """It updates the views if necessary, and continues from the newest generation."""
+    """It continues from the newest generation."""
+    UPDATE = "update"
+    """Like `CONTINUE`, but it first updates the views."""
     RESTART = "restart"
     """Like `RESUME`, but the next commit builds on no other."""
     COMMIT = "commit"
@@ -80,46 +84,23 @@ def state_of(facts: Facts) -> State:
     return State.LEFTOVERS if facts.holds_files else State.EMPTY
 
 
-_C, _W, _P, _V = Command.CONVERT, Command.WATCH, Command.PUBLISH, Command.VACUUM
+def _row(*actions: Action) -> dict[Command, Action]:
+    return dict(zip(Command, actions, strict=True))
 
-TABLE: dict[State, dict[Command, Action]] = {
-    State.EMPTY: {
-        _C: Action.BEGIN,
-        _W: Action.BEGIN,
-        _P: Action.REFUSE_EMPTY,
-        _V: Action.REFUSE_EMPTY,
-    },
-    State.LEFTOVERS: {
-        _C: Action.RESUME,
-        _W: Action.RESUME,
-        _P: Action.REFUSE_EMPTY,
-        _V: Action.REFUSE_EMPTY,
-    },
-    State.STARTED: {
-        _C: Action.RESUME,
-        _W: Action.RESUME,
-        _P: Action.COMMIT,
-        _V: Action.REFUSE_PENDING,
-    },
-    State.CURRENT: {
-        _C: Action.RESUME,
-        _W: Action.CONTINUE,
-        _P: Action.CONTINUE,
-        _V: Action.CONTINUE,
-    },
-    State.BEHIND: {
-        # Files of the newest generation may be missing: a conversion writes them again.
-        _C: Action.RESUME,
-        _W: Action.CONTINUE,
-        _P: Action.CONTINUE,
-        _V: Action.CONTINUE,
-    },
-    State.DAMAGED: {
-        _C: Action.RESTART,
-        _W: Action.REFUSE_DAMAGED,
-        _P: Action.REFUSE_DAMAGED,
-        _V: Action.REFUSE_DAMAGED,
-    },
+
+_DAMAGED = Action.REFUSE_DAMAGED
+
+TABLE = {
+    # The columns are the commands in their order: convert, watch, publish and vacuum.
+    State.EMPTY: _row(Action.BEGIN, Action.BEGIN, Action.REFUSE_EMPTY, Action.REFUSE_EMPTY),
+    State.LEFTOVERS: _row(Action.RESUME, Action.RESUME, Action.REFUSE_EMPTY, Action.REFUSE_EMPTY),
+    State.STARTED: _row(Action.RESUME, Action.RESUME, Action.COMMIT, Action.REFUSE_PENDING),
+    State.CURRENT: _row(Action.RESUME, Action.CONTINUE, Action.CONTINUE, Action.CONTINUE),
+    # Files of the newest generation may be missing: a conversion writes them again.
+    State.BEHIND: _row(Action.RESUME, Action.UPDATE, Action.UPDATE, Action.UPDATE),
+    State.DAMAGED: _row(
+        Action.RESTART, Action.REFUSE_DAMAGED, Action.REFUSE_DAMAGED, Action.REFUSE_DAMAGED
+    ),
 }
 """The actions if no conversion is pending, except in `STARTED`."""
 
@@ -130,10 +111,8 @@ def action_of(facts: Facts, command: Command) -> Action:
     If a dataset has a pending conversion, ``publish`` commits it, ``convert`` continues it,
     ``watch`` discards it, and ``vacuum`` refuses to run.
     """
-    state = state_of(facts)
-    if facts.pending and state in (State.CURRENT, State.BEHIND, State.DAMAGED):
-        if command is Command.PUBLISH:
-            return Action.COMMIT
-        if command is Command.VACUUM:
-            return Action.REFUSE_PENDING
-    return TABLE[state][command]
+    if facts.pending and command is Command.PUBLISH and not facts.committed:
+        return Action.COMMIT
+    if facts.pending and command is Command.VACUUM:
+        return Action.REFUSE_PENDING
+    return TABLE[state_of(facts)][command]

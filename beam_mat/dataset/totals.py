@@ -11,20 +11,12 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import RejectCount
 from beam_mat.core.statistics import Statistics
 from beam_mat.core.summary import ShardSummary, add_rejected
+from beam_mat.dataset.commit import in_order
 from beam_mat.dataset.image_table import ImageTotals
 
 
 class Totals(msgspec.Struct):
-    """Totals of a dataset.
-
-    Attributes:
-        records: Number of input records.
-        accepted: Number of records in the dataset.
-        rejected: The other records, by reason.
-        respelled: Number of words that were respelled.
-        image_uses: Number of images in accepted records; repeated images count each time.
-        images: Totals of the images.
-    """
+    """Totals of a dataset. Counts are as in `ShardSummary`; `rejected` is by reason."""
 
     records: int
     accepted: int
@@ -35,20 +27,16 @@ class Totals(msgspec.Struct):
 
     @property
     def rejected_records(self) -> int:
-        """Number of rejected records."""
         return sum(found.count for found in self.rejected.values())
 
     def counts(self) -> dict[str, Any]:
         """Returns the counts of a commit and of the manifest."""
+        reasons = [reason for reason in Reason if reason in self.rejected]
         return {
             "records": self.records,
             "accepted": self.accepted,
             "rejected": self.rejected_records,
-            "rejected_by_reason": {
-                reason.value: self.rejected[reason].count
-                for reason in Reason
-                if reason in self.rejected
-            },
+            "rejected_by_reason": {one.value: self.rejected[one].count for one in reasons},
             "respelled_words": self.respelled,
             "image_uses": self.image_uses,
             "images": self.images.status,
@@ -58,13 +46,8 @@ class Totals(msgspec.Struct):
 
 
 def totals_of(shards: Iterable[ShardSummary], images: ImageTotals) -> Totals:
-    """Returns the totals of a dataset.
-
-    Args:
-        shards: All shards of the dataset.
-        images: Totals of its images.
-    """
-    shards = _ordered(shards)
+    """Returns the totals of all shards and images of a dataset."""
+    shards = in_order(shards)
     rejected: dict[Reason, RejectCount] = {}
     for one in shards:
         add_rejected(rejected, one.rejected)
@@ -81,10 +64,6 @@ def totals_of(shards: Iterable[ShardSummary], images: ImageTotals) -> Totals:
 def statistics_of(shards: Iterable[ShardSummary]) -> Statistics:
     """Returns the statistics of the records of shards."""
     statistics = Statistics()
-    for one in _ordered(shards):
+    for one in in_order(shards):
         statistics.merge(one.statistics)
     return statistics
-
-
-def _ordered(shards: Iterable[ShardSummary]) -> list[ShardSummary]:
-    return sorted(shards, key=lambda one: (one.order, one.uri))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -11,7 +12,7 @@ from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
-from beam_mat.dataset.commit import WATCH, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset.commit import WATCH, Snapshot, file_name
 from beam_mat.dataset.rows import images_of
 from beam_mat.storage import files
 
@@ -25,90 +26,90 @@ class Garbage(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """The generations to keep, oldest first."""
+def kept(output: str, keep: int | None) -> list[Snapshot]:
+    """Reads the newest `keep` generations, or all, oldest first.
 
-    snapshots: tuple[Snapshot, ...]
-
-    @property
-    def oldest(self) -> Snapshot:
-        return self.snapshots[0]
-
-    @property
-    def newest(self) -> Snapshot:
-        return self.snapshots[-1]
-
-
-def kept(output: str, keep: int | None) -> Kept:
-    """Reads the generations to keep. Skips generations that need a missing commit.
-
-    Args:
-        output: URI of the output folder.
-        keep: How many generations to keep; None for all.
+    Skips generations that need a missing commit.
     """
-    there = log.numbers(output)
-    numbers = sorted({*there.commits, *there.checkpoints})
-    snapshots: list[Snapshot] = []
+    stay: list[Snapshot] = []
+    numbers = log.numbers(output).all
     for number in numbers if keep is None else numbers[-keep:]:
-        found = _next(output, snapshots[-1].copy() if snapshots else Snapshot(), number)
-        if found:
-            snapshots.append(found)
-    return Kept(tuple(snapshots))
+        found = copy.copy(stay[-1]) if stay else Snapshot()
+        commit = log.read(output, number)
+        try:
+            if commit and commit.previous in (0, found.number):
+                found.apply(commit)
+            else:
+                found = log.snapshot(output, number)
+        except log.MissingCommitError:
+            continue
+        stay.append(found)
+    return stay
 
 
-def _next(output: str, found: Snapshot, number: int) -> Snapshot | None:
-    """Returns a generation; None if it cannot be read. `found` is the previous one, if known."""
-    commit = log.read(output, number)
-    if commit and commit.previous in (0, found.number):
-        found.apply(commit)
-        return found
-    try:
-        return log.snapshot(output, number)
-    except log.MissingCommitError:
-        return None
+def run(output: str, keep: int | None, images: Iterable[str] | None = None) -> list[Garbage]:
+    """Removes all files that the newest `keep` generations do not need, and returns them.
 
-
-def run(output: str, keep: int | None) -> list[Garbage]:
-    """Removes all files that the newest `keep` generations do not need, and returns them."""
+    `images` are as in `find`.
+    """
     stay = kept(output, keep)
-    garbage = find(output, stay)
+    garbage = find(output, stay, images)
     remove(output, stay, garbage)
     return garbage
 
 
-def find(output: str, stay: Kept, images: Iterable[str] | None = None) -> list[Garbage]:
+def run_beside_work(output: str, keep: int) -> None:
+    """Like `run`, but leaves files that no commit names: work in progress may need them."""
+    stay = kept(output, keep)
+    named = listed_images(output)
+    there = log.numbers(output)
+    commits = [log.read(output, number) for number in there.commits]
+    commits += [log.read(output, number, checkpoint=True) for number in there.checkpoints]
+    for commit in filter(None, commits):
+        for delta in (commit.parts, commit.rejects, commit.images):
+            named |= {part.path for part in delta.added}
+    garbage = [
+        one
+        for one in find(output, stay)
+        if one.path.removeprefix(f"{layout.REPLACED}/") in named
+        or (one.path.startswith(f"{layout.GENERATIONS}/") and one.path.endswith(".json"))
+    ]
+    remove(output, stay, garbage)
+
+
+def find(
+    output: str, stay: Sequence[Snapshot], images: Iterable[str] | None = None
+) -> list[Garbage]:
     """Lists the output folder and returns the files that no kept generation needs.
 
-    Args:
-        output: URI of the output folder.
-        stay: The generations to keep.
-        images: Image files that may be garbage; None to list them all.
+    `stay` are the generations to keep, oldest first, and `images` the image files that may be
+    garbage, or None to list them all.
     """
-    found = [*_log(output, stay), *_parts(output, stay), *_work(output, stay)]
-    needed = needed_images(output, stay.snapshots)
+    found = list(_unneeded_results(output, stay[-1]))
+    for folder, paths in _needed(stay).items():
+        found += _unneeded(output, folder, paths)
+    needed = needed_images(output, stay)
     if images is None:
         found += _unneeded(output, layout.IMAGES, needed)
     else:
-        gone = sorted(set(images) - needed)
-        found += [Garbage(path, 0) for path in gone]
+        found += [Garbage(path, 0) for path in set(images) - needed]
     return sorted(found, key=lambda one: one.path)
 
 
-def remove(output: str, stay: Kept, garbage: Iterable[Garbage]) -> None:
+def remove(output: str, stay: Sequence[Snapshot], garbage: Iterable[Garbage]) -> None:
     """Removes files. After each removal, all generations that the log still has are whole.
 
     Therefore commits go first, the newest of them before those that it builds on.
     """
-    oldest = stay.oldest
     commits: list[str] = []
     rest: list[str] = []
     for one in garbage:
         is_commit = one.path.startswith(f"{layout.GENERATIONS}/") and one.path.endswith(".json")
         (commits if is_commit else rest).append(one.path)
-    first = log.read(output, oldest.number)
+    first = log.read(output, stay[0].number)
     if commits and first is not None and first.previous != 0:
-        log.write_checkpoint(output, oldest)
-    # Of one number the checkpoint goes last: it stands for the commits that are gone.
+        log.write_checkpoint(output, stay[0])
+    # If a number has both files, the checkpoint goes last: it stands for the commits that are gone.
     for path in sorted(commits, key=_age):
         files.remove_file(files.join(output, path))
     with ThreadPoolExecutor(REMOVED_AT_ONCE, thread_name_prefix="vacuum") as pool:
@@ -124,87 +125,69 @@ def _age(path: str) -> tuple[int, bool]:
 
 def listed_images(output: str) -> set[str]:
     """Returns the image files that any table of images below the output folder names."""
-    tables = (
-        f"{layout.GENERATIONS}/{name}"
-        for name, _ in files.find(files.join(output, layout.GENERATIONS))
-        if name.endswith(".parquet")
-    )
+    names = (name for name, _ in files.find(files.join(output, layout.GENERATIONS)))
+    tables = (f"{layout.GENERATIONS}/{name}" for name in names if name.endswith(".parquet"))
     return image_table.files_of(output, tables)
 
 
-def _log(output: str, stay: Kept) -> Iterator[Garbage]:
-    names = {part.path for one in stay.snapshots for part in one.images}
-    for one in stay.snapshots:
-        names |= {file_name(one.number), checkpoint_name(one.number)}
-    return _unneeded(output, layout.GENERATIONS, names)
-
-
-def _parts(output: str, stay: Kept) -> Iterator[Garbage]:
-    newest = stay.newest
-    live = newest.files()
-    older = {path for one in stay.snapshots[:-1] for path in one.files()}
-    for folder in layout.FLAT_FOLDERS:
-        # A watch may have been killed before it moved a file of an older generation.
-        yield from _unneeded(output, folder, live | older)
-    if newest.made and newest.made.command == WATCH:
-        # A later commit may mix them again.
-        older |= {part.path for one in newest.shards.values() for part in one.parts}
-    yield from _unneeded(output, layout.REPLACED, {f"{layout.REPLACED}/{p}" for p in older - live})
-
-
-def _work(output: str, stay: Kept) -> Iterator[Garbage]:
-    """Yields work results that the newest generation does not use."""
-    newest = stay.newest
+def _needed(stay: Sequence[Snapshot]) -> dict[str, set[str]]:
+    """Returns the files that generations need, by folder; see also `needed_images`."""
+    newest = stay[-1]
     shards = newest.shards.values()
-    stems = {one.stem for one in shards}
-    for folder in (layout.SPLITS, layout.REQUESTS, layout.OUTPUTS):
-        for name, file in files.find(files.join(output, folder)):
-            if not any(name.startswith(stem) for stem in _stems_of(name, stems)):
-                yield Garbage(f"{folder}/{name}", file.size)
-    tables = {f"{layout.IMAGE_RESULTS}/{name}.parquet" for one in shards for name in one.tables}
-    yield from _unneeded(output, layout.IMAGE_RESULTS, tables)
-    texts = {part.path for one in shards for part in one.parts}
-    yield from _unneeded(output, layout.TEXT_ONLY, texts)
-    mixes = {f"{layout.MIXES}/{name}.json" for name in newest.mixes}
-    yield from _unneeded(output, layout.MIXES, mixes)
+    live = newest.files()
+    older = {path for one in stay[:-1] for path in one.files()}
+    written = {part.path for one in shards for part in one.parts}
+    moved = older - live
+    if newest.made and newest.made.command == WATCH:
+        moved |= written - live  # a later commit may mix them again
+    logged = {part.path for one in stay for part in one.images}
+    for one in stay:
+        logged |= {file_name(one.number), file_name(one.number, checkpoint=True)}
     fingerprint = newest.made.fingerprint if newest.made else ""
-    for name, file in files.find(files.join(output, layout.SUMMARIES)):
-        if not name.startswith(f"{fingerprint}/"):
-            yield Garbage(f"{layout.SUMMARIES}/{name}", file.size)
+    names = {
+        layout.REPLACED: moved,
+        layout.IMAGE_RESULTS: {f"{name}.parquet" for one in shards for name in one.tables},
+        layout.MIXES: {f"{name}.json" for name in newest.mixes},
+        # Those of a watch have other names. They are in its commits, so nothing reads them again.
+        layout.SUMMARIES: {f"{fingerprint}/{one.stem}.json" for one in shards},
+    }
+    return {
+        layout.GENERATIONS: logged,
+        layout.TEXT_ONLY: written,
+        # A watch may have been killed before it moved a file of an older generation.
+        **dict.fromkeys(layout.FLAT_FOLDERS, live | older),
+        **{folder: {f"{folder}/{name}" for name in some} for folder, some in names.items()},
+    }
 
 
-def _stems_of(name: str, stems: set[str]) -> Iterator[str]:
-    """Yields the stem at the beginning of a result's name, if it is one of `stems`."""
-    parts = name.removesuffix(".json").split("-")
-    for end in range(len(parts), 0, -1):
-        stem = "-".join(parts[:end])
-        if stem in stems:
-            yield stem
-            return
+def _unneeded_results(output: str, newest: Snapshot) -> Iterator[Garbage]:
+    """Yields results of shards and chunks that the newest generation does not use."""
+    stems = {one.stem for one in newest.shards.values()}
+    # The offset of a chunk and the hash of its outcomes follow the stem.
+    for folder, more in ((layout.SPLITS, 0), (layout.REQUESTS, 1), (layout.OUTPUTS, 2)):
+        for name, file in files.find(files.join(output, folder)):
+            if name.removesuffix(".json").rsplit("-", more)[0] not in stems:
+                yield Garbage(f"{folder}/{name}", file.size)
 
 
-def _unneeded(output: str, folder: str, needed: Iterable[str]) -> Iterator[Garbage]:
-    needed = set(needed)
+def _unneeded(output: str, folder: str, needed: set[str]) -> Iterator[Garbage]:
     for name, file in files.find(files.join(output, folder)):
         if f"{folder}/{name}" not in needed:
             yield Garbage(f"{folder}/{name}", file.size)
 
 
-def needed_images(output: str, snapshots: Iterable[Snapshot]) -> set[str]:
+def needed_images(output: str, snapshots: Sequence[Snapshot]) -> set[str]:
     """Returns the image files that generations need.
 
     These are the files in their image tables. In a generation of a watch, rows can use an older
     picture than the table until their shard is reprocessed, so the rows are read too.
     """
     needed: set[str] = set()
-    tables: set[tuple[str, ...]] = set()
     parts: dict[str, Part] = {}
+    for tables in {one.images for one in snapshots}:
+        table = image_table.read(output, tables, ["path", "file"])
+        needed.update(path for path in table["file"].to_pylist() if path is not None)
     for one in snapshots:
-        paths = tuple(part.path for part in one.images)
-        if paths not in tables:
-            tables.add(paths)
-            table = image_table.read(output, one.images, ["path", "file"])
-            needed.update(path for path in table["file"].to_pylist() if path is not None)
         if one.made and one.made.command == WATCH:
             parts.update((part.path, part) for part in one.parts())
     formats = {part.format for part in parts.values()}

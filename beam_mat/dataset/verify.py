@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -28,7 +29,7 @@ SAVE_SECONDS = 5.0
 NAMED_FAULTS = 10
 
 
-class Expected(msgspec.Struct, frozen=True):
+class Expected(NamedTuple):
     """A file in the manifest or in images.parquet: path below the output folder, size, hash."""
 
     path: str
@@ -39,11 +40,8 @@ class Expected(msgspec.Struct, frozen=True):
 class State(msgspec.Struct):
     """The progress of a verification.
 
-    Attributes:
-        manifest: SHA-256 of the manifest.
-        done: Number of verified files, in the order of `expected`.
-        faulty: How many of them have a fault.
-        faults: A sentence for each of the first faults.
+    `manifest` is the SHA-256 of the manifest. The first `done` files of `_expected` are verified,
+    and `faulty` of them have a fault; `faults` has a sentence for each of the first of these.
     """
 
     manifest: str
@@ -63,10 +61,6 @@ _WATCHED = "A killed watch can leave such files; start the watch again to repair
 def verify(output: str, console: Console) -> None:
     """Verifies a dataset, and prints the number of files.
 
-    Args:
-        output: URI of the dataset.
-        console: Where to print.
-
     Raises:
         ConfigError: There is no dataset.
         DamagedError: A file is missing, changed, or not listed.
@@ -79,17 +73,16 @@ def verify(output: str, console: Console) -> None:
     if state.done:
         console.print(f"Resuming: {state.done:,} files are verified already")
     _verify(output, listed, state)
-    state.add(strangers(output, listed))
-    _forget(output)
+    state.add(_unlisted(output, listed))
+    _save(output, None)
     if state.faulty:
         more = state.faulty - len(state.faults)
         rest = [f"… and {more:,} more"] if more else []
         noun = "file" if state.faulty == 1 else "files"
+        head = f"{state.faulty:,} damaged or missing {noun} in {output}:"
         watched = _WATCHED if listed.command == WATCH else ""
         raise DamagedError(
-            "\n  ".join(
-                [f"{state.faulty:,} damaged or missing {noun} in {output}:", *state.faults, *rest]
-            )
+            "\n  ".join([head, *state.faults, *rest])
             + f"\n{watched}To repair the dataset, delete these files and {layout.MANIFEST}, and "
             "run the same beam-mat convert again, which writes the missing files"
         )
@@ -107,23 +100,17 @@ def _begin(output: str) -> State:
     return State(digest)
 
 
-def _save(output: str, state: State) -> None:
+def _save(output: str, state: State | None) -> None:
+    """Saves a state, or removes the saved state."""
     # On a read-only store, a verification cannot be resumed. On the hub, a write would be a commit.
     if files.is_read_only(output):
         return
+    uri = files.join(output, layout.VERIFIED)
     with contextlib.suppress(OSError, BeamMatError):
-        files.write_bytes(
-            files.join(output, layout.VERIFIED),
-            msgspec.json.encode(state),
-            files.join(output, layout.SCRATCH),
-        )
-
-
-def _forget(output: str) -> None:
-    if files.is_read_only(output):
-        return
-    with contextlib.suppress(OSError, BeamMatError):
-        files.remove(files.join(output, layout.VERIFIED))
+        if state:
+            files.write_bytes(uri, msgspec.json.encode(state), files.join(output, layout.SCRATCH))
+        else:
+            files.remove(uri)
 
 
 def _verify(output: str, listed: Manifest, state: State) -> None:
@@ -137,17 +124,16 @@ def _verify(output: str, listed: Manifest, state: State) -> None:
     with _progress(total, state.done) as progress:
         (task,) = progress.task_ids
         try:
-            for fault in _faults(output, islice(expected(output, listed), state.done, None)):
+            for fault in _faults(output, islice(_expected(output, listed), state.done, None)):
                 state.done += 1
                 state.add([fault] if fault else [])
                 if time.monotonic() - saved > SAVE_SECONDS:
                     _save(output, state)
                     saved = time.monotonic()
                     if progress.disable:
-                        line = (
+                        sys.stderr.write(
                             f"{state.done:,} of {total:,} files verified, {state.faulty:,} faulty\n"
                         )
-                        sys.stderr.write(line)
                 progress.update(task, completed=state.done)
         except BaseException:
             _save(output, state)
@@ -177,12 +163,12 @@ def _progress(total: int, done: int) -> Progress:
     return progress
 
 
-def expected(output: str, listed: Manifest) -> Iterator[Expected]:
+def _expected(output: str, listed: Manifest) -> Iterator[Expected]:
     """Yields every file that a dataset should have, the image table before the images."""
-    for part in (listed.image_table, *listed.parts, *listed.rejects):
+    for part in listed.files():
         yield Expected(part.path, part.bytes, part.sha256)
-    for path, size, sha256 in image_table.usable(output):
-        yield Expected(path, size, sha256)
+    for row in image_table.usable(output, layout.IMAGE_TABLE, "bytes", "sha256"):
+        yield Expected(*row)
 
 
 def fault_of(output: str, file: Expected) -> str | None:
@@ -204,7 +190,7 @@ def fault_of(output: str, file: Expected) -> str | None:
     return None
 
 
-def strangers(output: str, listed: Manifest) -> list[str]:
+def _unlisted(output: str, listed: Manifest) -> list[str]:
     """Returns faults for unlisted files in the folders of which LLaMA-Factory reads all files."""
     paths = {part.path for part in listed.parts}
     return [

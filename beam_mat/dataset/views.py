@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from beam_mat.core import layout
+from beam_mat.core.results import Part
+from beam_mat.core.settings import JSONL
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
 from beam_mat.dataset.manifest import Manifest, manifest_of
-from beam_mat.dataset.registry import dataset_info
 from beam_mat.storage import files
 
 Report = Callable[[str, Manifest, Snapshot], object]
@@ -21,19 +22,23 @@ Report = Callable[[str, Manifest, Snapshot], object]
 
 _LOG = logging.getLogger(__name__)
 
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+
 
 def write(
     output: str, snapshot: Snapshot, report: Report | None, table: pa.Table | None = None
 ) -> Manifest:
-    """Writes the views of a snapshot; manifest.json is the last.
+    """Writes the views of the newest generation; manifest.json is the last.
 
-    Errors of the report are logged: the dataset is complete without it.
-
-    Args:
-        output: URI of the output folder.
-        snapshot: The newest generation.
-        report: Writes the report, or None.
-        table: The rows of its image tables, if they are in memory.
+    `table` has the rows of its image tables, if they are in memory.
     """
     _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts()))
     manifest = manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))
@@ -44,6 +49,25 @@ def write(
             _LOG.warning("%s: the report could not be written: %s", output, error)
     _write(output, layout.MANIFEST, manifest)
     return manifest
+
+
+def dataset_info(parts: Iterable[Part]) -> dict[str, Any]:
+    """Returns LLaMA-Factory's entries: `mat` for JSONL, `mat_parquet`, and each with `_val`.
+
+    If an entry has some columns or tags, LLaMA-Factory ignores its defaults for the others. So all
+    are given.
+    """
+    entries = {}
+    for format, split in sorted({(part.format, part.split) for part in parts}):
+        name = "mat" + ("" if format == JSONL else f"_{format}")
+        name += "" if split == layout.TRAIN else f"_{split}"
+        entries[name] = {
+            "file_name": layout.part_folder(format, split),
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages", "images": "images", "system": "system"},
+            "tags": _TAGS,
+        }
+    return entries
 
 
 def withdraw(output: str) -> None:

@@ -15,8 +15,8 @@ from beam_mat.core.display import one_line
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part
 from beam_mat.dataset.manifest import Manifest
-from beam_mat.dataset.registry import dataset_info
 from beam_mat.dataset.totals import Totals
+from beam_mat.dataset.views import dataset_info
 
 _STEPS = ("split", "request", "catalog", "images", "write", "summarise", "mix")
 MAX_EXAMPLE = 160

@@ -156,7 +156,7 @@ class Committer:
             show_commit(settings.output, snapshot, commit, table)
             self._shown = snapshot.number
             if commit.keep is not None and commit.generation % CHECKPOINT_EVERY == 0:
-                vacuum.run(settings.output, commit.keep)
+                vacuum.run_beside_work(settings.output, commit.keep)
         return commit
 
     def _show_newest(self) -> None:

@@ -176,8 +176,3 @@ def write_summary(settings: Settings, summed: ShardSummary, *, exact: bool) -> s
         name += f"-{hashlib.sha256(msgspec.json.encode(summed)).hexdigest()[:16]}"
     results.write(settings, layout.SUMMARIES, name, summed)
     return name
-
-
-def summary_uri(settings: Settings, name: str) -> str:
-    """Returns the URI of a summary."""
-    return files.join(settings.output, layout.SUMMARIES, f"{name}.json")

@@ -13,7 +13,7 @@ from beam_mat.convert.finish import finish
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.results import Part
-from beam_mat.dataset.registry import dataset_info
+from beam_mat.dataset.views import dataset_info
 from beam_mat.runners.run import run as real_run
 from beam_mat.storage import files
 from tests import outputs as dataset

@@ -1,21 +1,25 @@
-"""What a finished conversion has made: read from its results, and nothing is lost unnoticed."""
+"""A conversion: finished by another process, read from its results, nothing lost unnoticed."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from beam_mat.core import layout
-from beam_mat.core.errors import LostRecordError
-from beam_mat.core.job import Job
+from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import ConfigError, LostRecordError
+from beam_mat.core.job import DATAFLOW, Job
+from beam_mat.core.references import Source
+from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion, image_table
-from beam_mat.dataset.commit import live_parts
+from beam_mat.dataset.fingerprint import configuration, made_by
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
-from tests.dataset.made import there
+from tests.dataset.made import put, there
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.work.plain import convert, job_of
 
@@ -56,7 +60,7 @@ def test_the_content_is_that_of_all_results(job: Job) -> None:
     assert counts == {"records": 5, "accepted": 3, "rejected": 2}
     assert content.counts["rejected_by_reason"] == {"image_missing": 1, "not_an_object": 1}
     assert content.counts["images"] == {"image_missing": 1, "kept": 1}
-    live = live_parts(content.shards.values(), content.mixes.values())
+    live = content.parts()
     assert sum(part.rows for part in live) == 3
     assert {part.path for part in live} <= there(job.settings.output)
 
@@ -127,3 +131,62 @@ def test_results_of_images_are_forgotten_when_a_zip_changed(job: Job) -> None:
     assert there(output, layout.IMAGE_RESULTS) == there(output, layout.SUMMARIES) == set()
     assert there(output, layout.SPLITS)
     assert there(output, layout.IMAGES), "image files never change"
+
+
+def started(output: str) -> Job:
+    settings = Settings(
+        output, prefixes=(("a/", "b/"),), fingerprint="f", progress="localhost:1", storage="hunter2"
+    )
+    shards = (Shard("é.json", 0, 1, "1", 7),)
+    return Job(shards, (Source("z.zip", 0),), settings, 7, 0.5, DATAFLOW, detach=True)
+
+
+@pytest.mark.parametrize("keep", [None, 1, 3])
+def test_a_job_comes_back(root: str, keep: int | None) -> None:
+    given = started(root)
+    conversion.write_pending(given, keep)
+    found = conversion.read_pending(root)
+    assert found is not None
+    assert (found.fingerprint, found.keep) == ("f", keep)
+    assert found.configuration == configuration(given.settings, 7)
+    assert found.made_by == made_by(given.settings)
+    settings = msgspec.structs.replace(given.settings, progress="", storage="")
+    assert conversion.job_of(found) == msgspec.structs.replace(given, settings=settings)
+
+
+def test_no_secret_and_no_address_is_written(root: str) -> None:
+    conversion.write_pending(started(root), None)
+    data = files.read_bytes(files.join(root, layout.PENDING))
+    assert b"hunter2" not in data
+    assert b"localhost" not in data
+
+
+def test_the_same_job_gives_the_same_bytes(root: str) -> None:
+    uri = files.join(root, layout.PENDING)
+    conversion.write_pending(started(root), 1)
+    before = files.read_bytes(uri)
+    conversion.write_pending(started(root), 1)
+    assert files.read_bytes(uri) == before
+
+
+def test_without_a_job_there_is_none(root: str) -> None:
+    assert conversion.read_pending(root) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"fingerprint": 1}'])
+def test_a_file_that_cannot_be_read_is_named(root: str, data: bytes) -> None:
+    put(root, layout.PENDING, data)
+    uri = re.escape(files.join(root, layout.PENDING))
+    with pytest.raises(ConfigError, match=f"^{uri}: this version of beam-mat cannot read this job"):
+        conversion.read_pending(root)
+
+
+def test_another_version_s_job_names_the_version(root: str) -> None:
+    conversion.write_pending(started(root), None)
+    found = conversion.read_pending(root)
+    assert found is not None
+    other = msgspec.structs.replace(
+        found, job=msgspec.Raw(b'{"shards": 5}'), made_by={"beam-mat": "9.9"}
+    )
+    with pytest.raises(ConfigError, match=r"beam-mat 9\.9 started this job, and this version"):
+        conversion.job_of(other)

@@ -15,8 +15,8 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.core.settings import Settings
+from beam_mat.dataset import conversion, fingerprint, flat, log, vacuum, views
 from beam_mat.dataset import dataset as datasets
-from beam_mat.dataset import fingerprint, flat, log, pending, vacuum, views
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CONVERT, WATCH, Commit, Content, Made, Snapshot
 from beam_mat.dataset.dataset import Dataset
@@ -88,17 +88,16 @@ def check_shown(output: str) -> None:
     newest = log.snapshot(output)
     assert shown(output).generation == newest.number
     assert there(output, *layout.FLAT_FOLDERS) == newest.files()
-    assert pending.read(output) is None
+    assert conversion.read_pending(output) is None
 
 
 def test_a_conversion_makes_a_dataset_in_an_empty_folder(root: str) -> None:
     with opened(root) as dataset:
         assert (dataset.state, dataset.action) == (State.EMPTY, Action.BEGIN)
-        assert (dataset.next, dataset.pending) == (1, None)
+        assert dataset.pending is None
         dataset.begin(job(root), 1)
-        assert pending.read(root) is not None
+        assert conversion.read_pending(root) is not None
         assert dataset.commit(made(), one(root)).number == 1
-        assert dataset.next == 2
     check_shown(root)
     assert [commit.generation for commit in log.commits(root)] == [1]
     with opened(root) as again:
@@ -181,7 +180,7 @@ def test_a_kill_between_commit_and_views_leaves_nothing_to_repair(
             dataset.begin(job(root, "f2"), None)
             assert dataset.commit(made("f2", keep=None), two(root)).number == 2
         else:
-            assert dataset.action is Action.CONTINUE
+            assert dataset.action is Action.UPDATE
     assert log.numbers(root).commits == (1, 2)
     check_shown(root)
     assert "replaced/jsonl/train-b-1-0.jsonl" in there(root)
@@ -225,7 +224,7 @@ def test_a_watch_gives_up_a_conversion_that_is_not_finished(root: str) -> None:
         dataset.begin(job(root, "f2"), 1)
         put(root, "jsonl/train-new.jsonl")
     with opened(root, Command.WATCH) as dataset:
-        assert (dataset.action, dataset.pending) == (Action.CONTINUE, None)
+        assert (dataset.action, dataset.pending) == (Action.UPDATE, None)
     check_shown(root)
     assert "replaced/jsonl/train-new.jsonl" in there(root)
 
@@ -338,7 +337,6 @@ def test_a_conversion_starts_a_damaged_log_anew(
         files.remove_file(files.join(root, f"generations/{number:06d}.json"))
     with opened(root) as dataset:
         assert (dataset.state, dataset.action) == (State.DAMAGED, Action.RESTART)
-        assert dataset.next == 3
         dataset.begin(job(root, "f3"), keep)
         assert dataset.commit(made("f3", keep=keep), one(root)).number == 3
     commit = log.read(root, 3)
@@ -455,7 +453,7 @@ def test_clearing_removes_all_but_what_others_put_there(root: str) -> None:
     with opened(root) as dataset:
         dataset.clear()
         assert (dataset.state, dataset.action) == (State.EMPTY, Action.BEGIN)
-        assert (dataset.next, dataset.snapshot.number, dataset.pending) == (1, 0, None)
+        assert (dataset.snapshot.number, dataset.pending) == (0, None)
         left = {path for path in there(root) if not path.startswith(f"{layout.LEASE}")}
         assert left == {mine}
         assert dataset.commit(made("f9"), one(root)).number == 1

@@ -123,7 +123,7 @@ def test_the_view_has_the_rows_of_all_tables(root: str, number: int) -> None:
         assert (view.sha256, view.bytes) == (parts[0].sha256, parts[0].bytes)
     assert image_table.write_view(root, parts, image_table.read(root, parts)[::-1]) == view
     usable = {file for file in pairs(rows).values() if file}
-    assert {path for path, _, _ in image_table.usable(root)} == usable
+    assert {file for file, _ in image_table.usable(root, view.path, "bytes")} == usable
 
 
 def test_the_files_of_tables_are_of_all_rows(root: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.dataset import log
-from beam_mat.dataset.commit import Commit, Snapshot, checkpoint_name, file_name
+from beam_mat.dataset.commit import Commit, Snapshot, file_name
 from beam_mat.dataset.log import MissingCommitError, Numbers
 from beam_mat.storage import files
 from tests.dataset.made import commits_of, content, part, put, shard
@@ -39,7 +39,7 @@ def lose(output: str, number: int) -> None:
 
 
 def names(found: Snapshot) -> list[str]:
-    return [one.stem for one in found.ordered_shards()]
+    return [one.stem for one in found.shards.values()]
 
 
 def test_commits_come_back(root: str) -> None:
@@ -60,8 +60,9 @@ def test_numbers_are_listed(root: str) -> None:
     found = log.numbers(root)
     assert found == Numbers((1, 2, 3), (2,))
     assert found.newest == 3
-    assert [found.start(number) for number in (1, 2, 3)] == [0, 2, 2]
-    assert Numbers((1,), (5,)).newest == 5
+    assert found.all == [1, 2, 3]
+    other = Numbers((1,), (5,))
+    assert (other.all, other.newest) == ([1, 5], 5)
 
 
 def test_a_snapshot_is_the_fold(root: str) -> None:
@@ -69,7 +70,7 @@ def test_a_snapshot_is_the_fold(root: str) -> None:
     found = Snapshot()
     for number, commit in enumerate(commits, 1):
         found.apply(commit)
-        assert log.snapshot(root, number).content() == found.content()
+        assert log.snapshot(root, number) == found
     assert log.snapshot(root).number == 3
     assert names(log.snapshot(root, 2)) == ["s0-1", "s1-1"]
 
@@ -111,11 +112,11 @@ def test_a_missing_commit_is_named(root: str) -> None:
 def test_a_checkpoint_stands_for_the_commits_below(root: str) -> None:
     commits = written(root, 4)
     checkpoint(root, 2)
-    before = {number: log.snapshot(root, number).content() for number in (2, 3, 4)}
+    before = {number: log.snapshot(root, number) for number in (2, 3, 4)}
     lose(root, 1)
     lose(root, 2)
     for number, wanted in before.items():
-        assert log.snapshot(root, number).content() == wanted
+        assert log.snapshot(root, number) == wanted
     found = log.chain(root, log.numbers(root), 4)
     assert [commit.generation for commit in found] == [2, 3, 4]
     assert [commit.previous for commit in found] == [0, 2, 3]
@@ -140,7 +141,7 @@ def test_a_commit_that_builds_on_none_needs_no_other(root: str) -> None:
 def test_a_checkpoint_is_written_once(root: str) -> None:
     written(root, 2)
     checkpoint(root, 2)
-    uri = files.join(root, checkpoint_name(2))
+    uri = files.join(root, file_name(2, checkpoint=True))
     before = files.read_bytes(uri)
     checkpoint(root, 2)
     assert files.read_bytes(uri) == before
@@ -182,7 +183,7 @@ def test_of_writers_at_the_same_time_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, checkpoint: bool) -> None:
-    name = checkpoint_name(1) if checkpoint else file_name(1)
+    name = file_name(1, checkpoint=checkpoint)
     put(str(tmp_path), name, b'{"format": 2, "generation"')
     with pytest.raises(ConfigError, match=rf"{name}: this version of beam-mat cannot read"):
         log.snapshot(str(tmp_path))

@@ -26,6 +26,11 @@ def pending(facts: Facts) -> Facts:
     return Facts(facts.newest, facts.whole, facts.viewed, True, facts.holds_files)
 
 
+def committed(facts: Facts) -> Facts:
+    """The same, with a conversion that was started and made the newest generation."""
+    return Facts(facts.newest, facts.whole, facts.viewed, True, committed=True)
+
+
 ROWS = [
     (EMPTY, State.EMPTY, CONVERT, Action.BEGIN),
     (EMPTY, State.EMPTY, WATCH, Action.BEGIN),
@@ -48,21 +53,29 @@ ROWS = [
     (pending(CURRENT), State.CURRENT, PUBLISH, Action.COMMIT),
     (pending(CURRENT), State.CURRENT, VACUUM, Action.REFUSE_PENDING),
     (BEHIND, State.BEHIND, CONVERT, Action.RESUME),
-    (BEHIND, State.BEHIND, WATCH, Action.CONTINUE),
-    (BEHIND, State.BEHIND, PUBLISH, Action.CONTINUE),
-    (BEHIND, State.BEHIND, VACUUM, Action.CONTINUE),
+    (BEHIND, State.BEHIND, WATCH, Action.UPDATE),
+    (BEHIND, State.BEHIND, PUBLISH, Action.UPDATE),
+    (BEHIND, State.BEHIND, VACUUM, Action.UPDATE),
     (NO_VIEW, State.BEHIND, CONVERT, Action.RESUME),
-    (NO_VIEW, State.BEHIND, WATCH, Action.CONTINUE),
-    (NO_VIEW, State.BEHIND, PUBLISH, Action.CONTINUE),
-    (NO_VIEW, State.BEHIND, VACUUM, Action.CONTINUE),
+    (NO_VIEW, State.BEHIND, WATCH, Action.UPDATE),
+    (NO_VIEW, State.BEHIND, PUBLISH, Action.UPDATE),
+    (NO_VIEW, State.BEHIND, VACUUM, Action.UPDATE),
     (pending(BEHIND), State.BEHIND, CONVERT, Action.RESUME),
-    (pending(BEHIND), State.BEHIND, WATCH, Action.CONTINUE),
+    (pending(BEHIND), State.BEHIND, WATCH, Action.UPDATE),
     (pending(BEHIND), State.BEHIND, PUBLISH, Action.COMMIT),
     (pending(BEHIND), State.BEHIND, VACUUM, Action.REFUSE_PENDING),
     (pending(NO_VIEW), State.BEHIND, CONVERT, Action.RESUME),
-    (pending(NO_VIEW), State.BEHIND, WATCH, Action.CONTINUE),
+    (pending(NO_VIEW), State.BEHIND, WATCH, Action.UPDATE),
     (pending(NO_VIEW), State.BEHIND, PUBLISH, Action.COMMIT),
     (pending(NO_VIEW), State.BEHIND, VACUUM, Action.REFUSE_PENDING),
+    (committed(CURRENT), State.CURRENT, CONVERT, Action.RESUME),
+    (committed(CURRENT), State.CURRENT, WATCH, Action.CONTINUE),
+    (committed(CURRENT), State.CURRENT, PUBLISH, Action.CONTINUE),
+    (committed(CURRENT), State.CURRENT, VACUUM, Action.REFUSE_PENDING),
+    (committed(NO_VIEW), State.BEHIND, CONVERT, Action.RESUME),
+    (committed(NO_VIEW), State.BEHIND, WATCH, Action.UPDATE),
+    (committed(NO_VIEW), State.BEHIND, PUBLISH, Action.UPDATE),
+    (committed(NO_VIEW), State.BEHIND, VACUUM, Action.REFUSE_PENDING),
     (NO_COMMIT, State.DAMAGED, CONVERT, Action.RESTART),
     (NO_COMMIT, State.DAMAGED, WATCH, Action.REFUSE_DAMAGED),
     (NO_COMMIT, State.DAMAGED, PUBLISH, Action.REFUSE_DAMAGED),
@@ -80,7 +93,7 @@ ROWS = [
 
 def _name(row: tuple[Facts, State, Command, Action]) -> str:
     facts, state, command, _ = row
-    extra = ", pending" if facts.pending else ""
+    extra = ", committed" if facts.committed else ", pending" if facts.pending else ""
     return f"{state.value} at {facts.newest}, shows {facts.viewed}{extra}: {command.value}"
 
 
@@ -98,7 +111,13 @@ def test_every_row_of_the_table_has_a_test() -> None:
 
 
 FACTS = st.builds(
-    Facts, st.integers(0, 3), st.booleans(), st.integers(0, 4), st.booleans(), st.booleans()
+    Facts,
+    st.integers(0, 3),
+    st.booleans(),
+    st.integers(0, 4),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
 )
 
 
@@ -113,6 +132,6 @@ def test_every_combination_of_facts_has_a_state_and_an_action(
         assert action in (Action.BEGIN, Action.RESUME, Action.REFUSE_EMPTY)
     if command is CONVERT:
         assert not action.value.startswith("refuse"), "a conversion always helps"
-    if action is Action.CONTINUE:
+    if action in (Action.CONTINUE, Action.UPDATE):
         assert facts.whole
         assert facts.newest >= facts.viewed

@@ -64,11 +64,11 @@ def check_kept(output: str, numbers: Iterable[int]) -> None:
 def test_kept_generations_stay_whole(root: str, keep: int | None, kept: list[int]) -> None:
     generations(root)
     before = there(root)
-    contents = {number: log.snapshot(root, number).content() for number in kept}
+    contents = {number: log.snapshot(root, number) for number in kept}
     garbage = vacuum.run(root, keep)
     assert {one.path for one in garbage} == before - there(root)
     for number, wanted in contents.items():
-        assert log.snapshot(root, number).content() == wanted
+        assert log.snapshot(root, number) == wanted
     check_kept(root, kept)
     for number in {1, 2, 3, 4} - set(kept):
         with pytest.raises(Exception, match=f"@{number}: this generation does not exist"):
@@ -109,7 +109,7 @@ def test_finding_removes_nothing(root: str) -> None:
     generations(root)
     before = there(root)
     stay = vacuum.kept(root, 1)
-    assert (stay.oldest.number, stay.newest.number) == (4, 4)
+    assert [one.number for one in stay] == [4]
     assert vacuum.find(root, stay)
     assert there(root) == before
 
@@ -298,6 +298,35 @@ def test_only_work_results_of_the_newest_generation_stay(root: str) -> None:
     assert needed <= there(root)
 
 
+def test_summaries_of_a_watch_are_not_read_again(root: str) -> None:
+    commit(root, content([shard("a")]), command=WATCH)
+    superseded = put(root, f"{layout.SUMMARIES}/{WATCH}/a-1-0123456789abcdef.json")
+    assert {one.path for one in vacuum.run(root, None)} == {superseded}
+
+
+def test_beside_work_only_files_that_commits_name_are_removed(root: str) -> None:
+    generations(root, command=WATCH)
+    before = there(root)
+    work = {
+        put(root, path)
+        for path in (
+            "jsonl/train-new.jsonl",
+            "rejects/new.jsonl",
+            "images/new.png",
+            f"{layout.SPLITS}/new.json",
+            f"{layout.SUMMARIES}/{WATCH}/new.json",
+            f"{layout.IMAGE_RESULTS}/f/new.parquet",
+        )
+    }
+    vacuum.run_beside_work(root, 2)
+    after = there(root)
+    assert work <= after
+    vacuum.run(root, 2)
+    assert there(root) == after - work, "all others were removed"
+    assert len(before & after) < len(before)
+    check_kept(root, [3, 4])
+
+
 def test_only_given_images_are_looked_at(root: str) -> None:
     generations(root)
     stranger = put(root, "images/x.png")
@@ -316,13 +345,12 @@ def test_generations_that_cannot_be_read_are_left_out(root: str, keep: int | Non
     """The log was started anew after a commit was lost."""
     generations(root)
     files.remove_file(files.join(root, "generations/000002.json"))
-    found = Snapshot()
     table = images(root, {"p.png": "images/p.4.png"})
-    made = found.next(how(), content([shard("d")], [table]), number=5)
+    made = Snapshot(number=4).next(how(), content([shard("d")], [table]))
     for one in made.parts.added:
         put(root, one.path)
     assert log.write(root, made)
-    numbers = [one.number for one in vacuum.kept(root, keep).snapshots]
+    numbers = [one.number for one in vacuum.kept(root, keep)]
     assert numbers == ([1, 5] if keep is None else [5])
     vacuum.run(root, keep)
     assert missing_files(root, log.snapshot(root, 5)) == set()

@@ -44,7 +44,7 @@ def test_the_manifest_shows_the_snapshot(root: str, snapshot: Snapshot) -> None:
     assert list(made.parts) == snapshot.parts()
     assert list(made.rejects) == snapshot.rejects()
     assert made.counts == snapshot.counts
-    assert made.files() == (*made.parts, *made.rejects, made.image_table)
+    assert made.files() == (made.image_table, *made.parts, *made.rejects)
     data = files.read_bytes(files.join(root, made.image_table.path))
     assert (made.image_table.path, made.image_table.bytes) == (layout.IMAGE_TABLE, len(data))
 

@@ -23,7 +23,7 @@ from beam_mat.storage import files
 from beam_mat.watch import committer as committers
 from beam_mat.watch.committer import ROUNDS, Committer
 from beam_mat.watch.elements import Finished
-from beam_mat.work import chunks
+from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -426,9 +426,27 @@ def test_checkpoints_and_vacuums_come_now_and_then(
     assert len(there(str(watch.output), layout.IMAGES)) == 3, "those of the second to the fourth"
 
 
+def test_a_vacuum_leaves_shards_in_the_graph_alone(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (committers, datasets):
+        monkeypatch.setattr(module, "CHECKPOINT_EVERY", 4)
+    watch.restart(keep=2)
+    shard = watch.shard("a", image_record("a", "a.jpg"))
+    for seed in range(3):
+        watch.take(shard, watch.zip("i", pictures("a", seed=seed)))
+    zipped = watch.zip("j", pictures("b"))
+    finished = watch.work(watch.shard("b", image_record("b", "b.jpg"), "a reject"), zipped)
+    watch.take(shard, watch.zip("i", pictures("a", seed=3)))
+    assert log.numbers(str(watch.output)).commits == (3, 4)
+    watch.committer.commit([finished], [zipped])
+    watch.check()
+    assert watch.ids() == ["a", "b"]
+
+
 def test_a_summary_that_is_not_there_is_named(watch: Watch) -> None:
     finished = watch.work(watch.shard("a", record("a")))
-    files.remove_file(chunks.summary_uri(watch.settings, finished.summary))
+    files.remove_file(results.place(watch.settings, layout.SUMMARIES, finished.summary))
     with pytest.raises(FileNotFoundError, match="summaries"):
         watch.committer.commit([finished], [])
 

@@ -84,7 +84,7 @@ def make(job: Job, keep: int | None = 1) -> Snapshot:
         job = msgspec.structs.replace(job, settings=resumed)
         dataset.begin(job, keep)
         convert(job)
-        return dataset.commit(how, conversion.collect(job).content)
+        return dataset.commit(how, conversion.collect(job)[0])
 
 
 def write(

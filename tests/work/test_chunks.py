@@ -18,7 +18,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import ChunkOutput, ChunkRequest, ShardSplit
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
-from beam_mat.storage import files, shards
+from beam_mat.storage import shards
 from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.making import image_record, record, write_shard
@@ -281,7 +281,6 @@ def test_a_summary_is_found_by_its_name(settings: Settings, shard: Shard, exact:
     written, _ = chunks.write(settings, facts(chunk_of(settings, shard), A, GONE))
     summed = chunks.summary(settings, shard, [written])
     name = chunks.write_summary(settings, summed, exact=exact)
-    assert files.exists(chunks.summary_uri(settings, name))
     assert list(results.read(settings, layout.SUMMARIES, [name], ShardSummary)) == [summed]
     plain = f"print/{summed.stem}"
     assert name.startswith(f"{plain}-") if exact else name == plain
