@@ -11,9 +11,9 @@ from beam_mat.core.settings import Settings
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Snapshot
 from beam_mat.storage import files
-from beam_mat.watch import reprocess
 from beam_mat.watch.elements import WatchSettings
 from beam_mat.watch.intake import Intake
+from beam_mat.watch.messages import Stop, request_reprocessing, send
 from tests.dataset.made import content, how, shard
 
 
@@ -24,8 +24,8 @@ class Dataset:
         file = folder / "a.json"
         file.write_text("[]")
         found = files.info(str(file))
-        self.settings = Settings(str(folder / "out"))
-        self.watch = WatchSettings(self.settings, "r", (found.uri,), (), 0.0, 1.0, 1.0)
+        self.settings = Settings(str(folder / "out"), resume=True)
+        self.watch = WatchSettings(self.settings, (found.uri,), (), 0.0, 1.0, 1.0, run="r")
         self.snapshot = Snapshot()
         self.shard = msgspec.structs.replace(
             shard("s"), uri=found.uri, size=found.size, version=found.version, stem="s"
@@ -56,9 +56,9 @@ def test_an_image_that_comes_while_a_shard_is_worked_on_again_wakes_it_once_more
 ) -> None:
     intake = Intake(dataset.watch)
     assert beat(intake, 1.0) == 0
-    reprocess.leave(dataset.settings, "s")
+    request_reprocessing(dataset.settings, "s")
     assert beat(intake, 2.0) == 1
-    reprocess.leave(dataset.settings, "s")
+    request_reprocessing(dataset.settings, "s")
     assert beat(intake, 3.0) == 0, "one after the other"
     dataset.commit()
     assert beat(intake, 4.0) == 1
@@ -68,7 +68,15 @@ def test_an_image_that_comes_while_a_shard_is_worked_on_again_wakes_it_once_more
 
 
 def test_word_that_was_taken_up_and_not_heeded_is_found_by_the_next_run(dataset: Dataset) -> None:
-    reprocess.leave(dataset.settings, "s")
+    request_reprocessing(dataset.settings, "s")
     assert beat(Intake(dataset.watch), 1.0) == 1
     again = msgspec.structs.replace(dataset.watch, run="r2")
     assert beat(Intake(again), 1.0) == 1
+
+
+def test_nothing_is_let_in_when_the_watch_is_to_end(dataset: Dataset) -> None:
+    intake = Intake(dataset.watch)
+    request_reprocessing(dataset.settings, "s")
+    send(dataset.watch, Stop(dataset.watch.run))
+    assert beat(intake, 1.0) == 0
+    assert intake.stopping

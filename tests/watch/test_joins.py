@@ -19,9 +19,9 @@ from beam_mat.core.references import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
-from beam_mat.watch import reprocess
-from beam_mat.watch.elements import ChunkProgress, CommitFact, Complete, ShardFact, WatchSettings
+from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard, stem_of
+from beam_mat.watch.messages import reprocess_requests
 
 WAIT = 10.0
 
@@ -57,7 +57,7 @@ class Path1:
 
     def __init__(self, output: Path, wait: float = WAIT) -> None:
         self.settings = Settings(str(output))
-        self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, wait))
+        self.join = JoinByPath(WatchSettings(self.settings, (), (), 1.0, 1.0, wait))
         self.known, self.expiry = State(), Timer()
         self.now = Timestamp(0)
 
@@ -73,7 +73,7 @@ class Path1:
         return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
 
     def woken(self) -> set[str]:
-        return {wake.stem or wake.path for wake in reprocess.find(self.settings).values()}
+        return {one.stem or one.path for one in reprocess_requests(self.settings).values()}
 
 
 @pytest.fixture
@@ -226,12 +226,12 @@ def test_a_chunk_that_was_written_twice_counts_as_it_was_written_last() -> None:
         assert list(join.process(("s", fact), 0.0, state, Timer())) == []
     both = ShardFact(written=(written("s-1", "new"), written("s-2")))
     (found,) = join.process(("s", both), 0.0, state, Timer())
-    assert found.value == Complete(SHARD, (written("s-1", "new"), written("s-2")))
+    assert found.value == ShardFact(SHARD, 2, (written("s-1", "new"), written("s-2")))
 
 
 def test_an_empty_shard_is_passed_on_at_once() -> None:
     (found,) = JoinByShard().process(("s", ShardFact(shard=SHARD)), 0.0, State(), Timer())
-    assert (found.tag, found.value) == (COMPLETE, Complete(SHARD, ()))
+    assert (found.tag, found.value) == (COMPLETE, ShardFact(SHARD))
 
 
 def test_of_a_shard_that_is_gone_nothing_comes_any_more() -> None:

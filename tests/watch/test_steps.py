@@ -9,8 +9,8 @@ import pytest
 
 from beam_mat.core.references import Source
 from beam_mat.storage import files
-from beam_mat.watch import reprocess
 from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.messages import reprocess_requests
 from beam_mat.watch.steps import ListZip
 from tests.making import image_record, picture, write_shard, write_zip
 from tests.work.plain import job_of, make
@@ -26,16 +26,16 @@ class Site:
         job = job_of(folder / "out", [shard], [folder / "m.zip"])
         make(job)
         settings = msgspec.structs.replace(job.settings, resume=True)
-        self.watch = WatchSettings(settings, "r", (), (f"{folder}/*.zip",), 1.0, 1.0, 1.0)
+        self.watch = WatchSettings(settings, (), (f"{folder}/*.zip",), 1.0, 1.0, 1.0)
 
     def land(self, name: str, path: str, seed: int) -> None:
         write_zip(self.folder / name, {path: picture(seed=seed)})
 
-    def woken_by(self, name: str) -> set[str]:
+    def requested_by(self, name: str) -> set[str]:
         found = files.info(str(self.folder / name))
         source = Source(found.uri, 0, found.size, found.version)
         list(ListZip(self.watch).process(source))
-        return {wake.path for wake in reprocess.find(self.watch.settings).values()}
+        return {one.path for one in reprocess_requests(self.watch.settings).values()}
 
 
 @pytest.fixture
@@ -45,23 +45,23 @@ def site(tmp_path: Path) -> Site:
 
 def test_a_zip_that_comes_first_by_name_has_its_pictures_taken_anew(site: Site) -> None:
     site.land("a.zip", "i.jpg", seed=2)
-    assert site.woken_by("a.zip") == {"i.jpg"}
+    assert site.requested_by("a.zip") == {"i.jpg"}
 
 
 def test_one_that_comes_later_by_name_has_not(site: Site) -> None:
     site.land("z.zip", "i.jpg", seed=2)
-    assert site.woken_by("z.zip") == set()
+    assert site.requested_by("z.zip") == set()
 
 
 def test_what_nobody_uses_wakes_nobody(site: Site) -> None:
     site.land("a.zip", "other.jpg", seed=2)
-    assert site.woken_by("a.zip") == set()
+    assert site.requested_by("a.zip") == set()
 
 
 def test_the_zip_itself_only_in_a_new_version(site: Site) -> None:
-    assert site.woken_by("m.zip") == set()
+    assert site.requested_by("m.zip") == set()
     site.land("m.zip", "i.jpg", seed=33)
-    assert site.woken_by("m.zip") == {"i.jpg"}
+    assert site.requested_by("m.zip") == {"i.jpg"}
 
 
 def test_an_earlier_pattern_comes_first(site: Site) -> None:
@@ -70,4 +70,4 @@ def test_an_earlier_pattern_comes_first(site: Site) -> None:
     )
     site.watch = watch
     site.land("z.zip", "i.jpg", seed=2)
-    assert site.woken_by("z.zip") == {"i.jpg"}
+    assert site.requested_by("z.zip") == {"i.jpg"}
