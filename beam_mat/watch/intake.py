@@ -76,7 +76,9 @@ class Intake:
         self._sources = Arrivals(Source, watch.images, max_bytes=None)
         for entry in self._snapshot.shards.values():
             self._shards.mark_done(entry.uri, entry.content)
-        self._lacking_sent = False
+        self._lacking = [
+            (entry.stem, path) for entry in self._snapshot.shards.values() for path in entry.missing
+        ]
         messages.restore_taken_up(self._settings)
         self._open_requests: dict[str, set[str]] = {}
         self._mark = Watermark(watch.run, 0.0, 0, 0)
@@ -87,13 +89,10 @@ class Intake:
         self._unreadable = 0
         self.stopping = False
 
-    def lacking(self) -> Iterator[tuple[str, str]]:
-        """Yields stem and image path of all images that the dataset lacks; only once in a run."""
-        if not self._lacking_sent:
-            self._lacking_sent = True
-            for entry in self._snapshot.shards.values():
-                for path in entry.missing:
-                    yield entry.stem, path
+    def lacking(self) -> Iterable[tuple[str, str]]:
+        """Returns stem and image path of all images that the dataset lacks; only once in a run."""
+        lacking, self._lacking = self._lacking, []
+        return lacking
 
     def notice(self, uri: str) -> None:
         """Handles a notification that a file was created, changed or deleted."""

@@ -193,26 +193,27 @@ class Convert(ProgressStep):
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkProgress]]:
         batch, wanted = element[0], _once(element[1])
+        zips = {item.member.source for item in wanted if item.member}  # at most one
         for _ in range(TRIES):
             try:
                 with timed("images"):
                     made = convert_batch(self._settings, batch, wanted, _source_of, self._converted)
             except _CHANGED:
-                changed = _changed(wanted)
-                if not changed:
+                current = _current(wanted)
+                if current == wanted:
                     raise
             else:
-                changed = _changed(wanted)
-                if not changed:
+                current = _current(wanted)
+                if current == wanted:
                     self._progress.flush()
                     for name, fact in outcomes(wanted, made):
                         yield name, ChunkProgress(outcomes=fact.outcomes, tables=(fact.table,))
                     return
-            wanted = [_renewed(item, changed) for item in wanted]
+            wanted = current
             if all(item.member is None for item in wanted):
                 batch = batch_of(wanted[0].path, None)
         raise SourceError(
-            f"{', '.join(changed)}: changed {TRIES} times while it was read; wait until it is "
+            f"{', '.join(zips)}: changed {TRIES} times while it was read; wait until it is "
             "complete, and run the same command again"
         )
 
@@ -232,26 +233,19 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
     return [by_path[path] for path in sorted(by_path)]
 
 
-def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Member]]:
-    """Returns the members that zips have now, by path, for each zip that has changed."""
-    members = {item.member.source: item.member for item in wanted if item.member}
-    found: dict[str, dict[str, Member]] = {}
-    for uri, member in members.items():
-        try:
-            now = inputs.look(uri)
-            if now.version == member.version:
-                continue
-            held = catalog.members(uri, member.order)
-            found[uri] = {
-                one.path: msgspec.structs.replace(one, version=now.version) for one in held
-            }
-        except _CHANGED:
-            found[uri] = {}  # the next version is listed when it arrives
-    return found
-
-
-def _renewed(item: Wanted, changed: dict[str, dict[str, Member]]) -> Wanted:
-    if item.member is None or item.member.source not in changed:
-        return item
-    member = changed[item.member.source].get(item.path)
-    return msgspec.structs.replace(item, member=member)
+def _current(wanted: list[Wanted]) -> list[Wanted]:
+    """Returns the images of a batch as their zip has them now."""
+    members = [item.member for item in wanted if item.member]
+    if not members:
+        return wanted
+    source, order = members[0].source, members[0].order
+    found: dict[str, Member] = {}
+    try:
+        version = inputs.look(source).version
+        if all(member.version == version for member in members):
+            return wanted
+        for member in catalog.members(source, order):
+            found[member.path] = msgspec.structs.replace(member, version=version)
+    except _CHANGED:
+        found = {}  # the next version is listed when it arrives
+    return [msgspec.structs.replace(item, member=found.get(item.path)) for item in wanted]

@@ -1,4 +1,4 @@
-"""The intake, beat by beat: word that images have come is never lost."""
+"""The intake, tick by tick: a request to reprocess a shard is never lost."""
 
 from __future__ import annotations
 
@@ -46,37 +46,39 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset(tmp_path)
 
 
-def beat(intake: Intake, at: float) -> int:
+def tick(intake: Intake, at: float) -> int:
     list(intake.sources(at))
     return len(list(intake.shards(at)))
 
 
-def test_an_image_that_comes_while_a_shard_is_worked_on_again_wakes_it_once_more(
+def test_an_image_that_comes_while_a_shard_is_reprocessed_has_it_reprocessed_once_more(
     dataset: Dataset,
 ) -> None:
     intake = Intake(dataset.watch)
-    assert beat(intake, 1.0) == 0
+    assert tick(intake, 1.0) == 0
     request_reprocessing(dataset.settings, "s")
-    assert beat(intake, 2.0) == 1
+    assert tick(intake, 2.0) == 1
     request_reprocessing(dataset.settings, "s")
-    assert beat(intake, 3.0) == 0, "one after the other"
+    assert tick(intake, 3.0) == 0, "one after the other"
     dataset.commit()
-    assert beat(intake, 4.0) == 1
+    assert tick(intake, 4.0) == 1
     dataset.commit()
-    assert beat(intake, 5.0) == 0
-    assert beat(Intake(dataset.watch), 6.0) == 0, "it has been heeded"
+    assert tick(intake, 5.0) == 0
+    assert tick(Intake(dataset.watch), 6.0) == 0, "it has been served"
 
 
-def test_word_that_was_taken_up_and_not_heeded_is_found_by_the_next_run(dataset: Dataset) -> None:
+def test_a_request_that_was_taken_up_and_not_served_is_found_by_the_next_run(
+    dataset: Dataset,
+) -> None:
     request_reprocessing(dataset.settings, "s")
-    assert beat(Intake(dataset.watch), 1.0) == 1
+    assert tick(Intake(dataset.watch), 1.0) == 1
     again = msgspec.structs.replace(dataset.watch, run="r2")
-    assert beat(Intake(again), 1.0) == 1
+    assert tick(Intake(again), 1.0) == 1
 
 
 def test_nothing_is_let_in_when_the_watch_is_to_end(dataset: Dataset) -> None:
     intake = Intake(dataset.watch)
     request_reprocessing(dataset.settings, "s")
     send(dataset.watch, Stop(dataset.watch.run))
-    assert beat(intake, 1.0) == 0
+    assert tick(intake, 1.0) == 0
     assert intake.stopping
