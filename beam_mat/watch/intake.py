@@ -1,4 +1,4 @@
-"""Finds shards and zips that have arrived, and lets them into the graph."""
+"""Lets shards and zips that have arrived into the graph; also decodes notifications of files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
@@ -210,3 +211,45 @@ def _requested_shards(
 def _intake(watch: WatchSettings) -> Intake:
     """Returns the one intake of this process: a runner may recreate the step at any time."""
     return Intake(watch)
+
+
+_EVENTS = ("OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE")
+"""Events that change the content of an object. A change of metadata is ignored."""
+
+
+@beam.typehints.with_output_types(tuple[str, Tick])
+class DecodeNotifications(beam.DoFn):
+    """Yields the URI of the object that a message is about, if it is about one."""
+
+    def process(self, message: Any) -> Iterator[tuple[str, Tick]]:
+        uri = object_of(message.attributes or {}, message.data or b"")
+        if uri:
+            yield "", Tick(None, uri)
+
+
+class _Object(msgspec.Struct):
+    bucket: str = ""
+    name: str = ""
+
+
+def object_of(attributes: Mapping[str, str], body: bytes) -> str | None:
+    """Returns the URI of the object that a notification is about, or None.
+
+    Messages arrive twice, late and out of order. They say where to look, not what is there.
+    Source: Cloud Storage's documentation of Pub/Sub notifications. The event and the name are
+    attributes; with the payload format JSON_API_V1 the body is the object's metadata.
+
+    >>> object_of({"eventType": "OBJECT_FINALIZE", "bucketId": "b", "objectId": "in/a.json"}, b"")
+    'gs://b/in/a.json'
+    >>> object_of({"eventType": "OBJECT_METADATA_UPDATE", "bucketId": "b", "objectId": "a"}, b"")
+    """
+    if attributes.get("eventType", _EVENTS[0]) not in _EVENTS:
+        return None
+    bucket, name = attributes.get("bucketId", ""), attributes.get("objectId", "")
+    if not (bucket and name):
+        try:
+            found = msgspec.json.decode(body, type=_Object)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        bucket, name = found.bucket, found.name
+    return f"gs://{bucket}/{name}" if bucket and name else None

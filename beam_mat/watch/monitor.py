@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import ThreadingWSGIServer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -222,7 +218,13 @@ def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None
     """
     registry = CollectorRegistry()
     registry.register(_Collector(monitor))
-    metrics = make_wsgi_app(registry)
+    host, port = address
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        fault = f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror})"
+        raise ConfigError([f"{fault}; name another"]) from error
+    metrics = server.get_app()
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] != "/healthz":
@@ -232,27 +234,10 @@ def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{trouble or 'well'}\n".encode()]
 
-    host, port = address
-    kind = _IPv6Server if ":" in host else ThreadingWSGIServer
-    try:
-        server = make_server(host, port, app, kind, _SilentHandler)
-    except OSError as error:
-        fault = f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror})"
-        raise ConfigError([f"{fault}; name another"]) from error
+    server.set_app(app)
     with server:
-        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-        thread.start()
         try:
             yield
         finally:
             server.shutdown()
             thread.join()
-
-
-class _IPv6Server(ThreadingWSGIServer):
-    address_family = socket.AF_INET6
-
-
-class _SilentHandler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Logs no requests."""
