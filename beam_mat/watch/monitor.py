@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from rich.console import Console
 from rich.live import Live
@@ -224,7 +224,7 @@ def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None
     except OSError as error:
         fault = f"--metrics-port {host}:{port}: cannot be listened on ({error.strerror})"
         raise ConfigError([f"{fault}; name another"]) from error
-    metrics = server.get_app()
+    metrics = make_wsgi_app(registry)
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] != "/healthz":
