@@ -52,13 +52,13 @@ class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         chunk: The chunk, or None while it is unknown.
-        asks: How many images it requests.
+        requested: How many images it requests.
         outcomes: The known outcomes.
         tables: The image results that have the rows of these outcomes.
     """
 
     chunk: Chunk | None = None
-    asks: int = 0
+    requested: int = 0
     outcomes: tuple[ImageOutcome, ...] = ()
     tables: tuple[str, ...] = ()
 

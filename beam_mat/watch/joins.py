@@ -161,8 +161,8 @@ class JoinByChunk(beam.DoFn):
         known = {one.path: one for one in (*before.outcomes, *fact.outcomes)}
         tables = tuple(dict.fromkeys((*before.tables, *fact.tables)))
         asked = fact if fact.chunk else before
-        after = ChunkProgress(asked.chunk, asked.asks, tuple(known.values()), tables)
-        if after.chunk and len(known) == after.asks:
+        after = ChunkProgress(asked.chunk, asked.requested, tuple(known.values()), tables)
+        if after.chunk and len(known) == after.requested:
             progress.clear()
             facts = [ChunkFact(chunk=after.chunk), ChunkFact(outcomes=after.outcomes)]
             yield name, [*facts, *(ChunkFact(table=table) for table in tables)]
