@@ -29,7 +29,7 @@ from beam_mat.dataset.manifest import read as read_manifest
 from beam_mat.report.write import write_of
 from beam_mat.sample import write_sample
 from beam_mat.storage import files
-from beam_mat.watch.committer import Committer
+from beam_mat.watch.commit import Committer
 from tests.command import run
 from tests.making import image_record, picture, record
 from tests.watching import take_in

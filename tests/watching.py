@@ -13,8 +13,7 @@ from beam_mat.core.references import ChunkFact, Source, Wanted, Written
 from beam_mat.core.settings import Settings
 from beam_mat.dataset.commit import Commit
 from beam_mat.storage import catalog
-from beam_mat.watch.committer import Committer
-from beam_mat.watch.elements import Finished
+from beam_mat.watch.commit import Committer
 from beam_mat.work import chunks
 from beam_mat.work.images import batch_of, convert_batch
 
@@ -28,9 +27,12 @@ def take_in(
         for member in catalog.members(source.uri, source.order):
             members[member.path] = msgspec.structs.replace(member, version=source.version)
     finished = [
-        Finished(shard, chunks.write_summary(settings, summary, exact=True))
+        chunks.write_summary(
+            settings,
+            chunks.summary(settings, shard, _written(settings, shard, members)),
+            exact=True,
+        )
         for shard in shards
-        for summary in [chunks.summary(settings, shard, _written(settings, shard, members))]
     ]
     return committer.commit(finished, zips)
 

@@ -126,23 +126,27 @@ def run(argv: Sequence[str]) -> int:
         output="name a folder for the dataset, such as --output dataset",
     )
     faults += _refused(typed)
-    from beam_mat.watch.configuration import WatchArguments, resolve
+    from beam_mat.watch.configuration import WatchJob, resolve
+    from beam_mat.watch.elements import WatchSettings
 
-    asked = WatchArguments(
-        json=typed.json or (),
-        images=typed.images or (),
-        output=typed.output,
-        rules=rules,
+    watch = WatchSettings(
+        settings=rules,
+        json=tuple(typed.json or ()),
+        images=tuple(typed.images or ()),
         interval=typed.interval,
         window=typed.window,
         image_wait=typed.image_wait,
-        stop_when_idle=typed.stop_when_idle,
+        keep=typed.keep_generations or None,
         subscription=typed.subscription or "",
+    )
+    asked = WatchJob(
+        watch=watch,
+        output=typed.output,
+        stop_when_idle=typed.stop_when_idle,
         metrics=typed.metrics_port,
         detach=typed.detach,
-        keep=typed.keep_generations,
         storage_options=typed.storage_options or "",
-        beam=typed.beam,
+        beam=tuple(typed.beam),
     )
     job = resolve(asked, faults)
     with loading():

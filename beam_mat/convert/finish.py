@@ -11,9 +11,9 @@ from beam_mat.core.errors import LostRecordError, SourceError, TooManyRejectedEr
 from beam_mat.core.job import Job
 from beam_mat.dataset import conversion
 from beam_mat.dataset import manifest as manifests
-from beam_mat.dataset.commit import CONVERT, Made
+from beam_mat.dataset.commit import CONVERT
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import configuration, made_by
+from beam_mat.dataset.fingerprint import made_of
 from beam_mat.dataset.state import Action, Command
 from beam_mat.dataset.totals import Totals
 from beam_mat.report import summary
@@ -48,13 +48,7 @@ def finish(
     _check_limit(job, totals)
     check_inputs(job)
     settings = job.settings
-    how = Made(
-        command=CONVERT,
-        fingerprint=settings.fingerprint,
-        made_by=made_by(settings),
-        configuration=configuration(settings, job.limit),
-        keep=keep,
-    )
+    how = made_of(settings, CONVERT, keep, job.limit)
     snapshot = dataset.commit(how, content)
     console.print(summary.next_command(settings.output, snapshot.parts()), soft_wrap=True)
 

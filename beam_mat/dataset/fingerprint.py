@@ -12,6 +12,7 @@ import msgspec
 import beam_mat
 from beam_mat.core.job import Job
 from beam_mat.core.settings import FORMAT, Settings
+from beam_mat.dataset.commit import Made
 
 _PACKAGES = ("apache-beam", "pillow", "pyarrow")
 _DECIDE_BYTES = ("beam-mat", "resizer", "pillow", "pyarrow")
@@ -35,6 +36,17 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
         "exif": "apply" if settings.apply_exif else "ignore",
         "limit": limit,
     }
+
+
+def made_of(settings: Settings, command: str, keep: int | None, limit: int | None = None) -> Made:
+    """Returns how a command makes its generations."""
+    return Made(
+        command=command,
+        fingerprint=settings.fingerprint,
+        made_by=made_by(settings),
+        configuration=configuration(settings, limit),
+        keep=keep,
+    )
 
 
 def fingerprint(job: Job) -> str:

@@ -1,140 +1,172 @@
-"""Which of the files that lie in watched places are new and whole, and how many are let in.
+"""Finds the files that match the watched patterns, and decides which are new and complete.
 
-Pure: what was found and when goes in, what to work on comes out. Times are seconds on any clock
-that only goes forward.
+Times are seconds on any clock that only goes forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
+from beam_mat.core.chunk import Shard
+from beam_mat.core.references import Source
+from beam_mat.storage import files
+
 MAX_BYTES = 256 << 20
-"""Bytes of shards at work at a time; one larger shard is let in alone."""
+"""Bytes of shards that are processed at a time. A larger shard is let in alone."""
 MAX_FILES = 128
 """Files let in at a time: what a store answers in seconds, and a runner holds in little memory."""
 
-
-class Found(msgspec.Struct, frozen=True):
-    """A file in a watched place, found by the pattern with the number `order`.
-
-    `version` changes when its content does. `settles` says whether it always appears whole, as on
-    an object store.
-    """
-
-    uri: str
-    order: int
-    size: int
-    version: str
-    settles: bool = False
-
-    @property
-    def content(self) -> tuple[int, str]:
-        """What tells versions apart."""
-        return self.size, self.version
+T = TypeVar("T", Shard, Source)
 
 
-class Released(msgspec.Struct, frozen=True):
-    """A file that was let in: when, on the clock of the graph's watermark, and when it was seen."""
+class Released(msgspec.Struct, Generic[T], frozen=True):
+    """A file that was let in: when, on the clock of the graph's watermark, and when first seen."""
 
-    found: Found
+    file: T
     at: float
     seen: float
 
 
-class Arrivals:
+class Arrivals(Generic[T]):
     """Files of one kind on their way into the dataset.
 
     Args:
-        max_bytes: Bytes that are let in at a time, or None where it takes no longer to work on a
-            larger file.
+        kind: `Shard` or `Source`.
+        patterns: Names and globs of the files.
+        max_bytes: Bytes that are let in at a time, or None if a larger file takes no longer.
 
     Attributes:
-        queue: New and whole, not let in yet, by uri, first come first.
-        working: Let in and not in the dataset yet, by uri.
+        listed: The files that exist.
+        queue: New and complete files that are not let in yet, and when each was first seen.
+        working: Files that were let in and are not in the dataset yet.
     """
 
-    def __init__(self, max_bytes: int | None = MAX_BYTES) -> None:
+    def __init__(
+        self, kind: type[T], patterns: Sequence[str], max_bytes: int | None = MAX_BYTES
+    ) -> None:
+        self._kind: type[T] = kind
+        self._patterns = patterns
         self._max_bytes = max_bytes
-        self.queue: dict[str, tuple[Found, float]] = {}
-        self.working: dict[str, Released] = {}
+        self.listed: dict[str, T] = {}
+        self.queue: dict[str, tuple[T, float]] = {}
+        self.working: dict[str, Released[T]] = {}
         self._known: dict[str, tuple[int, str]] = {}
         self._before: dict[str, tuple[int, str]] = {}
 
-    def know(self, uri: str, content: tuple[int, str]) -> None:
-        """Takes a version for one that is in the dataset: it is not let in again."""
+    def scan(self) -> None:
+        """Lists the files that match the patterns now. Each has its first matching pattern."""
+        listed: dict[str, T] = {}
+        for order, pattern in enumerate(self._patterns):
+            try:
+                matches = files.expand(pattern)
+            except FileNotFoundError:
+                continue  # nothing has arrived
+            for file in matches:
+                listed.setdefault(file.uri, self._kind(file.uri, order, file.size, file.version))
+        self.listed = listed
+
+    def notice(self, uri: str) -> bool:
+        """Handles a notification about a file. Returns whether the file matches a pattern."""
+        order = order_of(uri, self._patterns)
+        if order is None:
+            return False
+        self.listed.pop(uri, None)
+        if file := files.file_at(uri):
+            self.listed[uri] = self._kind(file.uri, order, file.size, file.version)
+        return True
+
+    def mark_done(self, uri: str, content: tuple[int, str]) -> None:
+        """Records that a version is in the dataset, so that it is not let in again."""
         self._known[uri] = content
         working = self.working.get(uri)
-        if working and working.found.content == content:
+        if working and _content(working.file) == content:
             del self.working[uri]
 
-    def again(self, found: Found, now: float) -> None:
-        """Lets a version in once more that is in the dataset, when it is not worked on."""
-        self.queue.setdefault(found.uri, (found, now))
+    def requeue(self, file: T, now: float) -> None:
+        """Lets a version that is in the dataset in once more, when it is not being processed."""
+        self.queue.setdefault(file.uri, (file, now))
 
-    def drop(self, uri: str) -> None:
-        """Gives up a version that is gone; a later one is new."""
-        self.queue.pop(uri, None)
-        self.working.pop(uri, None)
-        self._known.pop(uri, None)
+    def update(self, now: float) -> None:
+        """Queues the listed files that are new and complete, and drops the files that are gone."""
+        for uri, file in self.listed.items():
+            content = _content(file)
+            # A file on a disk is visible while it is written, so two listings must agree on its
+            # size and version. An object is visible only when it is complete.
+            complete = "://" in uri or self._before.get(uri) == content
+            if self._known.get(uri) != content and complete:
+                self._known[uri] = content
+                self.queue[uri] = (file, self.queue.get(uri, (file, now))[1])
+        self._before = {uri: _content(file) for uri, file in self.listed.items()}
+        for uri in {*self.queue, *self.working} - self.listed.keys():
+            self.queue.pop(uri, None)
+            self.working.pop(uri, None)
+            self._known.pop(uri, None)  # a later version is new
 
-    def look(self, listing: Iterable[Found], now: float) -> None:
-        """Takes in what lies there now.
+    def unsettled(self) -> int:
+        """Returns how many of the listed files may still grow."""
+        return sum(self._known.get(uri) != _content(one) for uri, one in self.listed.items())
 
-        A file that does not appear whole by itself is new when two looks in a row found the same
-        size and version.
+    def release(self, at: float, mark: float) -> list[T]:
+        """Lets files in now (`at`), as many as the limits allow.
+
+        Everything that was let in before `mark` has been processed. Both are the graph's time.
         """
-        found = {one.uri: one for one in listing}
-        for one in found.values():
-            if self._known.get(one.uri) == one.content:
-                continue
-            if not one.settles and self._before.get(one.uri) != one.content:
-                continue
-            self._known[one.uri] = one.content
-            self.queue[one.uri] = (one, self.queue.get(one.uri, (one, now))[1])
-        self._before = {one.uri: one.content for one in found.values()}
-        for uri in [*self.queue, *self.working]:
-            if uri not in found:
-                self.drop(uri)
-
-    def unsettled(self, listing: Iterable[Found]) -> int:
-        """How many files of a listing may still grow."""
-        return sum(self._known.get(one.uri) != one.content for one in listing)
-
-    def release(self, at: float, mark: float, *, stop: bool = False) -> list[Found]:
-        """Lets files in, as many as there is room for.
-
-        Args:
-            at: The graph's time now.
-            mark: The graph's time up to which all that was let in has been worked on.
-            stop: Whether nothing is to be let in any more.
-        """
-        if stop:
-            return []
-        busy = [one.found.size for one in self.working.values() if one.at >= mark]
+        busy = [one.file.size for one in self.working.values() if one.at >= mark]
         held, count = sum(busy), len(busy)
-        out: list[Found] = []
-        for uri in list(self.queue):
-            found, seen = self.queue[uri]
+        out = []
+        for uri, (file, seen) in list(self.queue.items()):
             working = self.working.get(uri)
-            if working and working.found.content == found.content:
-                continue  # twice at a time the outcomes of one would be taken for the other's
-            too_much = self._max_bytes is not None and held + found.size > self._max_bytes
+            if working and _content(working.file) == _content(file):
+                continue  # otherwise the results of one could be taken for those of the other
+            too_much = self._max_bytes is not None and held + file.size > self._max_bytes
             if count and (too_much or count >= MAX_FILES):
                 break
-            held, count = held + found.size, count + 1
+            held, count = held + file.size, count + 1
             del self.queue[uri]
-            self.working[uri] = Released(found, at, seen)
-            out.append(found)
+            self.working[uri] = Released(file, at, seen)
+            out.append(file)
         return out
 
     def unprocessed(self, mark: float) -> int:
-        """How many files that were let in are still worked on."""
+        """Returns how many files are still being processed."""
         return sum(one.at >= mark for one in self.working.values())
 
     def oldest(self) -> float | None:
-        """When the file was seen that has waited longest to get into the dataset."""
+        """Returns when the file was seen that has waited longest to get into the dataset."""
         seen = [seen for _, seen in self.queue.values()]
         seen += [one.seen for one in self.working.values()]
         return min(seen, default=None)
+
+
+def _content(file: Shard | Source) -> tuple[int, str]:
+    return file.size, file.version
+
+
+def order_of(uri: str, patterns: Sequence[str]) -> int | None:
+    """Returns the index of the first pattern that matches a file's URI, or None.
+
+    >>> order_of("gs://b/in/a.json", ["gs://b/other/*", "gs://b/in/*.json"])
+    1
+    >>> order_of("gs://b/in/deep/a.json", ["gs://b/in/*.json"])
+    """
+    for order, pattern in enumerate(patterns):
+        if uri == pattern or _fits(uri.split("/"), pattern.split("/")):
+            return order
+    return None
+
+
+def _fits(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Compares segment by segment: ``*`` matches no slash, and ``**`` matches any folders."""
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_fits(names[at:], patterns[1:]) for at in range(len(names) + 1))
+    return (
+        bool(names)
+        and fnmatch.fnmatchcase(names[0], patterns[0])
+        and _fits(names[1:], patterns[1:])
+    )

@@ -1,13 +1,20 @@
-"""The last step of a watch: commits the finished work of each window as one generation."""
+"""The last step of a watch: commits the finished work of each window as one generation.
+
+The log is the only source of truth. If a run was killed during a commit, the log shows whether the
+commit succeeded. A shard that has been committed is never committed again.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import math
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
-import msgspec
+from apache_beam.coders import FloatCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
@@ -17,35 +24,47 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.utils.timestamp import Timestamp
 
+from beam_mat.core import layout
+from beam_mat.core.chunk import Shard
+from beam_mat.core.references import Source
+from beam_mat.core.settings import Settings
+from beam_mat.core.summary import ShardSummary
+from beam_mat.dataset import flat, image_table, log, vacuum, views
+from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content
+from beam_mat.dataset.dataset import show_commit
+from beam_mat.dataset.fingerprint import made_of
+from beam_mat.dataset.mixes import plan_mixes
+from beam_mat.dataset.totals import totals_of
+from beam_mat.storage import inputs
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch import signals
-from beam_mat.watch.committer import Committer
+from beam_mat.watch import messages
 from beam_mat.watch.elements import CommitFact, WatchSettings
-from beam_mat.watch.signals import Mark
+from beam_mat.watch.messages import Watermark
+from beam_mat.work import chunks, results
+from beam_mat.work.mix import mix
 
+ROUNDS = 3
+"""Files of a changed shard are removed after this many commits: more may still be written."""
 
-class Armed(msgspec.Struct, frozen=True, array_like=True):
-    """The time at which a timer fires."""
-
-    at: float
+_LOG = logging.getLogger(__name__)
 
 
 @beam.typehints.with_input_types(tuple[str, CommitFact])
 @beam.typehints.with_output_types(str)
-class Commit(FileStep):
+class CommitWindows(FileStep):
     """Collects finished work, and commits it at the end of its window.
 
     All elements have the same key, because generations are committed one after another. Windows
     follow the watermark: a window ends when everything that was let in before its end has been
-    processed or waits for images.
+    processed or waits for images. Each timer has a state with the time at which it fires.
     """
 
     FINISHED = BagStateSpec("finished", StructCoder(CommitFact))
     WINDOW = TimerSpec("window", TimeDomain.WATERMARK)
-    WINDOW_ARMED = ReadModifyWriteStateSpec("window_armed", StructCoder(Armed))
+    WINDOW_END = ReadModifyWriteStateSpec("window_end", FloatCoder())
     MARK = TimerSpec("mark", TimeDomain.WATERMARK)
-    MARK_ARMED = ReadModifyWriteStateSpec("mark_armed", StructCoder(Armed))
+    MARK_AT = ReadModifyWriteStateSpec("mark_at", FloatCoder())
 
     def __init__(self, watch: WatchSettings) -> None:
         super().__init__(watch.settings)
@@ -57,23 +76,23 @@ class Commit(FileStep):
         at: Any = beam.DoFn.TimestampParam,
         finished: Any = beam.DoFn.StateParam(FINISHED),
         window: Any = beam.DoFn.TimerParam(WINDOW),
-        window_armed: Any = beam.DoFn.StateParam(WINDOW_ARMED),
+        window_end: Any = beam.DoFn.StateParam(WINDOW_END),
         mark: Any = beam.DoFn.TimerParam(MARK),
-        mark_armed: Any = beam.DoFn.StateParam(MARK_ARMED),
+        mark_at: Any = beam.DoFn.StateParam(MARK_AT),
     ) -> None:
         """Stores finished work and sets the timers."""
         fact = element[1]
-        if fact.beat is None:
+        if fact.tick is None:
             finished.add(fact)
-            if not window_armed.read():
+            if window_end.read() is None:
                 end = (math.floor(float(at) / self._watch.window) + 1) * self._watch.window
                 window.set(Timestamp(end))
-                window_armed.write(Armed(end))
+                window_end.write(end)
             return
-        # Set only once: if each beat moved the timer, it would never fire while the watermark lags.
-        if not mark_armed.read():
-            mark.set(Timestamp(fact.beat))
-            mark_armed.write(Armed(fact.beat))
+        # Set only once: if each tick moved the timer, it would never fire while the watermark lags.
+        if mark_at.read() is None:
+            mark.set(Timestamp(fact.tick))
+            mark_at.write(fact.tick)
         if fact.stop:
             self._commit(finished)
 
@@ -81,35 +100,35 @@ class Commit(FileStep):
     def end_window(
         self,
         finished: Any = beam.DoFn.StateParam(FINISHED),
-        window_armed: Any = beam.DoFn.StateParam(WINDOW_ARMED),
+        window_end: Any = beam.DoFn.StateParam(WINDOW_END),
     ) -> None:
-        window_armed.clear()
+        window_end.clear()
         self._commit(finished)
 
     @on_timer(MARK)
-    def set_mark(
+    def report_watermark(
         self,
         finished: Any = beam.DoFn.StateParam(FINISHED),
-        mark_armed: Any = beam.DoFn.StateParam(MARK_ARMED),
+        mark_at: Any = beam.DoFn.StateParam(MARK_AT),
     ) -> None:
         """Reports the watermark to the intake."""
-        armed = mark_armed.read()
-        mark_armed.clear()
+        at = mark_at.read() or 0.0
+        mark_at.clear()
         waiting = list(finished.read())
-        mark = Mark(
+        mark = Watermark(
             run=self._watch.run,
-            at=armed.at if armed else 0.0,
+            at=at,
             pending=len(waiting),
-            pending_shards=sum(fact.finished is not None for fact in waiting),
+            pending_shards=sum(bool(fact.summary) for fact in waiting),
             unchanged=_committer(self._watch).unchanged,
         )
-        signals.tell(self._watch, mark)
+        messages.send(self._watch, mark)
 
     def _commit(self, finished: Any) -> None:
         facts: list[CommitFact] = list(finished.read())
         if facts:
             _committer(self._watch).commit(
-                [fact.finished for fact in facts if fact.finished],
+                [fact.summary for fact in facts if fact.summary],
                 [fact.source for fact in facts if fact.source],
                 [fact.gone for fact in facts if fact.gone],
             )
@@ -120,3 +139,113 @@ class Commit(FileStep):
 def _committer(watch: WatchSettings) -> Committer:
     """Returns the one committer of this process: a runner may recreate the step at any time."""
     return Committer(watch.settings, watch.keep)
+
+
+class Committer:
+    """Commits windows to one dataset.
+
+    Attributes:
+        snapshot: The newest generation.
+        unchanged: Shards that were reprocessed with the same result, by URI: size, version, and a
+            number that is different each time.
+    """
+
+    def __init__(self, settings: Settings, keep: int | None) -> None:
+        self._settings = settings
+        self._made = made_of(settings, WATCH, keep)
+        self.snapshot = log.snapshot(settings.output)
+        self._table = image_table.read(settings.output, self.snapshot.images)
+        self._shown = self.snapshot.number
+        self._gone: dict[str, int] = {}
+        self._zips: dict[str, Source] = {}
+        self.unchanged: dict[str, tuple[int, str, int]] = {}
+
+    def commit(
+        self, names: Iterable[str], sources: Iterable[Source], gone: Iterable[Shard] = ()
+    ) -> Commit | None:
+        """Commits a window. Returns None if the dataset has all of this already.
+
+        Args:
+            names: Names of the summaries of finished shards.
+            sources: Zips that have been listed.
+            gone: Shards that changed while they were converted. Their files are removed.
+        """
+        output, digest = self._settings.output, self._settings.digest()
+        self._gone.update((shard.stem(digest), ROUNDS) for shard in gone)
+        summaries = list(results.read(self._settings, layout.SUMMARIES, names, ShardSummary))
+        self._zips.update((source.uri, source) for source in sources)
+        made = None
+        while made is None:
+            # The request of a run that was killed may still have reached the store.
+            if list(log.catch_up(output, self.snapshot)):
+                self._table = image_table.read(output, self.snapshot.images)
+            self._show_newest()
+            shards = self._new_shards(summaries)
+            known = self.snapshot.sources
+            zips = {uri: one for uri, one in self._zips.items() if known.get(uri) != one}
+            # A conversion numbers its zips differently, which alone is no reason to commit.
+            is_new = any(
+                uri not in known or known[uri].content != zips[uri].content for uri in zips
+            )
+            # A dataset without shards is of no use, so zips alone make no first generation.
+            if not shards and not (is_new and self.snapshot.shards):
+                break
+            made = self._try(shards, zips)
+        live = self.snapshot.files()
+        # A shard may be reprocessed with the same result, or finished twice in a window.
+        flat.put_aside(output, summaries, live)
+        flat.remove_unlisted(output, self._gone, live)
+        self._gone = {stem: left - 1 for stem, left in self._gone.items() if left > 1}
+        return made
+
+    def _show_newest(self) -> None:
+        """Updates flat folders and views if the writer of the last commit failed before that."""
+        if self._shown != self.snapshot.number:
+            flat.arrange(self._settings.output, self.snapshot, keep=True)
+            views.write(self._settings.output, self.snapshot, None, self._table)
+            self._shown = self.snapshot.number
+
+    def _new_shards(self, summaries: Iterable[ShardSummary]) -> dict[str, ShardSummary]:
+        new: dict[str, ShardSummary] = {}
+        for summary in {one.uri: one for one in summaries}.values():
+            shard = summary.shard
+            if how := inputs.change(shard):
+                _LOG.warning("%s; no record of that version is committed", how)
+                self._gone[summary.stem] = ROUNDS
+            elif self.snapshot.shards.get(shard.uri) == summary:
+                self.unchanged[shard.uri] = (shard.size, shard.version, time.time_ns())
+            else:
+                new[shard.uri] = summary
+        return new
+
+    def _try(self, new: dict[str, ShardSummary], zips: dict[str, Source]) -> Commit | None:
+        settings, snapshot = self._settings, self.snapshot
+        shards = {**snapshot.shards, **new}
+        before = snapshot.mixes.values()
+        kept, jobs = plan_mixes(shards.values(), before)
+        newer = image_table.newer_rows(
+            settings.output,
+            self._table,
+            ((chunks.image_paths(settings, one.stem), one.tables) for one in new.values()),
+        )
+        table = image_table.merge(self._table, newer)
+        images = list(snapshot.images)
+        if (snapshot.number + 1) % CHECKPOINT_EVERY == 0:
+            images = [image_table.write_rows(settings.output, table)]
+        elif newer.num_rows:
+            images.append(image_table.write_rows(settings.output, newer))
+        content = Content(
+            shards=shards,
+            sources={**snapshot.sources, **zips},
+            mixes={**kept, **{job.name: mix(settings, job, before) for job in jobs}},
+            images=tuple(images),
+            counts=totals_of(shards.values(), image_table.totals(table)).counts(),
+        )
+        commit = log.append(settings.output, snapshot, self._made, content)
+        if commit:
+            self._table = table
+            show_commit(settings.output, snapshot, commit, table)
+            self._shown = snapshot.number
+            if commit.keep is not None and commit.generation % CHECKPOINT_EVERY == 0:
+                vacuum.run_beside_work(settings.output, commit.keep)
+        return commit

@@ -9,111 +9,78 @@ import msgspec
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, PRISM
-from beam_mat.core.settings import Settings
 from beam_mat.runners import choose, find_prism
 from beam_mat.runners.places import output_folder, usable
 from beam_mat.storage import files
 from beam_mat.watch.elements import WatchSettings
 
 
-class WatchArguments(msgspec.Struct, frozen=True, kw_only=True):
-    """A user's arguments. Each value is valid in itself; times are in seconds.
+class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A watch as a user asks for it, or after `resolve`, which checks and completes it.
 
     Attributes:
-        json: Globs of the shards.
-        images: Globs of the zips.
-        output: Address of the output folder, or None.
-        rules: Settings without locations.
-        interval: Time between two listings.
-        window: Length of a window. The work of a window is committed as one generation.
-        image_wait: How long a record waits for its images.
-        stop_when_idle: Idle time after which the watch ends, or None to run until it is stopped.
-        subscription: A Pub/Sub subscription, or "".
+        watch: Settings of the steps. As typed, they have patterns and no output folder.
+        output: Address of the output folder as typed, or None.
+        stop_when_idle: Idle seconds after which the watch ends, or None to run until it is stopped.
         metrics: Address and port of the metrics, or None.
         detach: Whether to exit after the job has been submitted.
-        keep: How many generations are kept; 0 or None for all.
         storage_options: As typed, "" for none.
         beam: Beam's options; see `beam_mat.runners.choose`.
-    """
-
-    json: Sequence[str]
-    images: Sequence[str]
-    output: str | None
-    rules: Settings
-    interval: float
-    window: float
-    image_wait: float
-    stop_when_idle: float | None = None
-    subscription: str = ""
-    metrics: tuple[str, int] | None = None
-    detach: bool = False
-    keep: int | None = None
-    storage_options: str = ""
-    beam: Sequence[str] = ()
-
-
-class WatchJob(msgspec.Struct, frozen=True):
-    """A watch, ready to run.
-
-    Attributes:
-        watch: Settings of the steps.
-        runner: `beam_mat.core.job.PRISM` or `DATAFLOW`.
-        beam: Beam's options, with the location of Prism.
         prism: A sentence that says which Prism is used, or "".
-        stop_when_idle, metrics, detach: As in `WatchArguments`.
     """
 
     watch: WatchSettings
-    runner: str
-    beam: tuple[str, ...]
-    prism: str
-    stop_when_idle: float | None
-    metrics: tuple[str, int] | None
-    detach: bool
+    output: str | None
+    stop_when_idle: float | None = None
+    metrics: tuple[str, int] | None = None
+    detach: bool = False
+    storage_options: str = ""
+    beam: tuple[str, ...] = ()
+    prism: str = ""
 
 
-def resolve(asked: WatchArguments, faults: Iterable[str] = ()) -> WatchJob:
-    """Checks the locations. The files themselves may arrive later.
-
-    Args:
-        asked: The arguments.
-        faults: Errors that are known already; they are reported together with the others.
+def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
+    """Checks the locations, and finds Prism. The input files may arrive later.
 
     Raises:
-        ConfigError: There are errors; it contains them all.
+        ConfigError: There are errors. It contains them all, and those in `faults`.
     """
     faults = list(faults)
     beam, prism = find_prism.placed(asked.beam)
     runner = choose.runner_of(beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
-    json = _places(faults, "--json", asked.json, "'in/*.json'")
-    images = _places(faults, "--images", asked.images, "'in/*.zip'")
+    watch, rules = asked.watch, asked.watch.settings
+    json = _places(faults, "--json", watch.json, "'in/*.json'")
+    images = _places(faults, "--images", watch.images, "'in/*.zip'")
     output = output_folder(faults, asked.output, images)
-    faults += _runner_faults(asked, beam, runner)
-    if asked.subscription:
-        faults += _subscription_faults(asked.subscription, runner, (*json, *images))
+    uris = {
+        "--json": watch.json,
+        "--images": watch.images,
+        "--output": [asked.output] if asked.output else [],
+    }
+    runner_faults = choose.runner_faults(beam, uris, detach=asked.detach)
+    if runner not in (PRISM, DATAFLOW) and not runner_faults:
+        runner_faults.append(
+            f"--runner {runner}: cannot run beam-mat watch; remove the option to use Prism, or use "
+            "--runner DataflowRunner"
+        )
+    faults += runner_faults
+    if watch.subscription:
+        faults += _subscription_faults(watch.subscription, runner, (*json, *images))
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
-        asked.rules,
+        rules,
         output=output,
-        fingerprint=f"watch-{asked.rules.digest()}",
+        fingerprint=f"watch-{rules.digest()}",
         resume=True,
         image_threads=choose.image_threads(beam),
         storage=storage,
     )
-    watch = WatchSettings(
-        settings=settings,
-        run=uuid.uuid4().hex,
-        json=json,
-        images=images,
-        interval=asked.interval,
-        window=asked.window,
-        image_wait=asked.image_wait,
-        keep=asked.keep or None,
-        subscription=asked.subscription,
+    watch = msgspec.structs.replace(
+        watch, settings=settings, run=uuid.uuid4().hex, json=json, images=images
     )
-    return WatchJob(watch, runner, beam, prism, asked.stop_when_idle, asked.metrics, asked.detach)
+    return msgspec.structs.replace(asked, watch=watch, beam=beam, prism=prism)
 
 
 def _places(faults: list[str], name: str, uris: Sequence[str], example: str) -> tuple[str, ...]:
@@ -129,21 +96,6 @@ def _places(faults: list[str], name: str, uris: Sequence[str], example: str) -> 
         except (OSError, ValueError) as error:
             faults.append(f"{name} {uri}: cannot be accessed ({error}); give another location")
     return tuple(places)
-
-
-def _runner_faults(asked: WatchArguments, beam: Sequence[str], runner: str) -> list[str]:
-    uris = {
-        "--json": asked.json,
-        "--images": asked.images,
-        "--output": [asked.output] if asked.output else [],
-    }
-    faults = choose.runner_faults(beam, uris, detach=asked.detach)
-    if runner not in (PRISM, DATAFLOW) and not faults:
-        faults.append(
-            f"--runner {runner}: cannot run beam-mat watch; remove the option to use Prism, or use "
-            "--runner DataflowRunner"
-        )
-    return faults
 
 
 def _subscription_faults(name: str, runner: str, places: Sequence[str]) -> list[str]:

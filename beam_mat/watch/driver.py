@@ -1,44 +1,52 @@
-"""Runs a watch: opens the dataset, runs the graph, and stops it on request."""
+"""Runs a watch: opens the dataset, runs the graph, and ends it on request."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import signal
 import sys
+import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
 
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from rich.console import Console
 
 from beam_mat.core import layout
-from beam_mat.core.errors import ConfigError
+from beam_mat.core.errors import BeamMatError, ConfigError
 from beam_mat.core.job import DATAFLOW
-from beam_mat.dataset import vacuum
+from beam_mat.dataset import manifest, vacuum
+from beam_mat.dataset.commit import Snapshot
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command
 from beam_mat.report.write import write_of
+from beam_mat.runners.choose import runner_of
 from beam_mat.runners.progress import Receiver
 from beam_mat.runners.run import Running, hold_off, streaming, submit_streaming
 from beam_mat.storage import files
-from beam_mat.watch import live, metrics, signals
+from beam_mat.watch import messages
 from beam_mat.watch.configuration import WatchJob
-from beam_mat.watch.monitor import Monitor
+from beam_mat.watch.messages import Stop
+from beam_mat.watch.monitor import Monitor, serving_metrics, shown
 from beam_mat.watch.pipeline import build
-from beam_mat.watch.refresh import Refresh
-from beam_mat.watch.shutdown import Ending
-from beam_mat.watch.signals import Stop
 
 LOOK_SECONDS = 0.25
+REPORT_SHARE = 20
+"""After writing a report, waits for this many times the duration before the next one."""
+
+_LOG = logging.getLogger(__name__)
 
 
 def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None:
-    """Runs a watch until it ends. With `job.detach`, returns when the job has been submitted.
+    """Runs a watch until it ends. With ``--detach``, returns when the job has been submitted.
 
-    Args:
-        job: The watch.
-        options: Beam's options.
-        console: Where to print messages other than log lines.
+    Lines of the log go to standard output, and other messages to `console`.
 
     Raises:
         BeamMatError: The watch failed; the error has the exit code.
@@ -48,64 +56,131 @@ def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None
     opened = Dataset.open(
         settings.output, Command.WATCH, console.print, report=write_of, busy=hold_off
     )
-    with Ending() as ending, opened as dataset:
+    with signals_handled() as shutdown, opened as dataset:
         if faults := dataset.differences(settings, None):
             raise ConfigError(faults)
-        files.remove(files.join(settings.output, signals.UNREADABLE))
+        files.remove(files.join(settings.output, messages.UNREADABLE))
         if keep is not None and dataset.snapshot.number:
             vacuum.run(settings.output, keep)
         if job.prism:
             console.print(job.prism, soft_wrap=True, highlight=False, markup=False)
-        (_submit if job.runner == DATAFLOW else _run_here)(job, options, ending)
+        (_submit if runner_of(job.beam) == DATAFLOW else _run_here)(job, options, shutdown)
 
 
-def _run_here(job: WatchJob, options: PipelineOptions, ending: Ending) -> None:
+def _run_here(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> None:
     with contextlib.closing(Receiver()) as receiver:
         settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
         watch = msgspec.structs.replace(job.watch, settings=settings)
-        monitor = Monitor(watch, receiver.counts)
-        with streaming(job.runner, options, lambda pipeline: build(pipeline, watch)) as running:
-            _follow(job, running, monitor, ending)
+        runner = runner_of(job.beam)
+        with streaming(runner, options, lambda pipeline: build(pipeline, watch)) as running:
+            _follow(job, running, Monitor(watch, receiver.counts), shutdown)
 
 
-def _submit(job: WatchJob, options: PipelineOptions, ending: Ending) -> None:
+def _submit(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> None:
     watch, output = job.watch, job.watch.settings.output
     uris = (*watch.json, *watch.images, output)
     running = submit_streaming(
         options, uris, output, lambda pipeline: build(pipeline, watch), detach=job.detach
     )
     if running:
-        _follow(job, running, Monitor(watch, Counter()), ending)
+        _follow(job, running, Monitor(watch, Counter()), shutdown)
         files.remove(files.join(output, layout.SUBMITTED))
 
 
-def _follow(job: WatchJob, running: Running, monitor: Monitor, ending: Ending) -> None:
-    ending.under_way = True
+def _follow(job: WatchJob, running: Running, monitor: Monitor, shutdown: Shutdown) -> None:
+    shutdown.has_work = True
     sent = False
+    idle_limit = job.stop_when_idle
     with contextlib.ExitStack() as stack:
         if job.metrics:
-            stack.enter_context(metrics.serving(monitor, job.metrics))
-        refresh = stack.enter_context(live.shown(monitor))
-        report = Refresh(job.watch.settings.output)
+            stack.enter_context(serving_metrics(monitor, job.metrics))
+        refresh = stack.enter_context(shown(monitor))
+        report = _Report(job.watch.settings.output)
         while not running.ended.wait(LOOK_SECONDS):
             _print_log(monitor)
-            monitor.hold()
+            monitor.check_alive()
             refresh()
-            report.look(monitor.snapshot)
-            if job.stop_when_idle is not None and monitor.idle_seconds() >= job.stop_when_idle:
-                ending.asked = True
-            if ending.asked and not sent:
-                signals.tell(job.watch, Stop(job.watch.run))
+            report.update(monitor.snapshot)
+            if idle_limit is not None and monitor.idle_seconds() >= idle_limit:
+                shutdown.requested = True
+            if shutdown.requested and not sent:
+                messages.send(job.watch, Stop(job.watch.run))
                 sent = True
-            if ending.asked and monitor.status and monitor.status.drained:
+            if shutdown.requested and monitor.status and monitor.status.drained:
                 running.cancel()
                 _print_log(monitor)
-                report.look(monitor.snapshot, last=True)
+                report.update(monitor.snapshot, last=True)
                 return
         running.result()
 
 
 def _print_log(monitor: Monitor) -> None:
-    for line in monitor.look():
+    for line in monitor.update():
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
+
+
+class _Report:
+    """Writes report.html again from time to time."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        self._reported = 0
+        self._next = 0.0
+
+    def update(self, snapshot: Snapshot, *, last: bool = False) -> None:
+        """Writes the report of a new generation if it is due, or if this is the last call."""
+        begin = time.monotonic()
+        if snapshot.number == self._reported or (begin < self._next and not last):
+            return
+        try:
+            found = manifest.read(self._output)
+            if found is None or found.generation != snapshot.number:
+                return  # the manifest is written right after the commit
+            write_of(self._output, found, snapshot)
+            self._reported = snapshot.number
+        except (OSError, BeamMatError) as error:
+            # The dataset is complete without the report.
+            _LOG.warning("the report could not be written: %s", error)
+        now = time.monotonic()
+        self._next = now + REPORT_SHARE * (now - begin)
+
+
+@dataclass
+class Shutdown:
+    """The end of a watch: requested by a signal, or because there is nothing to do.
+
+    Attributes:
+        requested: Whether the watch must stop after it has committed the work in progress.
+        has_work: Whether work may be in progress. Before that, the first signal ends the watch.
+    """
+
+    requested: bool = False
+    has_work: bool = False
+
+
+@contextlib.contextmanager
+def signals_handled() -> Iterator[Shutdown]:
+    """Handles SIGINT and SIGTERM: the first one requests the shutdown, a second ends at once."""
+    shutdown = Shutdown()
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if shutdown.requested:
+            raise KeyboardInterrupt  # the next run repeats the work that is not committed
+        shutdown.requested = True
+        if not shutdown.has_work:
+            sys.stderr.write("Stopping: no work was started\n")
+            raise SystemExit(0)
+        sys.stderr.write(
+            "Stopping: committing the work in progress; send the signal again to stop now\n"
+        )
+
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # others cannot handle signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handle)
+    try:
+        yield shutdown
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

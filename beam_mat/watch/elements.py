@@ -1,4 +1,4 @@
-"""Elements that only the graph of a watch has; see `core.references` for the others."""
+"""Settings of a watch, and the elements that only its graph has; see also `core.references`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from beam_mat.core.settings import Settings
 
 
 class WatchSettings(msgspec.Struct, frozen=True):
-    """Checked and complete: no step decides on a default.
+    """Settings of the steps of a watch. Times are in seconds.
 
     Attributes:
         settings: Settings of the steps that a conversion also has.
-        run: A unique id of this run, so that messages of other runs are ignored.
-        json: Names and globs of the shards.
-        images: Names and globs of the zips.
-        interval: Seconds between two listings.
-        window: Seconds of a window. The work of a window is committed as one generation.
-        image_wait: Seconds that a record waits for its images.
+        json, images: Names and globs of the shards and zips.
+        interval: Time between two listings.
+        window: Length of a window. The work of a window is committed as one generation.
+        image_wait: How long a record waits for its images.
         keep: How many generations are kept, or None for all.
         subscription: Pub/Sub subscription that is used instead of listings, or "".
+        run: A unique id of this run, so that messages of other runs are ignored.
     """
 
     settings: Settings
-    run: str
     json: tuple[str, ...]
     images: tuple[str, ...]
     interval: float
@@ -34,20 +32,16 @@ class WatchSettings(msgspec.Struct, frozen=True):
     image_wait: float
     keep: int | None = None
     subscription: str = ""
+    run: str = ""
 
     @property
-    def beat(self) -> float:
+    def tick(self) -> float:
         """Seconds between two ticks of the graph's clock."""
         return min(1.0, self.interval, self.window)
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True):
-    """A tick of the graph's clock, or a notification about a file.
-
-    Attributes:
-        at: Seconds since the epoch; None for a notification.
-        uri: URI of the file; "" for a tick.
-    """
+    """A tick at a time (seconds since the epoch), or a notification about the file at a URI."""
 
     at: float | None
     uri: str = ""
@@ -58,13 +52,13 @@ class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         chunk: The chunk, or None while it is unknown.
-        asks: How many images it requests.
+        requested: How many images it requests.
         outcomes: The known outcomes.
         tables: The image results that have the rows of these outcomes.
     """
 
     chunk: Chunk | None = None
-    asks: int = 0
+    requested: int = 0
     outcomes: tuple[ImageOutcome, ...] = ()
     tables: tuple[str, ...] = ()
 
@@ -86,11 +80,9 @@ class ShardFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
-    """A chunk that waits for an image.
+    """The name of a chunk that waits for an image, and the end of its wait.
 
-    Attributes:
-        chunk: Its name.
-        until: The end of its wait in milliseconds since the epoch, the precision of Beam's timers.
+    `until` is in milliseconds since the epoch, which is the precision of Beam's timers.
     """
 
     chunk: str
@@ -113,43 +105,23 @@ class KnownPath(msgspec.Struct, frozen=True, array_like=True):
     missed_by: tuple[str, ...] = ()
 
 
-class Complete(msgspec.Struct, frozen=True, array_like=True):
-    """A shard whose chunks are all written, but which has no summary yet."""
-
-    shard: Shard
-    written: tuple[Written, ...]
-
-
-class Finished(msgspec.Struct, frozen=True, array_like=True):
-    """A shard with a summary, and the name of the summary."""
-
-    shard: Shard
-    summary: str
-
-
 class CommitFact(msgspec.Struct, frozen=True, array_like=True):
     """One input of the commit step. Exactly one of the first four is set.
 
     Attributes:
-        finished: A shard with a summary.
+        summary: Name of the summary of a finished shard.
         source: A zip that has been listed.
         gone: A shard that changed while it was converted; its files are removed.
-        beat: The time of a tick.
+        tick: The time of a tick.
         stop: Whether to commit at once, because the watch ends.
     """
 
-    finished: Finished | None = None
+    summary: str = ""
     source: Source | None = None
     gone: Shard | None = None
-    beat: float | None = None
+    tick: float | None = None
     stop: bool = False
 
 
-FACTS: tuple[type[msgspec.Struct], ...] = (
-    Tick,
-    ChunkProgress,
-    ShardFact,
-    KnownPath,
-    Complete,
-    CommitFact,
-)
+STRUCTS = (Tick, ChunkProgress, ShardFact, KnownPath, CommitFact)
+"""Types that travel between steps or are kept in their states."""

@@ -1,33 +1,34 @@
-"""Finds shards and zips that have arrived, and lets them into the graph."""
+"""Lets shards and zips that have arrived into the graph; also decodes notifications of files."""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.references import PathFact, Source
 from beam_mat.core.settings import Settings
+from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import log
-from beam_mat.dataset.commit import Commit
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch import reprocess, signals, unreadable
-from beam_mat.watch.arrivals import Arrivals, Found
+from beam_mat.watch import messages
+from beam_mat.watch.arrivals import Arrivals
 from beam_mat.watch.elements import CommitFact, Tick, WatchSettings
-from beam_mat.watch.patterns import listing, look_up, order_of
-from beam_mat.watch.signals import Mark, Status, Stop
+from beam_mat.watch.messages import Reprocess, Status, Stop, Watermark
+from beam_mat.work import chunks
 
 
 @beam.typehints.with_input_types(tuple[str, Tick])
 @beam.typehints.with_output_types(
-    Shard, sources=Source, missed=tuple[str, PathFact], beats=tuple[str, CommitFact]
+    Shard, sources=Source, missed=tuple[str, PathFact], ticks=tuple[str, CommitFact]
 )
 class LetIn(FileStep):
     """Lets new files into the graph at each tick, within the limits of `watch.arrivals`.
@@ -57,7 +58,7 @@ class LetIn(FileStep):
         for source in intake.sources(tick.at):
             yield TaggedOutput("sources", source)
         yield from intake.shards(tick.at)
-        yield TaggedOutput("beats", ("", CommitFact(beat=tick.at, stop=intake.stopping)))
+        yield TaggedOutput("ticks", ("", CommitFact(tick=tick.at, stop=intake.stopping)))
         intake.report(tick.at)
 
 
@@ -72,155 +73,183 @@ class Intake:
         self._watch = watch
         self._settings = watch.settings
         self._snapshot = log.snapshot(self._settings.output)
-        self._shards = Arrivals()
-        self._sources = Arrivals(max_bytes=None)
+        self._shards = Arrivals(Shard, watch.json)
+        self._sources = Arrivals(Source, watch.images, max_bytes=None)
         for entry in self._snapshot.shards.values():
-            self._shards.know(entry.uri, (entry.size, entry.version))
-        self._lacking_sent = False
-        reprocess.give_back(self._settings)
+            self._shards.mark_done(entry.uri, entry.content)
+        self._lacking = [
+            (entry.stem, path) for entry in self._snapshot.shards.values() for path in entry.missing
+        ]
+        messages.restore_taken_up(self._settings)
         self._open_requests: dict[str, set[str]] = {}
-        self._unchanged: dict[str, tuple[int, str, int]] = {}
-        self._mark = Mark(watch.run, 0.0, 0, 0)
+        self._mark = Watermark(watch.run, 0.0, 0, 0)
         self._next_listing = 0.0
-        self._has_listed = False
-        self._listed_shards: dict[str, Found] = {}
-        self._listed_sources: dict[str, Found] = {}
+        self._has_scanned = False
         self._stopped_at: float | None = None
         self._arriving = 0
         self._unreadable = 0
         self.stopping = False
 
-    def lacking(self) -> Iterator[tuple[str, str]]:
-        """Yields stem and image path of all images that the dataset lacks; only once in a run."""
-        if self._lacking_sent:
-            return
-        self._lacking_sent = True
-        for entry in self._snapshot.shards.values():
-            for path in entry.missing:
-                yield entry.stem, path
+    def lacking(self) -> Iterable[tuple[str, str]]:
+        """Returns stem and image path of all images that the dataset lacks; only once in a run."""
+        lacking, self._lacking = self._lacking, []
+        return lacking
 
     def notice(self, uri: str) -> None:
         """Handles a notification that a file was created, changed or deleted."""
-        for patterns, listed in (
-            (self._watch.json, self._listed_shards),
-            (self._watch.images, self._listed_sources),
-        ):
-            if (order := order_of(uri, patterns)) is not None:
-                listed.pop(uri, None)
-                if found := look_up(uri, order):
-                    listed[uri] = found
-                self._next_listing = 0.0
+        if any([self._shards.notice(uri), self._sources.notice(uri)]):
+            self._next_listing = 0.0
 
-    def sources(self, at: float) -> Iterator[Source]:
-        """Yields zips to list now. Must be called once at each tick, before `shards`."""
+    def sources(self, at: float) -> Iterable[Source]:
+        """Returns zips to list now. Must be called once at each tick, before `shards`."""
         self._receive(at)
         now = time.monotonic()
         if now >= self._next_listing:
             self._next_listing = now + self._watch.interval
             self._list(now)
-        for uri in [uri for uri, one in self._sources.working.items() if one.at < self._mark.at]:
-            del self._sources.working[uri]
-        for found in self._sources.release(at, self._mark.at, stop=self.stopping):
-            yield Source(found.uri, found.order, found.size, found.version)
+        return () if self.stopping else self._sources.release(at, self._mark.at)
 
-    def shards(self, at: float) -> Iterator[Shard]:
-        """Yields shards to convert now."""
-        for found in self._shards.release(at, self._mark.at, stop=self.stopping):
-            yield Shard(found.uri, found.order, found.size, found.version)
+    def shards(self, at: float) -> Iterable[Shard]:
+        """Returns shards to convert now."""
+        return () if self.stopping else self._shards.release(at, self._mark.at)
 
     def report(self, at: float) -> None:
         """Sends the status to the driver."""
-        working = self._shards.unprocessed(self._mark.at) + len(self._sources.working)
-        processed = len(self._shards.working) - self._shards.unprocessed(self._mark.at)
+        unprocessed = self._shards.unprocessed(self._mark.at)
         oldest = self._shards.oldest()
         status = Status(
             run=self._watch.run,
             at=at,
             arriving=self._arriving,
             queued=len(self._shards.queue) + len(self._sources.queue),
-            working=working,
-            waiting=max(0, processed - self._mark.pending_shards),
+            working=unprocessed + self._sources.unprocessed(self._mark.at),
+            waiting=max(0, len(self._shards.working) - unprocessed - self._mark.pending_shards),
             pending=self._mark.pending,
             oldest=None if oldest is None else time.monotonic() - oldest,
             unreadable=self._unreadable,
-            generation=self._snapshot.number,
             # Until the watermark has passed the stop, elements may still be on their way.
             stopping=self._stopped_at is not None and self._mark.at > self._stopped_at,
         )
-        signals.tell(self._watch, status)
+        messages.send(self._watch, status)
 
     def _receive(self, at: float) -> None:
-        self._mark = signals.heard(self._watch, Mark) or self._mark
-        if not self.stopping and signals.heard(self._watch, Stop):
+        before, self._mark = self._mark, messages.receive(self._watch, Watermark) or self._mark
+        if not self.stopping and messages.receive(self._watch, Stop):
             self.stopping, self._stopped_at = True, at
         for commit in log.catch_up(self._settings.output, self._snapshot):
-            self._note_commit(commit)
-        for uri, state in self._mark.unchanged.items():
-            if self._unchanged.get(uri) != state:
-                self._unchanged[uri] = state
-                self._shards.know(uri, state[:2])
-                self._complete_requests(uri)
+            for entry in commit.shards.added:
+                self._finish(entry.uri, entry.content)
+        for uri, state in self._mark.unchanged.items() - before.unchanged.items():
+            self._finish(uri, state[:2])
 
-    def _note_commit(self, commit: Commit) -> None:
-        for entry in commit.shards.added:
-            self._shards.know(entry.uri, (entry.size, entry.version))
-            self._complete_requests(entry.uri)
+    def _finish(self, uri: str, content: tuple[int, str]) -> None:
+        """Handles that a version of a shard is in the dataset."""
+        self._shards.mark_done(uri, content)
+        if uri not in self._shards.queue:  # otherwise it will be converted once more
+            for uris in self._open_requests.values():
+                uris.discard(uri)
+            self._remove_completed_requests()
 
-    def _complete_requests(self, uri: str) -> None:
-        if uri in self._shards.queue:
-            return  # it will be converted once more
-        for name in [name for name, uris in self._open_requests.items() if uri in uris]:
-            self._open_requests[name].discard(uri)
-            if not self._open_requests[name]:
-                reprocess.remove(self._settings, name)
-                del self._open_requests[name]
+    def _remove_completed_requests(self) -> None:
+        for name in [name for name, uris in self._open_requests.items() if not uris]:
+            messages.remove_taken_up(self._settings, name)
+            del self._open_requests[name]
 
     def _list(self, now: float) -> None:
-        if not self._watch.subscription or not self._has_listed:
-            self._listed_shards = listing(self._watch.json)
-            self._listed_sources = listing(self._watch.images)
-            self._has_listed = True
-        shards, sources = self._listed_shards.values(), self._listed_sources.values()
-        self._shards.look(shards, now)
-        self._sources.look(sources, now)
-        self._arriving = self._shards.unsettled(shards) + self._sources.unsettled(sources)
-        self._unreadable = unreadable.count(self._settings)
-        self._reprocess(now)
+        if not self._watch.subscription or not self._has_scanned:
+            self._shards.scan()
+            self._sources.scan()
+            self._has_scanned = True
+        self._shards.update(now)
+        self._sources.update(now)
+        self._arriving = self._shards.unsettled() + self._sources.unsettled()
+        self._unreadable = messages.count_unreadable(self._settings)
+        self._take_up_requests(now)
 
-    def _reprocess(self, now: float) -> None:
-        entries = self._snapshot.shards.values()
-        requests = reprocess.find(self._settings)
-        affected = reprocess.shards_of(self._settings, requests, entries)
+    def _take_up_requests(self, now: float) -> None:
+        requests = messages.reprocess_requests(self._settings)
+        entries = _requested_shards(self._settings, requests, self._snapshot.shards.values())
+        digest = self._settings.digest()
+        in_progress = {one.file.stem(digest) for one in self._shards.working.values()}
         for name, request in requests.items():
             again = []
-            for entry in affected[name]:
+            for entry in entries[name]:
                 # A deleted shard cannot be read again.
-                found = self._listed_shards.get(entry.uri)
-                if found and found.content == (entry.size, entry.version):
+                found = self._shards.listed.get(entry.uri)
+                if found and (found.size, found.version) == entry.content:
                     again.append(found)
-            if not again and not request.path and not self._is_unneeded(request):
+            if not again and request.stem in in_progress:
                 continue
-            reprocess.take_up(self._settings, name)
-            for found in again:
-                self._shards.again(found, now)
-            self._open_requests.setdefault(name, set()).update(found.uri for found in again)
-            if not self._open_requests[name]:
-                reprocess.remove(self._settings, name)
-                del self._open_requests[name]
-
-    def _is_unneeded(self, request: reprocess.Wake) -> bool:
-        """Returns whether no conversion of the requested shard is under way."""
-        working = self._shards.working.values()
-        stems = {_stem(one.found, self._settings) for one in working}
-        return request.stem not in stems
+            messages.take_up(self._settings, name)
+            for shard in again:
+                self._shards.requeue(shard, now)
+            self._open_requests.setdefault(name, set()).update(shard.uri for shard in again)
+        self._remove_completed_requests()
 
 
-def _stem(found: Found, settings: Settings) -> str:
-    shard = Shard(found.uri, found.order, found.size, found.version)
-    return shard.stem(settings.digest())
+def _requested_shards(
+    settings: Settings, requests: Mapping[str, Reprocess], entries: Iterable[ShardSummary]
+) -> dict[str, list[ShardSummary]]:
+    """Returns the shards of the dataset that each request is for; none if they were replaced.
+
+    To find the shards that use an image, the work results of all chunks are read, once for all
+    requests. This is rare: a zip must contain another picture for a path that is in use.
+    """
+    by_stem = {request.stem: name for name, request in requests.items() if request.stem}
+    by_path = {request.path: name for name, request in requests.items() if request.path}
+    found: dict[str, list[ShardSummary]] = {name: [] for name in requests}
+    for entry in entries:
+        if entry.stem in by_stem:
+            found[by_stem[entry.stem]].append(entry)
+        if by_path:
+            for path in chunks.image_paths(settings, entry.stem) & by_path.keys():
+                found[by_path[path]].append(entry)
+    return found
 
 
 @functools.cache
 def _intake(watch: WatchSettings) -> Intake:
     """Returns the one intake of this process: a runner may recreate the step at any time."""
     return Intake(watch)
+
+
+_EVENTS = ("OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE")
+"""Events that change the content of an object. A change of metadata is ignored."""
+
+
+@beam.typehints.with_output_types(tuple[str, Tick])
+class DecodeNotifications(beam.DoFn):
+    """Yields the URI of the object that a message is about, if it is about one."""
+
+    def process(self, message: Any) -> Iterator[tuple[str, Tick]]:
+        uri = object_of(message.attributes or {}, message.data or b"")
+        if uri:
+            yield "", Tick(None, uri)
+
+
+class _Object(msgspec.Struct):
+    bucket: str = ""
+    name: str = ""
+
+
+def object_of(attributes: Mapping[str, str], body: bytes) -> str | None:
+    """Returns the URI of the object that a notification is about, or None.
+
+    Messages arrive twice, late and out of order. They say where to look, not what is there.
+    Source: Cloud Storage's documentation of Pub/Sub notifications. The event and the name are
+    attributes; with the payload format JSON_API_V1 the body is the object's metadata.
+
+    >>> object_of({"eventType": "OBJECT_FINALIZE", "bucketId": "b", "objectId": "in/a.json"}, b"")
+    'gs://b/in/a.json'
+    >>> object_of({"eventType": "OBJECT_METADATA_UPDATE", "bucketId": "b", "objectId": "a"}, b"")
+    """
+    if attributes.get("eventType", _EVENTS[0]) not in _EVENTS:
+        return None
+    bucket, name = attributes.get("bucketId", ""), attributes.get("objectId", "")
+    if not (bucket and name):
+        try:
+            found = msgspec.json.decode(body, type=_Object)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        bucket, name = found.bucket, found.name
+    return f"gs://{bucket}/{name}" if bucket and name else None

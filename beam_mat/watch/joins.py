@@ -7,7 +7,7 @@ each join stores its elements in state, emits a group when it is complete, and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -17,19 +17,18 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_mat.core.member import Member
-from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Wanted
+from beam_mat.core.references import ChunkFact, PathFact, Wanted
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch import reprocess
 from beam_mat.watch.elements import (
     ChunkProgress,
     CommitFact,
-    Complete,
     KnownPath,
     ShardFact,
     Waiting,
     WatchSettings,
 )
+from beam_mat.watch.messages import request_reprocessing
 from beam_mat.work.images import batch_of
 
 GONE_SECONDS = 3600.0
@@ -80,7 +79,7 @@ class JoinByPath(FileStep):
                 waiting = (*before.waiting, Waiting(fact.chunk, until))
                 after = msgspec.structs.replace(before, waiting=waiting)
         elif fact.missed_by and before.member:
-            reprocess.leave(self._settings, fact.missed_by)
+            request_reprocessing(self._settings, fact.missed_by)
         elif fact.missed_by and fact.missed_by not in before.missed_by:
             missed = (*before.missed_by, fact.missed_by)
             after = msgspec.structs.replace(before, missed_by=missed)
@@ -91,9 +90,9 @@ class JoinByPath(FileStep):
         if before.member and _precedence(before.member) < _precedence(member):
             return before  # a zip with higher precedence has it
         if before.asked and before.member and _content(before.member) != _content(member):
-            reprocess.leave(self._settings, "", path)
+            request_reprocessing(self._settings, "", path)
         for stem in before.missed_by:
-            reprocess.leave(self._settings, stem)
+            request_reprocessing(self._settings, stem)
         return msgspec.structs.replace(before, member=member, missed_by=())
 
     @on_timer(EXPIRY)
@@ -159,26 +158,24 @@ class JoinByChunk(beam.DoFn):
         """Yields the same elements as the "Join by chunk" step of a conversion."""
         name, fact = element
         before: ChunkProgress = progress.read() or ChunkProgress()
-        known: dict[str, ImageOutcome] = {
-            outcome.path: outcome for outcome in (*before.outcomes, *fact.outcomes)
-        }
+        known = {one.path: one for one in (*before.outcomes, *fact.outcomes)}
         tables = tuple(dict.fromkeys((*before.tables, *fact.tables)))
-        chunk = fact.chunk or before.chunk
-        asks = fact.asks if fact.chunk else before.asks
-        if chunk and len(known) == asks:
+        asked = fact if fact.chunk else before
+        after = ChunkProgress(asked.chunk, asked.requested, tuple(known.values()), tables)
+        if after.chunk and len(known) == after.requested:
             progress.clear()
-            facts = [ChunkFact(chunk=chunk), ChunkFact(outcomes=tuple(known.values()))]
+            facts = [ChunkFact(chunk=after.chunk), ChunkFact(outcomes=after.outcomes)]
             yield name, [*facts, *(ChunkFact(table=table) for table in tables)]
         else:
-            progress.write(ChunkProgress(chunk, asks, tuple(known.values()), tables))
+            progress.write(after)
 
 
-COMPLETE: Literal["complete"] = "complete"
+COMPLETE = "complete"
 """Tag of shards whose chunks are all written."""
 
 
 @beam.typehints.with_input_types(tuple[str, ShardFact])
-@beam.typehints.with_output_types(tuple[str, CommitFact], complete=Complete)
+@beam.typehints.with_output_types(tuple[str, CommitFact], complete=ShardFact)
 class JoinByShard(beam.DoFn):
     """Collects the chunks of a shard until all are written."""
 
@@ -202,15 +199,14 @@ class JoinByShard(beam.DoFn):
             forget.set(Timestamp(float(at) + GONE_SECONDS))
             yield "", CommitFact(gone=newer.shard)
             return
-        shard = newer.shard or before.shard
-        chunks = newer.chunks if newer.shard else before.chunks
+        split = newer if newer.shard else before
         by_chunk = {one.chunk: one for one in (*before.written, *newer.written)}
-        written = tuple(by_chunk.values())
-        if shard and len(written) == chunks:
+        after = ShardFact(split.shard, split.chunks, tuple(by_chunk.values()))
+        if after.shard and len(after.written) == after.chunks:
             fact.clear()
-            yield TaggedOutput(COMPLETE, Complete(shard, written))
+            yield TaggedOutput(COMPLETE, after)
         else:
-            fact.write(ShardFact(shard, chunks, written))
+            fact.write(after)
 
     @on_timer(FORGET)
     def forgotten(self, fact: Any = beam.DoFn.StateParam(FACT)) -> None:

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import apache_beam as beam
+from apache_beam.io import ReadFromPubSub
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_mat.transforms import coders
 from beam_mat.watch import steps
-from beam_mat.watch.commit import Commit
-from beam_mat.watch.elements import FACTS, Tick, WatchSettings
-from beam_mat.watch.intake import LetIn
+from beam_mat.watch.commit import CommitWindows
+from beam_mat.watch.elements import STRUCTS, Tick, WatchSettings
+from beam_mat.watch.intake import DecodeNotifications, LetIn
 from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard
-from beam_mat.watch.notifications import notifications
 
 
 def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
-    """Adds the watch to a pipeline.
-
-    Args:
-        pipeline: A streaming pipeline, to which the steps are added.
-        watch: Settings of the steps.
-    """
-    coders.register(FACTS)
+    """Adds the watch to a streaming pipeline."""
+    coders.register(STRUCTS)
     settings = watch.settings
 
-    clock = [
+    ticks = [
         pipeline
-        | "Clock" >> PeriodicImpulse(start_timestamp=Timestamp.now(), fire_interval=watch.beat)
+        | "Clock" >> PeriodicImpulse(start_timestamp=Timestamp.now(), fire_interval=watch.tick)
         | "Tick" >> beam.Map(_tick)
     ]
     if watch.subscription:
-        clock.append(pipeline | "Notifications" >> notifications(watch.subscription))
+        ticks.append(
+            pipeline
+            | "Notifications"
+            >> ReadFromPubSub(subscription=watch.subscription, with_attributes=True)
+            | "Decode notifications" >> beam.ParDo(DecodeNotifications())
+        )
     arrived = (
-        clock
+        ticks
         | "Ticks and notifications" >> beam.Flatten()
-        | "Let in" >> beam.ParDo(LetIn(watch)).with_outputs("sources", "missed", "beats", main="m")
+        | "Let in" >> beam.ParDo(LetIn(watch)).with_outputs("sources", "missed", "ticks", main="m")
     )
 
     split = (
@@ -60,10 +60,10 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
         | "Requests and members" >> beam.Flatten()
         | "Join by path" >> beam.ParDo(JoinByPath(watch))
         # Images that are requested in the same tick are read together.
-        | "Beat by beat" >> beam.WindowInto(FixedWindows(watch.beat))
+        | "Window by tick" >> beam.WindowInto(FixedWindows(watch.tick))
         | "Batch" >> beam.GroupByKey()
-        | "Convert images" >> beam.ParDo(steps.Convert(watch))
-        | "Without end" >> beam.WindowInto(GlobalWindows())
+        | "Convert images" >> beam.ParDo(steps.Convert(settings))
+        | "Global window" >> beam.WindowInto(GlobalWindows())
     )
     written = (
         [requests.chunks, outcomes]
@@ -82,9 +82,9 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
         | "Summarise" >> beam.ParDo(steps.Summarise(settings))
     )
     _ = (
-        [finished.m, summed, listed.sources, arrived.beats]
+        [finished.m, summed, listed.sources, arrived.ticks]
         | "Finished" >> beam.Flatten()
-        | "Commit" >> beam.ParDo(Commit(watch))
+        | "Commit" >> beam.ParDo(CommitWindows(watch))
     )
 
 

@@ -6,42 +6,36 @@ and the intake finds the new version.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
 import msgspec
+import pyarrow.parquet as pq
 from apache_beam.pvalue import TaggedOutput
 
+from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
 from beam_mat.core.member import Member
 from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted
-from beam_mat.storage import catalog, inputs
+from beam_mat.dataset import manifest
+from beam_mat.storage import catalog, files, inputs
 from beam_mat.transforms.images import ProgressStep, outcomes
 from beam_mat.transforms.measure import tell, timed
 from beam_mat.transforms.step import FileStep
 from beam_mat.transforms.write import count_written
-from beam_mat.watch import precedence, reprocess, unreadable
-from beam_mat.watch.elements import (
-    ChunkProgress,
-    CommitFact,
-    Complete,
-    Finished,
-    ShardFact,
-    WatchSettings,
-)
+from beam_mat.watch.arrivals import order_of
+from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import stem_of
+from beam_mat.watch.messages import record_readable, record_unreadable, request_reprocessing
 from beam_mat.work import chunks
 from beam_mat.work.images import batch_of, convert_batch
 
-SHARDS: Literal["shards"] = "shards"
-"""Tag of facts about whole shards."""
-CHUNKS: Literal["chunks"] = "chunks"
-"""Tag of facts about whole chunks."""
-SOURCES: Literal["sources"] = "sources"
-"""Tag of facts about whole zips."""
+SHARDS, CHUNKS, SOURCES = "shards", "chunks", "sources"
+"""Tags of facts about whole shards, chunks and zips."""
 
 TRIES = 3
 """How often a batch is read if its zip changes during the reads."""
@@ -119,16 +113,17 @@ class Write(FileStep):
         yield stem, ShardFact(written=(written,))
 
 
-@beam.typehints.with_input_types(Complete)
+@beam.typehints.with_input_types(ShardFact)
 @beam.typehints.with_output_types(tuple[str, CommitFact])
 class Summarise(FileStep):
     """Writes the summary of a shard whose chunks are written."""
 
-    def process(self, complete: Complete) -> Iterator[tuple[str, CommitFact]]:
+    def process(self, complete: ShardFact) -> Iterator[tuple[str, CommitFact]]:
+        assert complete.shard
         with timed("summarise"):
             summed = chunks.summary(self._settings, complete.shard, complete.written)
             name = chunks.write_summary(self._settings, summed, exact=True)
-        yield "", CommitFact(finished=Finished(complete.shard, name))
+        yield "", CommitFact(summary=name)
 
 
 @beam.typehints.with_input_types(Source)
@@ -142,23 +137,53 @@ class ListZip(FileStep):
 
     def process(self, source: Source) -> Iterator[Any]:
         try:
-            outdated = precedence.outdated(self._watch, source)
+            outdated = _outdated_images(self._watch, source)
             with timed("catalog"):
                 members = list(catalog.members(source.uri, source.order))
             inputs.require_unchanged(source)
         except _CHANGED as error:
             if not inputs.change(source):
                 _LOG.warning("%s; its images are left out until it is replaced", error)
-                unreadable.leave(self._settings, source, str(error))
+                record_unreadable(self._settings, source, str(error))
             return
         for member in members:
             if member.path in outdated:
-                reprocess.leave(self._settings, "", member.path)
+                request_reprocessing(self._settings, "", member.path)
             # Zips are replaced during a watch, so each member has the version of its zip.
             dated = msgspec.structs.replace(member, version=source.version)
             yield member.path, PathFact(member=dated)
-        unreadable.remove(self._settings, source)
+        record_readable(self._settings, source)
         yield TaggedOutput(SOURCES, ("", CommitFact(source=source)))
+
+
+def _outdated_images(watch: WatchSettings, source: Source) -> set[str]:
+    """Returns the published paths of images in the dataset that a zip replaces if it has them.
+
+    These are the images from zips with lower precedence (by pattern and name) and from other
+    versions of this zip. While a watch runs, the join by path knows the zip of each image. For
+    images of earlier runs images.parquet has it, because a zip may have arrived while no watch ran.
+    """
+    output = watch.settings.output
+    found = manifest.read(output)
+    if found is None or any(
+        (one.uri, one.version) == (source.uri, source.version) for one in found.inputs.images
+    ):
+        return set()  # its images are in the dataset already
+    outdated = set()
+    with (
+        contextlib.suppress(FileNotFoundError),
+        files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file,
+    ):
+        for batch in pq.ParquetFile(file).iter_batches(columns=["path", "source"]):
+            for path, uri in zip(*(column.to_pylist() for column in batch), strict=True):
+                if uri and (source.order, source.uri) <= _precedence(watch, uri):
+                    outdated.add(path)
+    return outdated
+
+
+def _precedence(watch: WatchSettings, uri: str) -> tuple[int, str]:
+    order = order_of(uri, watch.images)
+    return (len(watch.images) if order is None else order), uri
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
@@ -166,33 +191,29 @@ class ListZip(FileStep):
 class Convert(ProgressStep):
     """Converts a batch of images. If its zip has changed, the new version is used."""
 
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkProgress]]:
         batch, wanted = element[0], _once(element[1])
+        zips = {item.member.source for item in wanted if item.member}  # at most one
         for _ in range(TRIES):
-            facts: list[tuple[str, ChunkFact]] = []
-            failure: Exception | None = None
             try:
                 with timed("images"):
                     made = convert_batch(self._settings, batch, wanted, _source_of, self._converted)
-                facts = list(outcomes(wanted, made))
-            except _CHANGED as error:
-                failure = error
-            changed = _changed(wanted)
-            if not changed:
-                if failure:
-                    raise failure
-                self._progress.flush()
-                for name, fact in facts:
-                    yield name, ChunkProgress(outcomes=fact.outcomes, tables=(fact.table,))
-                return
-            wanted = [_renewed(item, changed) for item in wanted]
+            except _CHANGED:
+                current = _current(wanted)
+                if current == wanted:
+                    raise
+            else:
+                current = _current(wanted)
+                if current == wanted:
+                    self._progress.flush()
+                    for name, fact in outcomes(wanted, made):
+                        yield name, ChunkProgress(outcomes=fact.outcomes, tables=(fact.table,))
+                    return
+            wanted = current
             if all(item.member is None for item in wanted):
                 batch = batch_of(wanted[0].path, None)
         raise SourceError(
-            f"{', '.join(changed)}: changed {TRIES} times while it was read; wait until it is "
+            f"{', '.join(zips)}: changed {TRIES} times while it was read; wait until it is "
             "complete, and run the same command again"
         )
 
@@ -212,26 +233,19 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
     return [by_path[path] for path in sorted(by_path)]
 
 
-def _changed(wanted: Iterable[Wanted]) -> dict[str, dict[str, Member]]:
-    """Returns the members that zips have now, by path, for each zip that has changed."""
-    members = {item.member.source: item.member for item in wanted if item.member}
-    found: dict[str, dict[str, Member]] = {}
-    for uri, member in members.items():
-        try:
-            now = inputs.identify(uri)
-            if now.version == member.version:
-                continue
-            held = catalog.members(uri, member.order)
-            found[uri] = {
-                one.path: msgspec.structs.replace(one, version=now.version) for one in held
-            }
-        except _CHANGED:
-            found[uri] = {}  # the next version is listed when it arrives
-    return found
-
-
-def _renewed(item: Wanted, changed: dict[str, dict[str, Member]]) -> Wanted:
-    if item.member is None or item.member.source not in changed:
-        return item
-    member = changed[item.member.source].get(item.path)
-    return msgspec.structs.replace(item, member=member)
+def _current(wanted: list[Wanted]) -> list[Wanted]:
+    """Returns the images of a batch as their zip has them now."""
+    members = [item.member for item in wanted if item.member]
+    if not members:
+        return wanted
+    source, order = members[0].source, members[0].order
+    found: dict[str, Member] = {}
+    try:
+        version = inputs.identify(source).version
+        if all(member.version == version for member in members):
+            return wanted
+        for member in catalog.members(source, order):
+            found[member.path] = msgspec.structs.replace(member, version=version)
+    except _CHANGED:
+        found = {}  # the next version is listed when it arrives
+    return [msgspec.structs.replace(item, member=found.get(item.path)) for item in wanted]

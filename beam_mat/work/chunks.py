@@ -146,6 +146,14 @@ def _missing(outcomes: Iterable[ImageOutcome]) -> tuple[str, ...]:
     return tuple(sorted(one.path for one in outcomes if one.fault and one.fault.reason is missing))
 
 
+def image_paths(settings: Settings, stem: str) -> set[str]:
+    """Returns the published paths of all images that the records of a split shard request."""
+    (found,) = results.read(settings, layout.SPLITS, [stem], ShardSplit)
+    names = (chunk.name for chunk in found.chunks)
+    requests = results.read(settings, layout.REQUESTS, names, ChunkRequest)
+    return {path for made in requests for path in made.images}
+
+
 def summary(settings: Settings, shard: Shard, written: Iterable[Written]) -> ShardSummary:
     """Returns the summary of a shard whose chunks are written.
 

@@ -19,9 +19,9 @@ from beam_mat.core.references import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
-from beam_mat.watch import reprocess
-from beam_mat.watch.elements import ChunkProgress, CommitFact, Complete, ShardFact, WatchSettings
+from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard, stem_of
+from beam_mat.watch.messages import reprocess_requests
 
 WAIT = 10.0
 
@@ -57,7 +57,7 @@ class Path1:
 
     def __init__(self, output: Path, wait: float = WAIT) -> None:
         self.settings = Settings(str(output))
-        self.join = JoinByPath(WatchSettings(self.settings, "r", (), (), 1.0, 1.0, wait))
+        self.join = JoinByPath(WatchSettings(self.settings, (), (), 1.0, 1.0, wait))
         self.known, self.expiry = State(), Timer()
         self.now = Timestamp(0)
 
@@ -72,8 +72,8 @@ class Path1:
         at, self.expiry.at = self.expiry.at, None
         return [wanted for _, wanted in self.join.expire("p", at, self.known, self.expiry)]
 
-    def woken(self) -> set[str]:
-        return {wake.stem or wake.path for wake in reprocess.find(self.settings).values()}
+    def requested(self) -> set[str]:
+        return {one.stem or one.path for one in reprocess_requests(self.settings).values()}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_record_that_comes_first_waits(path: Path1) -> None:
     assert path.tell(PathFact(member=member())) == [Wanted("p", member(), ("s-1", "t-1"))]
     assert not path.known.value.waiting, "what is settled is cleared"
     assert path.wait(WAIT * 3) == []
-    assert path.woken() == set()
+    assert path.requested() == set()
 
 
 def test_each_record_waits_as_long_as_it_may(path: Path1) -> None:
@@ -123,20 +123,22 @@ def test_no_fraction_of_a_second_makes_it_wait_for_ever(began: int, wait: float)
     assert path.expiry.at is None
 
 
-def test_an_image_that_comes_too_late_wakes_the_shards_that_missed_it(path: Path1) -> None:
+def test_an_image_that_comes_too_late_has_the_shards_that_missed_it_reprocessed(
+    path: Path1,
+) -> None:
     path.tell(asked("s-1"))
     path.wait(WAIT)
     path.tell(PathFact(missed_by="u"))
     assert path.tell(asked("s-1")) == [Wanted("p", None, ("s-1",))], "it waits no second time"
     path.tell(PathFact(member=member()))
-    assert path.woken() == {"s", "u"}
+    assert path.requested() == {"s", "u"}
     assert path.known.value.missed_by == ()
 
 
-def test_a_shard_that_lacks_what_is_there_is_woken(path: Path1) -> None:
+def test_a_shard_that_lacks_what_is_there_is_reprocessed(path: Path1) -> None:
     path.tell(PathFact(member=member()))
     path.tell(PathFact(missed_by="s"))
-    assert path.woken() == {"s"}
+    assert path.requested() == {"s"}
 
 
 def test_the_zip_that_comes_first_by_name_has_it_whenever_it_arrives(path: Path1) -> None:
@@ -145,9 +147,9 @@ def test_the_zip_that_comes_first_by_name_has_it_whenever_it_arrives(path: Path1
     path.tell(PathFact(member=member("a.zip", order=1)))
     (wanted,) = path.tell(asked("s-1"))
     assert wanted.member == member("b.zip")
-    assert path.woken() == set()
+    assert path.requested() == set()
     path.tell(PathFact(member=member("a.zip", crc=2)))
-    assert path.woken() == {"p"}, "records that have the other picture"
+    assert path.requested() == {"p"}, "records that have the other picture"
     (wanted,) = path.tell(asked("t-1"))
     assert wanted.member == member("a.zip", crc=2)
 
@@ -226,12 +228,12 @@ def test_a_chunk_that_was_written_twice_counts_as_it_was_written_last() -> None:
         assert list(join.process(("s", fact), 0.0, state, Timer())) == []
     both = ShardFact(written=(written("s-1", "new"), written("s-2")))
     (found,) = join.process(("s", both), 0.0, state, Timer())
-    assert found.value == Complete(SHARD, (written("s-1", "new"), written("s-2")))
+    assert found.value == ShardFact(SHARD, 2, (written("s-1", "new"), written("s-2")))
 
 
 def test_an_empty_shard_is_passed_on_at_once() -> None:
     (found,) = JoinByShard().process(("s", ShardFact(shard=SHARD)), 0.0, State(), Timer())
-    assert (found.tag, found.value) == (COMPLETE, Complete(SHARD, ()))
+    assert (found.tag, found.value) == (COMPLETE, ShardFact(SHARD))
 
 
 def test_of_a_shard_that_is_gone_nothing_comes_any_more() -> None:

@@ -16,9 +16,9 @@ from beam_mat.core.results import ChunkOutput
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion
-from beam_mat.dataset.commit import CONVERT, Made, Snapshot
+from beam_mat.dataset.commit import CONVERT, Snapshot
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import configuration, fingerprint, made_by
+from beam_mat.dataset.fingerprint import fingerprint, made_of
 from beam_mat.dataset.mixes import all_jobs
 from beam_mat.dataset.state import Command, State
 from beam_mat.storage import catalog, files, inputs
@@ -76,9 +76,7 @@ def convert(job: Job) -> list[ShardSummary]:
 def make(job: Job, keep: int | None = 1) -> Snapshot:
     """Converts and commits, as ``beam-mat convert`` does; returns the newest generation."""
     settings = job.settings
-    how = Made(
-        CONVERT, settings.fingerprint, made_by(settings), configuration(settings, job.limit), keep
-    )
+    how = made_of(settings, CONVERT, keep, job.limit)
     with Dataset.open(settings.output, Command.CONVERT, print) as dataset:
         resumed = msgspec.structs.replace(settings, resume=dataset.state is not State.EMPTY)
         job = msgspec.structs.replace(job, settings=resumed)

@@ -20,10 +20,9 @@ from beam_mat.dataset.commit import WATCH, Commit
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command, State
 from beam_mat.storage import files
-from beam_mat.watch import committer as committers
-from beam_mat.watch.committer import ROUNDS, Committer
-from beam_mat.watch.elements import Finished
-from beam_mat.work import chunks, results
+from beam_mat.watch import commit as commits
+from beam_mat.watch.commit import ROUNDS, Committer
+from beam_mat.work import results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -70,14 +69,14 @@ class Watch:
     def zip(self, name: str, pictures: Mapping[str, bytes]) -> Source:
         return source_at(write_zip(self.folder / f"{name}.zip", pictures))
 
-    def work(self, shard: Shard, *zips: Source) -> Finished:
-        """Does what the graph does to a shard."""
+    def work(self, shard: Shard, *zips: Source) -> str:
+        """Does what the graph does to a shard; returns the name of the summary."""
         settings = self.settings
         some = list(chunks.split(settings, shard))
         facts = image_facts(settings, some, zips)
         written = [plain.write(settings, one, facts.get(one.name, ()))[0] for one in some]
         summed = chunks.summary(settings, shard, written)
-        return Finished(shard, chunks.write_summary(settings, summed, exact=True))
+        return chunks.write_summary(settings, summed, exact=True)
 
     def take(self, shard: Shard, *zips: Source) -> Commit | None:
         """Works on a shard and commits it with its zips."""
@@ -409,7 +408,7 @@ def test_a_dataset_without_work_results_goes_on(watch: Watch) -> None:
 def test_checkpoints_and_vacuums_come_now_and_then(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (committers, datasets):
+    for module in (commits, datasets):
         monkeypatch.setattr(module, "CHECKPOINT_EVERY", 4)
     watch.take(watch.shard("t", record("t")))
     watch.restart(keep=2)
@@ -429,7 +428,7 @@ def test_checkpoints_and_vacuums_come_now_and_then(
 def test_a_vacuum_leaves_shards_in_the_graph_alone(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (committers, datasets):
+    for module in (commits, datasets):
         monkeypatch.setattr(module, "CHECKPOINT_EVERY", 4)
     watch.restart(keep=2)
     shard = watch.shard("a", image_record("a", "a.jpg"))
@@ -446,7 +445,7 @@ def test_a_vacuum_leaves_shards_in_the_graph_alone(
 
 def test_a_summary_that_is_not_there_is_named(watch: Watch) -> None:
     finished = watch.work(watch.shard("a", record("a")))
-    files.remove_file(results.place(watch.settings, layout.SUMMARIES, finished.summary))
+    files.remove_file(results.place(watch.settings, layout.SUMMARIES, finished))
     with pytest.raises(FileNotFoundError, match="summaries"):
         watch.committer.commit([finished], [])
 
@@ -471,7 +470,9 @@ def test_of_two_versions_in_a_window_the_last_counts(watch: Watch) -> None:
 
 
 def test_settings_decide_how_a_generation_is_made(watch: Watch) -> None:
-    made = committers.made_of(msgspec.structs.replace(watch.settings, val_fraction=0.5), 7)
+    watch.committer = Committer(msgspec.structs.replace(watch.settings, val_fraction=0.5), 7)
+    made = watch.take(watch.shard("a", record("a")))
+    assert made
     assert (made.command, made.fingerprint, made.keep) == (WATCH, "watch", 7)
     assert made.configuration["val_fraction"] == 0.5
     assert made.configuration["limit"] is None

@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
-from beam_mat.watch.shutdown import Ending
+from beam_mat.watch.driver import signals_handled
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 @pytest.mark.parametrize("one", SIGNALS)
 def test_before_the_graph_runs_the_first_is_the_end(one: signal.Signals) -> None:
-    with pytest.raises(SystemExit) as ended, Ending():
+    with pytest.raises(SystemExit) as ended, signals_handled():
         signal.raise_signal(one)
     assert ended.value.code == 0
 
@@ -21,10 +21,10 @@ def test_before_the_graph_runs_the_first_is_the_end(one: signal.Signals) -> None
 @pytest.mark.parametrize("one", SIGNALS)
 def test_later_the_first_asks_and_the_second_ends(one: signal.Signals) -> None:
     before = signal.getsignal(one)
-    with Ending() as ending:
-        ending.under_way = True
+    with signals_handled() as shutdown:
+        shutdown.has_work = True
         signal.raise_signal(one)
-        assert ending.asked
+        assert shutdown.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(one)
     assert signal.getsignal(one) is before

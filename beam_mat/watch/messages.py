@@ -1,0 +1,169 @@
+"""Small files in the work folder, by which the steps of a watch and its driver communicate.
+
+A later step cannot send an element to the intake. So the commit step writes the watermark to a
+file, and the joins write requests to reprocess shards. The intake writes its status for the driver,
+and the driver writes a request to stop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+import msgspec
+
+from beam_mat.core import layout
+from beam_mat.core.errors import SourceError
+from beam_mat.core.references import Source
+from beam_mat.core.settings import Settings
+from beam_mat.storage import files
+from beam_mat.watch.elements import WatchSettings
+from beam_mat.work import results
+
+T = TypeVar("T", "Watermark", "Status", "Stop")
+
+
+class Watermark(msgspec.Struct, frozen=True):
+    """How far the graph has come, from the commit step to the intake.
+
+    Attributes:
+        run: `WatchSettings.run`.
+        at: Everything that was let in before this time has been processed or waits for images.
+        pending: Number of shards and zips that wait for the end of their window.
+        pending_shards: How many of these are shards.
+        unchanged: `watch.commit.Committer.unchanged`.
+    """
+
+    run: str
+    at: float
+    pending: int
+    pending_shards: int
+    unchanged: dict[str, tuple[int, str, int]] = {}
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The status of a watch, from the intake to the driver.
+
+    Attributes:
+        run: `WatchSettings.run`.
+        at: Time of the message, on the graph's clock.
+        arriving, queued, working, waiting, pending, unreadable: Numbers of files; `watch.monitor`
+            says which.
+        oldest: Seconds since the oldest uncommitted shard was first seen, or None.
+        stopping: Whether the intake has stopped, and the watermark has passed that time.
+    """
+
+    run: str
+    at: float
+    arriving: int
+    queued: int
+    working: int
+    waiting: int
+    pending: int
+    oldest: float | None
+    unreadable: int
+    stopping: bool
+
+    @property
+    def drained(self) -> bool:
+        """Whether all work is committed, except for shards that wait for images."""
+        return self.stopping and not self.working and not self.pending
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do and nothing to wait for."""
+        waits = self.arriving + self.queued + self.working + self.waiting + self.pending
+        return not waits
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """The request to stop, from the driver to the intake."""
+
+    run: str
+
+
+_NAMES: dict[type[msgspec.Struct], str] = {Watermark: "mark", Status: "status", Stop: "stop"}
+
+
+def send(watch: WatchSettings, message: Watermark | Status | Stop) -> None:
+    """Writes a message. It replaces the last one of its type."""
+    results.write(watch.settings, layout.WATCH, _NAMES[type(message)], message)
+
+
+def receive(watch: WatchSettings, kind: type[T]) -> T | None:
+    """Returns the last message of this run, or None."""
+    try:
+        message = results.find(watch.settings, layout.WATCH, _NAMES[kind], kind)
+    except SourceError:
+        return None  # a store may show the file while it is replaced
+    return message if message and message.run == watch.run else None
+
+
+class Reprocess(msgspec.Struct, frozen=True):
+    """A request to process committed shards again, because an image has arrived or changed.
+
+    It is for the shard with a stem, or for all shards that use an image path.
+    """
+
+    stem: str
+    path: str = ""
+
+
+_REQUESTS = f"{layout.WATCH}/wakes"
+_TAKEN_UP = f"{layout.WATCH}/taken_up"
+"""Requests whose shards were let in. A later request for the same shards counts as new."""
+
+
+def request_reprocessing(settings: Settings, stem: str, path: str = "") -> None:
+    """Writes a request. Writing the same request twice has no further effect."""
+    results.write(settings, _REQUESTS, stem or _digest(path), Reprocess(stem, path))
+
+
+def reprocess_requests(settings: Settings) -> dict[str, Reprocess]:
+    """Returns the requests that have not been taken up, by name."""
+    found = results.collect(settings, _REQUESTS, Reprocess)
+    return {request.stem or _digest(request.path): request for request in found}
+
+
+def take_up(settings: Settings, name: str) -> None:
+    """Marks a request as taken up. Must be called before its shards are let in."""
+    files.move(results.place(settings, _REQUESTS, name), results.place(settings, _TAKEN_UP, name))
+
+
+def restore_taken_up(settings: Settings) -> None:
+    """Restores the requests that an earlier run took up and did not complete."""
+    for name, file in files.find(files.join(settings.output, _TAKEN_UP)):
+        files.move(file.uri, files.join(settings.output, _REQUESTS, name))
+
+
+def remove_taken_up(settings: Settings, name: str) -> None:
+    """Deletes a request once its shards have been committed."""
+    files.remove_file(results.place(settings, _TAKEN_UP, name))
+
+
+UNREADABLE = f"{layout.WATCH}/unreadable"
+"""One text file for each zip that cannot be read, with the reason."""
+
+
+def record_unreadable(settings: Settings, source: Source, why: str) -> None:
+    """Records that a zip cannot be read."""
+    scratch = files.join(settings.output, layout.SCRATCH)
+    files.write_bytes(_uri(settings, source), why.encode("utf-8", "backslashreplace"), scratch)
+
+
+def record_readable(settings: Settings, source: Source) -> None:
+    """Removes the record when a later version of the zip can be read."""
+    files.remove_file(_uri(settings, source))
+
+
+def count_unreadable(settings: Settings) -> int:
+    """Returns the number of zips that cannot be read."""
+    return len(files.find(files.join(settings.output, UNREADABLE)))
+
+
+def _uri(settings: Settings, source: Source) -> str:
+    return files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

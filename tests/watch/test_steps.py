@@ -1,0 +1,124 @@
+"""Images come from the zip with the highest precedence, as it is when it is read."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from beam_mat.core.errors import SourceError
+from beam_mat.core.references import ImageOutcome, PathFact, Source, Wanted
+from beam_mat.core.reject import Reason
+from beam_mat.storage import files, inputs
+from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.messages import reprocess_requests
+from beam_mat.watch.steps import Convert, ListZip
+from beam_mat.work.images import batch_of
+from tests.making import image_record, picture, write_shard, write_zip
+from tests.work.plain import job_of, make
+
+
+class Site:
+    """A dataset of one picture out of ``m.zip``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shard = write_shard(folder / "s.json", [image_record("1", "i.jpg")])
+        self.land("m.zip", "i.jpg", seed=1)
+        job = job_of(folder / "out", [shard], [folder / "m.zip"])
+        make(job)
+        settings = msgspec.structs.replace(job.settings, resume=True)
+        self.watch = WatchSettings(settings, (), (f"{folder}/*.zip",), 1.0, 1.0, 1.0)
+
+    def land(self, name: str, path: str, seed: int) -> None:
+        write_zip(self.folder / name, {path: picture(seed=seed)})
+
+    def listed(self, name: str) -> dict[str, PathFact]:
+        found = files.info(str(self.folder / name))
+        source = Source(found.uri, 0, found.size, found.version)
+        made = ListZip(self.watch).process(source)
+        return dict(one for one in made if isinstance(one, tuple))
+
+    def converted(self, *wanted: Wanted) -> dict[str, ImageOutcome]:
+        convert = Convert(self.watch.settings)
+        convert.start_bundle()
+        batch = batch_of(wanted[0].path, wanted[0].member)
+        ((name, progress),) = convert.process((batch, wanted))
+        assert (name, len(progress.tables)) == ("s-1", 1)
+        return {outcome.path: outcome for outcome in progress.outcomes}
+
+    def requested_by(self, name: str) -> set[str]:
+        self.listed(name)
+        return {one.path for one in reprocess_requests(self.watch.settings).values()}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_a_zip_that_comes_first_by_name_has_its_pictures_taken_anew(site: Site) -> None:
+    site.land("a.zip", "i.jpg", seed=2)
+    assert site.requested_by("a.zip") == {"i.jpg"}
+
+
+def test_one_that_comes_later_by_name_has_not(site: Site) -> None:
+    site.land("z.zip", "i.jpg", seed=2)
+    assert site.requested_by("z.zip") == set()
+
+
+def test_what_nobody_uses_has_nothing_reprocessed(site: Site) -> None:
+    site.land("a.zip", "other.jpg", seed=2)
+    assert site.requested_by("a.zip") == set()
+
+
+def test_the_zip_itself_only_in_a_new_version(site: Site) -> None:
+    assert site.requested_by("m.zip") == set()
+    site.land("m.zip", "i.jpg", seed=33)
+    assert site.requested_by("m.zip") == {"i.jpg"}
+
+
+def test_an_earlier_pattern_comes_first(site: Site) -> None:
+    watch = msgspec.structs.replace(
+        site.watch, images=(f"{site.folder}/z*.zip", f"{site.folder}/*.zip")
+    )
+    site.watch = watch
+    site.land("z.zip", "i.jpg", seed=2)
+    assert site.requested_by("z.zip") == {"i.jpg"}
+
+
+def test_an_image_is_taken_from_the_zip_as_it_is_now(site: Site) -> None:
+    def of(name: str) -> Wanted:
+        return Wanted("i.jpg", site.listed(name)["i.jpg"].member, ("s-1",))
+
+    before = of("m.zip")
+    first = site.converted(before)["i.jpg"]
+    site.land("m.zip", "i.jpg", seed=33)
+    now = site.converted(before)["i.jpg"]
+    assert now == site.converted(of("m.zip"))["i.jpg"]
+    assert now.file != first.file
+    assert site.converted(before, of("m.zip"))["i.jpg"] == now, "listed in both versions"
+    site.land("m.zip", "other.jpg", seed=1)
+    (gone,) = site.converted(before).values()
+    assert gone.fault
+    assert gone.fault.reason is Reason.IMAGE_MISSING
+    (site.folder / "m.zip").unlink()
+    assert site.converted(before) == {"i.jpg": gone}
+
+
+def test_a_zip_that_changes_again_and_again_ends_the_watch(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Wanted("i.jpg", site.listed("m.zip")["i.jpg"].member, ("s-1",))
+    seeds = itertools.count(2)
+    look = inputs.look
+
+    def changing(uri: str) -> files.FileInfo:
+        site.land("m.zip", "i.jpg", seed=next(seeds))
+        return look(uri)
+
+    monkeypatch.setattr(inputs, "look", changing)
+    with pytest.raises(SourceError, match=r"m\.zip: changed 3 times while it was read"):
+        site.converted(wanted)
