@@ -23,7 +23,7 @@ from beam_mat.storage import files
 from beam_mat.watch import committer as committers
 from beam_mat.watch.committer import ROUNDS, Committer
 from beam_mat.watch.elements import Finished
-from beam_mat.work import chunks
+from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -428,7 +428,7 @@ def test_checkpoints_and_vacuums_come_now_and_then(
 
 def test_a_summary_that_is_not_there_is_named(watch: Watch) -> None:
     finished = watch.work(watch.shard("a", record("a")))
-    files.remove_file(chunks.summary_uri(watch.settings, finished.summary))
+    files.remove_file(results.place(watch.settings, layout.SUMMARIES, finished.summary))
     with pytest.raises(FileNotFoundError, match="summaries"):
         watch.committer.commit([finished], [])
 

@@ -137,9 +137,8 @@ def test_a_chunk_requests_each_image_of_a_valid_record_once(
     assert first == ChunkRequest(("a.jpg", "gone.jpg"))
     reads.clear()
     assert chunks.request(settings, chunk) == first
-    assert chunks.requested(settings, chunk) == first
+    assert results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest) == first
     assert reads == []
-    assert chunks.requested(fresh(settings), chunk) is None
     assert chunks.request(fresh(settings), chunk) == first
     assert reads == ["records"]
 
@@ -281,7 +280,7 @@ def test_a_summary_is_found_by_its_name(settings: Settings, shard: Shard, exact:
     written, _ = chunks.write(settings, facts(chunk_of(settings, shard), A, GONE))
     summed = chunks.summary(settings, shard, [written])
     name = chunks.write_summary(settings, summed, exact=exact)
-    assert files.exists(chunks.summary_uri(settings, name))
+    assert files.exists(results.place(settings, layout.SUMMARIES, name))
     assert list(results.read(settings, layout.SUMMARIES, [name], ShardSummary)) == [summed]
     plain = f"print/{summed.stem}"
     assert name.startswith(f"{plain}-") if exact else name == plain
