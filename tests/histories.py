@@ -535,7 +535,7 @@ def main() -> None:
     parser.add_argument("--storage-options", type=json.loads, default={}, help="as of a command")
     typed = parser.parse_args()
     # Import the modules of the commands before the fork.
-    for module in ("convert.driver", "convert.vacuum", "dataset.verify", "watch.driver"):
+    for module in ("convert.driver", "dataset.verify", "watch.driver"):
         importlib.import_module(f"beam_mat.{module}")
     quick_beam.install()
     place = Place(typed.output, typed.storage_options) if typed.output else None

@@ -17,9 +17,9 @@ from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageU
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
 from beam_mat.storage import stores
-from beam_mat.transforms.measure import count, timed
+from beam_mat.transforms.step import count, timed
 from beam_mat.work import data_files as dataset
-from beam_mat.work import media, results
+from beam_mat.work import results
 from beam_mat.work.images import pool
 
 FILES = "files"
@@ -123,7 +123,7 @@ class CheckImages(_Step):
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
 
     def _look(self, path: str) -> Size | Fault:
-        data = media.read_image(self._settings.media, path)
+        data = dataset.read_image(self._settings.media, path)
         if isinstance(data, Fault):
             return data
         found = look(data, self._settings.rules.max_pixels)

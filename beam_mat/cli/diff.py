@@ -50,13 +50,10 @@ def run(argv: Sequence[str]) -> int:
 
     from beam_mat.dataset import log
     from beam_mat.dataset.diff import diff
-    from beam_mat.report.history import print_changes, print_diff
+    from beam_mat.report.printed import print_diff
 
     found = diff(output, log.snapshot(output, before[1]), log.snapshot(output, after[1]))
-    if typed.json:
-        print_changes(found)
-    else:
-        print_diff(Console(), found)
+    print_diff(found, None if typed.json else Console())
     return 0
 
 

@@ -33,11 +33,7 @@ def run(argv: Sequence[str]) -> int:
     output = output_of(typed, writes=False)
     from rich.console import Console
 
-    from beam_mat.report.history import print_lines, print_log, read_log
+    from beam_mat.report.printed import print_log, read_log
 
-    lines = read_log(output)
-    if typed.json:
-        print_lines(lines)
-    else:
-        print_log(Console(), lines)
+    print_log(read_log(output), None if typed.json else Console())
     return 0

@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
     with loading():
         from rich.console import Console
 
-        from beam_mat.convert.finish import publish
+        from beam_mat.convert.driver import publish
     with own_log():
         publish(output, Console())
     return 0

@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
     output = output_of(command_line().read(argv), writes=True)
     from rich.console import Console
 
-    from beam_mat.report.again import make_again
+    from beam_mat.report.write import make_again
 
     Console().print(f"Report in {make_again(output)}", soft_wrap=True)
     return 0

@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
     with loading():
         from rich.console import Console
 
-        from beam_mat.convert.vacuum import vacuum
+        from beam_mat.convert.driver import vacuum
     with own_log():
         vacuum(output, Console(), keep=typed.keep, dry_run=typed.dry_run)
     return 0

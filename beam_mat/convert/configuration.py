@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -15,19 +15,14 @@ from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
 from beam_mat.runners.places import output_folder, usable
 from beam_mat.storage import catalog, files, inputs, shards
+from beam_mat.storage.files import FileInfo
 
 
 class ConvertArguments(msgspec.Struct, frozen=True, kw_only=True):
     """A user's arguments. Each value is valid in itself, but files may not exist.
 
-    Attributes:
-        json: Addresses of JSON shards.
-        images: Addresses of zips and folders.
-        output: Address of the output folder, or None.
-        rules: Settings without locations.
-        limit, max_rejected, overwrite, detach, keep: As in `core.job.Job`.
-        storage_options: As typed, "" for none.
-        beam: Beam's options; see `beam_mat.runners.choose`.
+    `rules` are the settings without locations; `beam` are Beam's options. The others are as in
+    `core.job.Job`, or as typed.
     """
 
     json: Sequence[str]
@@ -46,19 +41,15 @@ class ConvertArguments(msgspec.Struct, frozen=True, kw_only=True):
 def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     """Checks inputs and output.
 
-    Args:
-        asked: The arguments.
-        faults: Errors that are known already; they are reported together with the others.
-
     Raises:
-        ConfigError: There are errors; it contains them all.
+        ConfigError: There are errors; it contains them all, after `faults`.
     """
     faults = list(faults)
     runner = choose.runner_of(asked.beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
-    found = _shards(faults, asked.json)
-    sources = _sources(faults, asked.images)
-    output = output_folder(faults, asked.output, [source.uri for source in sources])
+    json = _files(faults, "--json", asked.json, _readable)
+    images = _files(faults, "--images", asked.images, _zips_or_folder)
+    output = output_folder(faults, asked.output, [source.uri for source in images])
     uris = {
         "--json": asked.json,
         "--images": asked.images,
@@ -74,8 +65,13 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
         storage=storage,
     )
     return Job(
-        shards=_limited(found, asked.limit),
-        sources=tuple(sources),
+        shards=_limited(
+            (Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)),
+            asked.limit,
+        ),
+        sources=tuple(
+            Source(one.uri, order, one.size, one.version) for order, one in enumerate(images)
+        ),
         settings=settings,
         limit=asked.limit,
         max_rejected=asked.max_rejected,
@@ -86,58 +82,45 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     )
 
 
-def _shards(faults: list[str], uris: Sequence[str]) -> list[Shard]:
-    found: dict[str, files.FileInfo] = {}
-    for uri, looked in _looked_up(usable(faults, "--json", uris), _readable):
+_CURES = {
+    "--json": ("file; check the path or glob", "file"),
+    "--images": ("file or folder; check the path", "zip or folder"),
+}
+"""What to say if there is no such file, and what to give if it cannot be read."""
+
+
+def _files(
+    faults: list[str], name: str, uris: Sequence[str], look: Callable[[str], list[FileInfo]]
+) -> list[FileInfo]:
+    """Returns the files of an option, each once, and adds to `faults`.
+
+    Each URI is looked up in a thread, by `look`, which raises an error if a file is unreadable.
+    """
+    with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
+        looked = [(uri, pool.submit(look, uri)) for uri in usable(faults, name, uris)]
+    found: dict[str, FileInfo] = {}
+    missing, readable = _CURES[name]
+    for uri, future in looked:
         try:
-            for file in looked.result():
+            for file in future.result():
                 found.setdefault(file.uri, file)
         except FileNotFoundError:
-            faults.append(f"--json {uri}: there is no such file; check the path or glob")
+            faults.append(f"{name} {uri}: there is no such {missing}")
         except (SourceError, StoreError) as error:
-            faults.append(f"--json {error}")
+            faults.append(f"{name} {error}")
         except (OSError, ValueError) as error:
-            faults.append(f"--json {uri}: cannot be read ({error}); give a readable file")
-    return [
-        Shard(file.uri, order, file.size, file.version) for order, file in enumerate(found.values())
-    ]
+            faults.append(f"{name} {uri}: cannot be read ({error}); give a readable {readable}")
+    return list(found.values())
 
 
-def _sources(faults: list[str], uris: Sequence[str]) -> list[Source]:
-    found: dict[str, files.FileInfo] = {}
-    for uri, looked in _looked_up(usable(faults, "--images", uris), _zips_or_folder):
-        try:
-            found.update((file.uri, file) for file in looked.result())
-        except FileNotFoundError:
-            faults.append(f"--images {uri}: there is no such file or folder; check the path")
-        except (SourceError, StoreError) as error:
-            faults.append(f"--images {error}")
-        except (OSError, ValueError) as error:
-            faults.append(
-                f"--images {uri}: cannot be read ({error}); give a readable zip or folder"
-            )
-    return [
-        Source(file.uri, order, file.size, file.version)
-        for order, file in enumerate(found.values())
-    ]
-
-
-def _looked_up(
-    uris: Iterable[str], look: Callable[[str], list[files.FileInfo]]
-) -> list[tuple[str, Future[list[files.FileInfo]]]]:
-    """Looks up each URI in a thread."""
-    with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
-        return [(uri, pool.submit(look, uri)) for uri in uris]
-
-
-def _readable(uri: str) -> list[files.FileInfo]:
+def _readable(uri: str) -> list[FileInfo]:
     found = files.expand(uri)
     for _ in files.read_ranges((file.uri, 0, min(1, file.size)) for file in found):
         pass
     return found
 
 
-def _zips_or_folder(uri: str) -> list[files.FileInfo]:
+def _zips_or_folder(uri: str) -> list[FileInfo]:
     zipped = files.file_at(uri)
     if not zipped and files.is_folder(uri):
         return [inputs.identify(uri)]
@@ -147,7 +130,7 @@ def _zips_or_folder(uri: str) -> list[files.FileInfo]:
     return found
 
 
-def _limited(found: list[Shard], limit: int | None) -> tuple[Shard, ...]:
+def _limited(found: Iterable[Shard], limit: int | None) -> tuple[Shard, ...]:
     """Returns the shards with the first `limit` records. The last one has a limit."""
     if limit is None:
         return tuple(found)

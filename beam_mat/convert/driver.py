@@ -1,66 +1,63 @@
-"""The driver of a conversion: opens the dataset, runs the graph, and commits."""
+"""The drivers of ``beam-mat convert``, ``publish`` and ``vacuum``.
+
+A conversion opens the dataset, runs the graph, and commits what it has written.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from beam_mat.convert.finish import check_inputs, finish
 from beam_mat.convert.pipeline import build
-from beam_mat.core.errors import ConfigError, SourceError
+from beam_mat.core.errors import (
+    ConfigError,
+    LostRecordError,
+    SourceError,
+    TooManyRejectedError,
+    UnfinishedError,
+)
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
+from beam_mat.dataset import conversion
 from beam_mat.dataset import manifest as manifests
+from beam_mat.dataset import vacuum as vacuums
+from beam_mat.dataset.commit import CONVERT
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import fingerprint
-from beam_mat.dataset.state import Command, State
-from beam_mat.report import summary
+from beam_mat.dataset.fingerprint import fingerprint, made_of
+from beam_mat.dataset.state import Action, Command, State
+from beam_mat.dataset.totals import Totals
+from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, print_summary
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.run import hold_off, run
+from beam_mat.storage import inputs
 
 
 def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
     """Makes the dataset of a job, or resumes an earlier run.
 
-    Args:
-        job: The job.
-        options: Beam's options.
-        console: Where to print.
-
     Raises:
         BeamMatError: The conversion failed; the error has the exit code.
     """
+    job = _with(job, fingerprint=fingerprint(job))
     output = job.settings.output
-    settings = msgspec.structs.replace(job.settings, fingerprint=fingerprint(job))
-    job = msgspec.structs.replace(job, settings=settings)
-    with Dataset.open(
-        output,
-        Command.CONVERT,
-        console.print,
-        report=write_of,
-        busy=hold_off,
-        overwrite=job.overwrite,
-    ) as dataset:
-        faults = dataset.differences(settings, job.limit)
+    with _open(output, Command.CONVERT, console, overwrite=job.overwrite) as dataset:
+        faults = dataset.differences(job.settings, job.limit)
         if job.overwrite and (dataset.snapshot.made or faults):
             dataset.clear()
-        elif dataset.is_made_by(job, _keep(job, dataset)):
-            found = manifests.read(output)
-            assert found is not None
-            console.print(summary.nothing_to_do(output, found), soft_wrap=True)
+        elif dataset.is_made_by(job, _keep(job.keep, dataset)):
+            _print_nothing_to_do(output, console)
             return
         elif faults:
             raise ConfigError(faults)
-        resume = dataset.state is not State.EMPTY
-        settings = msgspec.structs.replace(settings, resume=resume)
-        job = msgspec.structs.replace(job, settings=settings)
-        keep = _keep(job, dataset)
+        job = _with(job, resume=dataset.state is not State.EMPTY)
+        keep = _keep(job.keep, dataset)
         dataset.begin(job, keep)
         begin = time.monotonic()
         spent = _run(job, options, console)
@@ -68,12 +65,74 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None
             finish(dataset, job, keep, console, begin, spent)
 
 
-def _keep(job: Job, dataset: Dataset) -> int | None:
+def publish(output: str, console: Console) -> None:
+    """Commits a job whose driver has exited.
+
+    Raises:
+        UnfinishedError: The graph has not ended.
+        BeamMatError: The job must not be committed.
+    """
+    with _open(output, Command.PUBLISH, console) as dataset:
+        if dataset.action is not Action.COMMIT:
+            _print_nothing_to_do(output, console)
+            return
+        assert dataset.pending is not None
+        job = conversion.job_of(dataset.pending)
+        try:
+            finish(dataset, job, dataset.pending.keep, console, time.monotonic(), {})
+        except LostRecordError as error:
+            raise UnfinishedError(
+                f"{output}: the job is not finished ({error}); wait until it ends, or run the same "
+                "beam-mat convert again, which does the remaining work"
+            ) from error
+
+
+def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) -> None:
+    """Removes the files that no kept generation needs, and prints their number.
+
+    Args:
+        output: URI of the output folder.
+        console: Where to print.
+        keep: How many generations to keep; 0 for all, None for the number that the dataset keeps.
+        dry_run: Whether to only print the number.
+
+    Raises:
+        BeamMatError: See `dataset.dataset.Dataset.open`.
+    """
+    with _open(output, Command.VACUUM, console) as dataset:
+        made = dataset.snapshot.made
+        number = (made.keep if made else None) if keep is None else keep or None
+        stay = vacuums.kept(output, number)
+        garbage = vacuums.find(output, stay)
+        if not dry_run:
+            vacuums.remove(output, stay, garbage)
+        print_garbage(console, garbage, dry_run=dry_run)
+
+
+def _open(
+    output: str, command: Command, console: Console, *, overwrite: bool = False
+) -> contextlib.AbstractContextManager[Dataset]:
+    return Dataset.open(
+        output, command, console.print, report=write_of, busy=hold_off, overwrite=overwrite
+    )
+
+
+def _with(job: Job, **changes: object) -> Job:
+    return msgspec.structs.replace(job, settings=msgspec.structs.replace(job.settings, **changes))
+
+
+def _keep(asked: int | None, dataset: Dataset) -> int | None:
     """Returns how many generations to keep: by default as many as before; None for all."""
-    if job.keep is not None:
-        return job.keep or None
+    if asked is not None:
+        return asked or None
     made = dataset.snapshot.made
     return made.keep if made else 1
+
+
+def _print_nothing_to_do(output: str, console: Console) -> None:
+    found = manifests.read(output)
+    assert found is not None
+    console.print(nothing_to_do(output, found), soft_wrap=True)
 
 
 def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, float] | None:
@@ -96,7 +155,7 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
                 job, options, lambda pipeline: build(pipeline, job.shards, job.sources, settings)
             )
         except (OSError, RuntimeError, SourceError):
-            check_inputs(job)  # if an input has changed, that is the cause
+            _check_inputs(job)  # if an input has changed, that is the cause
             raise
 
 
@@ -105,3 +164,57 @@ def _show_log() -> None:
     logging.getLogger().setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.INFO)
+
+
+def finish(
+    dataset: Dataset,
+    job: Job,
+    keep: int | None,
+    console: Console,
+    begin: float,
+    spent: Mapping[str, float],
+) -> None:
+    """Commits the results of a finished graph, and prints a summary.
+
+    Args:
+        dataset: The output folder.
+        job: The job.
+        keep: How many generations to keep, or None for all.
+        console: Where to print.
+        begin: When the job began, on the monotonic clock.
+        spent: Seconds of work by step.
+
+    Raises:
+        BeamMatError: The job must not be committed.
+    """
+    content, totals = conversion.collect(job)
+    print_summary(console, totals, time.monotonic() - begin, spent)
+    _check_limit(job, totals)
+    _check_inputs(job)
+    settings = job.settings
+    how = made_of(settings, CONVERT, keep, job.limit)
+    snapshot = dataset.commit(how, content)
+    console.print(next_command(settings.output, snapshot.parts()), soft_wrap=True)
+
+
+def _check_inputs(job: Job) -> None:
+    """Raises SourceError if an input has changed. Removes the results of changed inputs."""
+    faults = inputs.changed([*job.shards, *job.sources])
+    if faults:
+        conversion.forget(job, [place.uri for place, _ in faults])
+        more = f" (and {len(faults) - 1} more inputs changed)" if len(faults) > 1 else ""
+        raise SourceError(
+            f"{faults[0][1]}{more}; nothing was published: run the same command again"
+        )
+
+
+def _check_limit(job: Job, totals: Totals) -> None:
+    if job.max_rejected is None or not totals.records:
+        return
+    share = totals.rejected_records / totals.records
+    if share > job.max_rejected:
+        raise TooManyRejectedError(
+            f"{totals.rejected_records} of {totals.records} records were rejected "
+            f"({share:.2%}, but --max-rejected allows {job.max_rejected:.2%}), so nothing was "
+            f"published; see {job.settings.output}/rejects, and fix the input or raise the limit"
+        )

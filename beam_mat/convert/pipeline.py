@@ -11,34 +11,24 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
 from beam_mat.core.results import Unit
 from beam_mat.core.settings import Settings
+from beam_mat.transforms import chunks as steps
 from beam_mat.transforms import coders
 from beam_mat.transforms.group import Group, GroupMany
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match
-from beam_mat.transforms.request import FindRepeated, ListIds, RequestImages
-from beam_mat.transforms.split import SplitShard
-from beam_mat.transforms.write import WRITTEN, MixUnits, PlanMix, SummariseShard, WriteChunk
 
 
 def build(
     pipeline: beam.Pipeline, shards: Sequence[Shard], sources: Sequence[Source], settings: Settings
 ) -> None:
-    """Adds the conversion to a pipeline.
-
-    Args:
-        pipeline: The pipeline.
-        shards: The JSON input, in order.
-        sources: Zips and folders of images, in order of precedence.
-        settings: Settings of the steps.
-    """
+    """Adds the conversion to a pipeline. The sources are in order of precedence."""
     coders.register()
-
     chunks = (
         pipeline
         | "Shards" >> beam.Create(list(shards)).with_output_types(Shard)  # Create distributes them
-        | "Split" >> beam.ParDo(SplitShard(settings))
+        | "Split" >> beam.ParDo(steps.SplitShard(settings))
         | "Share out chunks" >> beam.Reshuffle()
     )
-    requests = chunks | "Request images" >> beam.ParDo(RequestImages(settings))
+    requests = chunks | "Request images" >> beam.ParDo(steps.RequestImages(settings))
     members = (
         pipeline
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
@@ -56,27 +46,28 @@ def build(
     if settings.drop_duplicates:
         repeated = (
             chunks
-            | "List ids" >> beam.ParDo(ListIds(settings))
+            | "List ids" >> beam.ParDo(steps.ListIds(settings))
             | "Group by id" >> GroupMany(tuple[int, int, str])
-            | "Find repeated" >> beam.ParDo(FindRepeated())
+            | "Find repeated" >> beam.ParDo(steps.FindRepeated())
         )
         by_chunk = (*by_chunk, repeated)
     units, written = (
         by_chunk
         | "Join by chunk" >> Group(ChunkFact)
-        | "Write" >> beam.ParDo(WriteChunk(settings)).with_outputs(WRITTEN, main="units")
+        | "Write"
+        >> beam.ParDo(steps.WriteChunk(settings)).with_outputs(steps.WRITTEN, main="units")
     )
     _ = (
         written
         | "Gather chunks" >> Group(tuple[Chunk, Written])
-        | "Summarise" >> beam.ParDo(SummariseShard(settings))
+        | "Summarise" >> beam.ParDo(steps.SummariseShard(settings))
     )
     _ = (
         units
         | "Gather units" >> Group(Unit)
-        | "Plan mix" >> beam.ParDo(PlanMix())
+        | "Plan mix" >> beam.ParDo(steps.PlanMix())
         | "Share out mixes" >> beam.Reshuffle()
-        | "Mix" >> beam.ParDo(MixUnits(settings))
+        | "Mix" >> beam.ParDo(steps.MixUnits(settings))
     )
 
 

@@ -1,9 +1,17 @@
-"""Lays out histograms as bar charts with a logarithmic axis."""
+"""Lays out histograms as bar charts with a logarithmic axis, and the flow chart of records.
+
+The flow chart is a band of all records that splits into accepted records and reasons. The bands are
+drawn in a picture that is stretched to the available width. They end at rows of text next to the
+picture, which stay readable on any screen. All heights are therefore in text rows.
+"""
 
 from __future__ import annotations
 
+import bisect
+import itertools
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from beam_mat.core.histogram import Histogram, bucket
@@ -13,6 +21,13 @@ HEIGHT = 120
 MAX_BARS = 48
 WIDEST_BAR = 36
 MAX_LABELS = 8
+
+ROW = 30
+"""Height of a row in pixels; style.css has the same."""
+THICKNESS = 210
+"""Height in pixels of the band of all records."""
+THINNEST = 1.5
+MAX_UNITS = 8
 
 
 class Bar(NamedTuple):
@@ -94,16 +109,16 @@ def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
     for least, count in histogram.items():
         values[bucket(least, axis.bits)] += count
     tallest = max(values.values())
+    width = round(max(0.6, axis.step - 1), 1)
     bars = []
     for least, count in sorted(values.items()):
         height = max(1.0, round((HEIGHT - 6) * count / tallest, 1))
         position = axis.position(least)
-        width = round(max(0.6, axis.step - 1), 1)
         most = axis.value(position + 1) - 1
         y = round(HEIGHT - height, 1)
         bars.append(Bar(axis.x(position), y, width, height, least, most, count))
     ticks = _ticks(axis, last)
-    return Chart(bars, ticks, median(histogram), min(histogram), max(histogram), axis)
+    return Chart(bars, ticks, _median(histogram), min(histogram), max(histogram), axis)
 
 
 def _axis(least: int, most: int) -> tuple[Axis, int]:
@@ -124,40 +139,77 @@ def _ticks(axis: Axis, last: int) -> list[Tick]:
     while len(shown := [at for at in marked if at % every == 0]) > MAX_LABELS:
         every *= 2  # keeps the powers of two, and the values halfway between them
     middle = axis.step / 2 if single else 0
-    return [Tick(round(axis.x(at) + middle, 1), short(axis.value(at))) for at in shown]
+    return [Tick(round(axis.x(at) + middle, 1), _short(axis.value(at))) for at in shown]
 
 
-def median(histogram: Histogram) -> int:
+def _median(histogram: Histogram) -> int:
     """The bucket of the median.
 
-    >>> median({2: 3, 4: 1, 6: 1})
+    >>> _median({2: 3, 4: 1, 6: 1})
     2
     """
-    half = sum(histogram.values()) / 2
-    seen = 0
-    for least, count in sorted(histogram.items()):
-        seen += count
-        if seen >= half:
-            return least
-    return 0
+    values = sorted(histogram)
+    seen = itertools.accumulate(histogram[value] for value in values)
+    return values[bisect.bisect_left(list(seen), sum(histogram.values()) / 2)]
 
 
 def at_least(histogram: Histogram, value: int) -> int:
-    """The number of values that are at least `value`. Exact if a bucket begins at `value`.
-
-    >>> at_least({2: 3, 4: 1, 6: 1}, 4)
-    2
-    """
+    """The number of values that are at least `value`. Exact if a bucket begins at `value`."""
     return sum(count for least, count in histogram.items() if least >= value)
 
 
-def short(value: int) -> str:
+def _short(value: int) -> str:
     """A short label for a number. Large numbers are in units of 1024.
 
-    >>> short(40), short(10240), short(3 << 20)
+    >>> _short(40), _short(10240), _short(3 << 20)
     ('40', '10k', '3M')
     """
     for unit, size in (("M", 1 << 20), ("k", 1 << 10)):
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return str(value)
+
+
+class Branch(NamedTuple):
+    """One end of the flow; the reason of the accepted records is "".
+
+    `units` is the height in text rows, `path` the outline of the band as SVG path data, or "" if
+    there are no records.
+    """
+
+    reason: str
+    records: int
+    units: int
+    path: str
+
+
+class Flow(NamedTuple):
+    """The flow chart. The branches go from top to bottom; the accepted records come first.
+
+    `height` is that of the picture, `stem` that of the band of all records, both in pixels.
+    """
+
+    height: int
+    stem: float
+    branches: list[Branch]
+
+
+def flow(accepted: int, rejected: Mapping[str, int]) -> Flow:
+    """Lays out the flow chart; the branches have the order of the reasons in `rejected`."""
+    total = accepted + sum(rejected.values())
+    branches = []
+    left = top = 0.0
+    for reason, count in {"": accepted, **rejected}.items():
+        thick = max(THINNEST, THICKNESS * count / total) if count else 0.0
+        units = min(MAX_UNITS, max(1 if reason else 2, math.ceil((thick + 6) / ROW)))
+        right = top + (units * ROW - thick) / 2
+        branches.append(Branch(reason, count, units, _band(left, right, thick) if count else ""))
+        left += thick
+        top += units * ROW
+    return Flow(int(top), round(left, 1), branches)
+
+
+def _band(left: float, right: float, thick: float) -> str:
+    """A band from the left edge (x = 0) to the right one (x = 100)."""
+    a, b, c, d = (f"{y:.1f}" for y in (left, right, right + thick, left + thick))
+    return f"M0 {a}C55 {a} 45 {b} 100 {b}V{c}C45 {c} 55 {d} 0 {d}Z"

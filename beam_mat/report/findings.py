@@ -59,8 +59,8 @@ class Example(msgspec.Struct, frozen=True):
 class Findings(msgspec.Struct, frozen=True):
     """The contents of statistics.json, see docs/outputs.md.
 
-    `systems` are the system prompts of the examples. Each of the rejected records has the beginning
-    of its original bytes.
+    `systems` are the system prompts of the examples. `rejects` have the beginning of their original
+    bytes.
     """
 
     records: Statistics

@@ -1,4 +1,4 @@
-"""Renders the page: combines a template, a style sheet and a script in one file.
+"""Renders the page: combines templates, a style sheet and a script in one file.
 
 The templates escape all text from records and file names. The style sheet and the script are
 constants, and the page's Content-Security-Policy allows only their hashes. Whatever a record
@@ -8,19 +8,22 @@ contains, the browser therefore runs and fetches nothing else.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterator
 from importlib import resources
 from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.filesize import decimal
 
 from beam_mat.core.histogram import Histogram
 from beam_mat.core.image import Action
 from beam_mat.core.image_statistics import Amount
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Statistics
-from beam_mat.report import gallery, template
-from beam_mat.report.charts import at_least
-from beam_mat.report.flow import flow
+from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
+from beam_mat.report.examples import draw, pieces, speaker
 from beam_mat.report.read import ReportData
 
 MAX_PARTS = 200
@@ -37,41 +40,38 @@ def render(data: ReportData) -> str:
     counts = data.manifest.counts
     pixels = [*found.images.pixels_before, *found.images.pixels_after] or [0]
     style, script = _text("style.css"), _text("script.js")
-    shown = gallery.draw(data)
+    templates = _environment()
+    cards, pictures = draw(data, templates.get_template("card.html").module)
     rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
     done = [action.value for action in Action]
     before, after, none = found.images.formats_before, found.images.formats_after, Amount()
     formats = sorted({*before, *after})
-    return (
-        template.environment()
-        .get_template("page.html")
-        .render(
-            manifest=data.manifest,
-            counts=counts,
-            usable=sum(counts["images"].get(action, 0) for action in done),
-            statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
-            first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
-            reasons={reason.value for reason in Reason},
-            min_pixels=min(pixels),
-            max_pixels=max(pixels),
-            found=found,
-            flow=flow(counts["accepted"], rejected),
-            rejected=rejected,
-            cards=shown.cards,
-            pictures=shown.pictures,
-            left_out=len(found.examples) + len(found.rejects) - len(shown.cards),
-            tools=list(found.records.tools.items())[:MAX_TOOLS],
-            shown_tools=sorted({tool for example in found.examples for tool in example.tools}),
-            tokens=list(_tokens(found.records)),
-            cutoffs=CUTOFFS,
-            cutoff=CUTOFF,
-            formats=[(name, before.get(name, none), after.get(name, none)) for name in formats],
-            parts=data.manifest.parts[:MAX_PARTS],
-            style=style,
-            script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
+    return templates.get_template("page.html").render(
+        manifest=data.manifest,
+        counts=counts,
+        usable=sum(counts["images"].get(action, 0) for action in done),
+        statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
+        first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
+        reasons={reason.value for reason in Reason},
+        min_pixels=min(pixels),
+        max_pixels=max(pixels),
+        found=found,
+        flow=flow(counts["accepted"], rejected),
+        rejected=rejected,
+        cards=cards,
+        pictures=pictures,
+        left_out=len(found.examples) + len(found.rejects) - len(cards),
+        tools=list(found.records.tools.items())[:MAX_TOOLS],
+        shown_tools=sorted({tool for example in found.examples for tool in example.tools}),
+        tokens=list(_tokens(found.records)),
+        cutoffs=CUTOFFS,
+        cutoff=CUTOFF,
+        formats=[(name, before.get(name, none), after.get(name, none)) for name in formats],
+        parts=data.manifest.parts[:MAX_PARTS],
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
     )
 
 
@@ -101,3 +101,65 @@ def _hash(text: str) -> str:
 
 def _text(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _environment() -> Environment:
+    """The Jinja environment for the templates in this folder. They escape all values."""
+    made = Environment(
+        loader=PackageLoader("beam_mat.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "number": "{:,}".format,
+        "about": _about,
+        "size": decimal,
+        "share": _share,
+        "picture_id": _picture_id,
+        "name": lambda uri: uri.rsplit("/", 1)[-1],
+    }
+    made.globals |= {
+        "Reason": Reason,
+        "chart": chart,
+        "pieces": pieces,
+        "speaker": speaker,
+        "chart_width": WIDTH,
+        "chart_height": HEIGHT,
+    }
+    return made
+
+
+def _about(value: int) -> str:
+    """A histogram's bucket as text: exact if the bucket has one value, otherwise two digits.
+
+    >>> _about(40), _about(249_856)
+    ('40', '250,000')
+    """
+    if value < 64:
+        return str(value)
+    size = 10 ** (len(str(value)) - 2)
+    return f"{round(value / size) * size:,}"
+
+
+def _picture_id(path: str) -> str:
+    return "p" + hashlib.sha256(path.encode("utf-8", "backslashreplace")).hexdigest()[:10]
+
+
+def _share(part: int, whole: int) -> str:
+    """A percentage. It is 0 or 100 only if that is the exact value.
+
+    >>> _share(1, 8), _share(99_999, 100_000), _share(0, 0)
+    ('12.5 %', '> 99.9 %', '0 %')
+    """
+    if not part or not whole:
+        return "0 %"
+    if part == whole:
+        return "100 %"
+    percent = 100 * part / whole
+    if percent < 0.1:
+        return "< 0.1 %"
+    return "> 99.9 %" if percent > 99.9 else f"{percent:.1f} %"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,18 +11,29 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.manifest import Manifest
 from beam_mat.report.findings import Example, Findings
-from beam_mat.report.thumbnail import Thumbnail, thumbnail
 from beam_mat.storage import files
 
 MAX_PICTURES = 4
 """Images of a trajectory that the page shows. For the others it shows only the path."""
+SIDE = 176
+"""Pixels of a thumbnail's longer side. The page shows it at most this large."""
+QUALITY = 62
 THREADS = 8
+
+
+class Thumbnail(msgspec.Struct, frozen=True):
+    """A small JPEG as a data URL, its width and height, and those of the original, in pixels."""
+
+    url: str
+    size: tuple[int, int]
+    full_size: tuple[int, int]
 
 
 class ReportData(msgspec.Struct, frozen=True):
@@ -42,14 +55,13 @@ def read(output: str) -> ReportData:
         fault = f"{output} has no {layout.MANIFEST}, so it is not a finished dataset"
         raise ConfigError([f"{fault}; run beam-mat convert until it finishes"])
     uri = files.join(output, layout.STATISTICS)
+    cure = "run the same beam-mat convert command again with --overwrite"
     try:
         findings = msgspec.json.decode(files.read_bytes(uri), type=Findings)
     except FileNotFoundError:
-        fault = "does not exist; run the same beam-mat convert command again with --overwrite"
-        raise ConfigError([f"{uri} {fault}"]) from None
+        raise ConfigError([f"{uri} does not exist; {cure}"]) from None
     except msgspec.DecodeError as error:
         why = f"was not written by this version of beam-mat ({error})"
-        cure = "run the same beam-mat convert command again with --overwrite"
         raise ConfigError([f"{uri} {why}; {cure}"]) from error
     return collect(output, manifest, findings)
 
@@ -72,7 +84,7 @@ def images_of(example: Example) -> list[str]:
 def _thumbnails(output: str, paths: list[str]) -> Iterator[tuple[str, Thumbnail]]:
     def made(path: str) -> Thumbnail | None:
         try:
-            return thumbnail(files.read_bytes(files.join(output, named[path])))
+            return _thumbnail(files.read_bytes(files.join(output, named[path])))
         except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
             return None
 
@@ -81,6 +93,18 @@ def _thumbnails(output: str, paths: list[str]) -> Iterator[tuple[str, Thumbnail]
         for path, small in zip(paths, pool.map(made, paths), strict=True):
             if small:
                 yield path, small
+
+
+def _thumbnail(data: bytes) -> Thumbnail:
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        full_size = image.size
+        image.draft("RGB", (2 * SIDE, 2 * SIDE))
+        small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=QUALITY)
+    url = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return Thumbnail(url, small.size, full_size)
 
 
 def _files(output: str, paths: list[str]) -> dict[str, str]:

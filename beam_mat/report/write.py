@@ -1,45 +1,47 @@
-"""Writes the report and its statistics to a dataset."""
+"""Writes report.html and statistics.json to a dataset."""
 
 from __future__ import annotations
 
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.dataset import image_table
-from beam_mat.dataset.commit import Snapshot
+from beam_mat.dataset import image_table, log
+from beam_mat.dataset import manifest as manifests
+from beam_mat.dataset.commit import WATCH, Snapshot
 from beam_mat.dataset.manifest import Manifest
 from beam_mat.dataset.totals import statistics_of
 from beam_mat.report.findings import Findings, find
 from beam_mat.report.page import render
-from beam_mat.report.read import collect
+from beam_mat.report.read import ReportData, collect, read
 from beam_mat.storage import files, inputs
 
 
-def write(output: str, manifest: Manifest, findings: Findings) -> None:
-    """Writes statistics.json and report.html.
-
-    Args:
-        output: URI of the dataset's folder. It must contain the images already.
-        manifest: The dataset's manifest, which need not be written yet.
-        findings: The statistics and the sample.
-    """
-    _write(output, layout.STATISTICS, msgspec.json.encode(findings) + b"\n")
-    write_page(output, render(collect(output, manifest, findings)))
-
-
 def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
-    """Writes statistics.json and report.html of a snapshot.
+    """Writes statistics.json and report.html of the newest generation.
 
-    Args:
-        output: The dataset's folder.
-        manifest: What its manifest says or will say.
-        snapshot: The newest generation.
+    The dataset must contain the images already, but not yet the manifest.
     """
-    write(output, manifest, findings_of(output, manifest, snapshot))
+    findings = _findings(output, manifest, snapshot)
+    _write(output, layout.STATISTICS, msgspec.json.encode(findings) + b"\n")
+    _write_page(output, collect(output, manifest, findings))
 
 
-def findings_of(output: str, manifest: Manifest, snapshot: Snapshot) -> Findings:
-    """Returns what the report of a snapshot is made of."""
+def make_again(output: str) -> str:
+    """Makes the report of a finished dataset again, and returns its URI.
+
+    Raises:
+        BeamMatError: There is no dataset, or the report cannot be written.
+    """
+    found = manifests.read(output)
+    if found and found.command == WATCH:
+        write_of(output, found, log.snapshot(output))
+    else:
+        _write_page(output, read(output))
+    files.prune(files.join(output, layout.SCRATCH))
+    return files.join(output, layout.REPORT)
+
+
+def _findings(output: str, manifest: Manifest, snapshot: Snapshot) -> Findings:
     statistics = statistics_of(snapshot.shards.values())
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
@@ -51,9 +53,8 @@ def findings_of(output: str, manifest: Manifest, snapshot: Snapshot) -> Findings
     return find(statistics, image_table.statistics(output, snapshot.images), prefixes)
 
 
-def write_page(output: str, page: str) -> None:
-    """Writes report.html."""
-    _write(output, layout.REPORT, page.encode("utf-8", "backslashreplace"))
+def _write_page(output: str, data: ReportData) -> None:
+    _write(output, layout.REPORT, render(data).encode("utf-8", "backslashreplace"))
 
 
 def _write(output: str, name: str, data: bytes) -> None:

@@ -25,7 +25,7 @@ from rich.console import Console
 from beam_mat.core import layout
 from beam_mat.core.errors import OutputInUseError
 from beam_mat.storage import files
-from beam_mat.transforms.measure import NAMESPACE
+from beam_mat.transforms.step import NAMESPACE
 
 POLL_SECONDS = 10.0
 """Time between two looks at the counters; the service updates them a few times a minute."""

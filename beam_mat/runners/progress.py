@@ -1,6 +1,6 @@
 """Shows progress in the terminal while a local runner works.
 
-Workers send small UDP packets over loopback (`beam_mat.transforms.measure.tell`): threads, worker
+Workers send small UDP packets over loopback (`beam_mat.transforms.step`): threads, worker
 processes and Prism's workers alike. A lost packet makes a bar lag, but no result wrong: results are
 counted elsewhere.
 """

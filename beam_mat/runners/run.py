@@ -21,7 +21,7 @@ from beam_mat.runners import progress
 from beam_mat.runners.prism import serving
 from beam_mat.runners.workers import watched
 from beam_mat.storage import files
-from beam_mat.transforms.measure import NAMESPACE
+from beam_mat.transforms.step import NAMESPACE
 
 CANCEL_SECONDS = 5.0
 

@@ -6,33 +6,23 @@ in memory.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
 from apache_beam import coders
 
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.contract.unit import DatasetFile as CheckedFile
-from beam_mat.core.contract.unit import ImageUse, LengthFact
-from beam_mat.core.contract.unit import Unit as CheckedUnit
+from beam_mat.core.contract import unit as check
 from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
 from beam_mat.core.results import MixJob, Unit
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
-    Shard,
-    Chunk,
-    Source,
-    PathFact,
-    Wanted,
-    Written,
-    ChunkFact,
-    Unit,
-    MixJob,
-    CheckedFile,
-    CheckedUnit,
-    ImageUse,
-    LengthFact,
+    *(Shard, Chunk, Source, PathFact, Wanted, Written, ChunkFact, Unit, MixJob),
+    *(check.DatasetFile, check.Unit, check.ImageUse, check.LengthFact),
 )
+
+_decoder = functools.cache(msgspec.msgpack.Decoder)
 
 
 class StructCoder(coders.Coder):
@@ -40,18 +30,15 @@ class StructCoder(coders.Coder):
 
     def __init__(self, kind: type[msgspec.Struct]) -> None:
         self.kind = kind
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(kind)
 
     def encode(self, value: msgspec.Struct) -> bytes:
-        return self._encoder.encode(value)
+        return msgspec.msgpack.encode(value)
 
     def decode(self, encoded: bytes) -> Any:
-        return self._decoder.decode(encoded)
+        return _decoder(self.kind).decode(encoded)
 
     def is_deterministic(self) -> bool:
-        """Returns True: without sets and mappings, equal structs give equal bytes."""
-        return True
+        return True  # without sets and mappings, equal structs give equal bytes
 
     def to_type_hint(self) -> type[msgspec.Struct]:
         return self.kind
@@ -59,15 +46,6 @@ class StructCoder(coders.Coder):
     @classmethod
     def from_type_hint(cls, typehint: Any, registry: Any) -> StructCoder:  # noqa: ARG003
         return cls(typehint)
-
-    def __reduce__(self) -> tuple[type[StructCoder], tuple[type[msgspec.Struct]]]:
-        return StructCoder, (self.kind,)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StructCoder) and other.kind is self.kind
-
-    def __hash__(self) -> int:
-        return hash(self.kind)
 
 
 def register(more: tuple[type[msgspec.Struct], ...] = ()) -> None:

@@ -44,45 +44,42 @@ class Group(beam.PTransform):
         self._kind = kind
 
     def expand(self, inputs: Any) -> Any:
+        # Each input is packed right after the step that yields it, before a runner stores it.
+        gather = beam.ParDo(Gather()).with_output_types(KV[str, bytes])
+        gathered = [one | f"Gather {at}" >> gather for at, one in enumerate(_several(inputs))]
         return (
-            _gathered(_several(inputs), KV[str, bytes])
+            gathered
+            | beam.Flatten()
             | "Group" >> beam.GroupByKey()
             | "Open" >> beam.ParDo(Open(self._kind)).with_output_types(KV[str, List[self._kind]])
         )
 
 
-class GroupMany(beam.PTransform):
+class GroupMany(Group):
     """Groups like `Group`, for many keys with few values each.
 
     All values of a bucket of keys are in memory together: one `BUCKETS`-th of all values.
     """
 
-    def __init__(self, kind: Any) -> None:
-        super().__init__()
-        self._kind = kind
-
     def expand(self, inputs: Any) -> Any:
-        pair = KV[str, self._kind]
-        cast = beam.Map(_cast).with_output_types(KV[int, pair])
-        casts = [one | f"Cast {at}" >> cast for at, one in enumerate(_several(inputs))]
-        opened = Open(tuple[str, self._kind])  # type: ignore[name-defined]
-        return (
-            _gathered(casts, KV[int, bytes])
-            | "Group" >> beam.GroupByKey()
-            | "Open" >> beam.ParDo(opened).with_output_types(KV[int, List[pair]])
-            | "Sort out" >> beam.FlatMapTuple(_by_key).with_output_types(KV[str, List[self._kind]])
-        )
+        pair = tuple[str, self._kind]  # type: ignore[name-defined]
+        cast = beam.Map(_cast).with_output_types(KV[str, pair])
+        casts = tuple(one | f"Cast {at}" >> cast for at, one in enumerate(_several(inputs)))
+        sort_out = beam.FlatMapTuple(_by_key).with_output_types(KV[str, List[self._kind]])
+        return casts | "Buckets" >> Group(pair) | "Sort out" >> sort_out
 
 
 class Gather(beam.DoFn):
-    """Yields each key of a bundle with its values, packed as one array or a few."""
+    """Yields each key of a bundle with its values, packed as one array or a few.
+
+    A value is stored until the bundle ends or `GATHERED_BYTES` are stored.
+    """
 
     def start_bundle(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._begin()
 
     def process(self, pair: tuple[Any, Any]) -> Iterator[tuple[Any, bytes]]:
-        """Stores a value until the bundle ends or enough bytes are stored."""
         held = self._held[pair[0]]
         before = len(held)
         self._encoder.encode_into(pair[1], held, -1)
@@ -108,17 +105,13 @@ class Gather(beam.DoFn):
 
 
 class Open(beam.DoFn):
-    """Yields each key with all its values.
-
-    Args:
-        kind: Type of the values.
-    """
+    """Yields each key with all its values, which are of type `kind`."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
     def setup(self) -> None:
-        """Creates the decoder, which cannot be pickled."""
+        # A decoder cannot be pickled.
         self._decoder = msgspec.msgpack.Decoder(list[self._kind])  # type: ignore[name-defined]
 
     def process(self, pair: tuple[Any, Iterable[bytes]]) -> Iterator[tuple[Any, list[Any]]]:
@@ -130,19 +123,13 @@ def _several(inputs: Any) -> Sequence[Any]:
     return [inputs] if isinstance(inputs, beam.PCollection) else inputs
 
 
-def _gathered(inputs: Sequence[Any], pair: Any) -> Any:
-    """Packs each input right after the step that yields it, before a runner stores its values."""
-    gather = beam.ParDo(Gather()).with_output_types(pair)
-    return [one | f"Gather {at}" >> gather for at, one in enumerate(inputs)] | beam.Flatten()
-
-
-def _cast(pair: tuple[str, Any]) -> tuple[int, tuple[str, Any]]:
+def _cast(pair: tuple[str, Any]) -> tuple[str, tuple[str, Any]]:
     # hash() would differ between processes.
     digest = hashlib.blake2b(pair[0].encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") % BUCKETS, pair
+    return str(int.from_bytes(digest, "little") % BUCKETS), pair
 
 
-def _by_key(_bucket: int, pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+def _by_key(_bucket: str, pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
     values = defaultdict[str, list[Any]](list)
     for key, value in pairs:
         values[key].append(value)

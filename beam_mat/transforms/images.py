@@ -12,22 +12,8 @@ from beam_mat.core.member import Member, Packing
 from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, inputs, prefetch
-from beam_mat.transforms.measure import Progress, count, timed
-from beam_mat.transforms.step import FileStep
+from beam_mat.transforms.step import FileStep, ProgressStep, count, timed
 from beam_mat.work.images import ConvertedBatch, batch_of, convert_batch
-
-
-class ProgressStep(FileStep):
-    """A step that reports its progress for each image."""
-
-    def start_bundle(self) -> None:
-        self._progress = Progress(self._settings.progress)
-
-    def finish_bundle(self) -> None:
-        self._progress.flush()
-
-    def _converted(self, number: int) -> None:
-        self._progress.add(images=number)
 
 
 @beam.typehints.with_input_types(Source)
@@ -51,7 +37,6 @@ class Match(ProgressStep):
     """Selects the first source's member for each requested path, and keys it by its batch."""
 
     def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
-        """Yields nothing for a path that no record requests."""
         path, facts = element[0], list(element[1])
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         if not chunks:
@@ -65,11 +50,9 @@ class Match(ProgressStep):
 @beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
 @beam.typehints.with_output_types(tuple[str, ChunkFact])
 class ConvertImages(ProgressStep):
-    """Converts the images of a batch; see `work.images.convert_batch`.
+    """Converts the images of a batch, and yields their outcomes for each waiting chunk.
 
-    Args:
-        settings: The settings.
-        sources: All image sources of the job.
+    `sources` are all image sources of the job.
     """
 
     def __init__(self, settings: Settings, sources: Iterable[Source]) -> None:
@@ -77,7 +60,6 @@ class ConvertImages(ProgressStep):
         self._sources = {source.order: source for source in sources}
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
-        """Yields, for each waiting chunk, the outcomes of its images in this batch."""
         batch, wanted = element[0], sorted(element[1], key=lambda item: item.path)
         with timed("images"):
             made = convert_batch(self._settings, batch, wanted, self._source_of, self._converted)

@@ -23,10 +23,9 @@ from beam_mat.core.member import Member
 from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted
 from beam_mat.dataset import manifest
 from beam_mat.storage import catalog, files, inputs
-from beam_mat.transforms.images import ProgressStep, outcomes
-from beam_mat.transforms.measure import tell, timed
-from beam_mat.transforms.step import FileStep
-from beam_mat.transforms.write import count_written
+from beam_mat.transforms.chunks import count_written
+from beam_mat.transforms.images import outcomes
+from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
 from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import stem_of
@@ -68,7 +67,7 @@ class Split(FileStep):
         except _CHANGED as error:
             yield _gone(shard, stem, error)
             return
-        tell(self._settings.progress, records=sum(chunk.count for chunk in found))
+        send_progress(self._settings.progress, records=sum(chunk.count for chunk in found))
         yield from found
         yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, chunks=len(found))))
 
@@ -87,7 +86,7 @@ class Request(FileStep):
         except _CHANGED as error:
             yield _gone(chunk.shard, stem_of(chunk.name), error)
             return
-        tell(self._settings.progress, requested=chunk.count)
+        send_progress(self._settings.progress, requested=chunk.count)
         yield TaggedOutput(CHUNKS, (chunk.name, ChunkProgress(chunk, len(found.images))))
         asked = PathFact(chunk=chunk.name)
         for path in found.images:

@@ -17,7 +17,7 @@ from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, U
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary, summarise
 from beam_mat.core.validation import ChunkResult, judge
-from beam_mat.storage import files, inputs, parts, shards
+from beam_mat.storage import inputs, parts, shards
 from beam_mat.work import results
 
 
@@ -45,7 +45,7 @@ def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
 
 def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
     """Returns the images and ids of a chunk. A chunk that was read before is not read again."""
-    found = requested(settings, chunk)
+    found = results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest)
     if found:
         return found
     paths: dict[str, None] = {}
@@ -59,14 +59,9 @@ def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
     return made
 
 
-def requested(settings: Settings, chunk: Chunk) -> ChunkRequest | None:
-    """Returns the images and ids of a chunk if an earlier run has read it, or None."""
-    return results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest)
-
-
 def ids(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, str]]:
     """Yields index and id of each valid record."""
-    found = requested(settings, chunk)
+    found = results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest)
     if found:
         yield from found.ids
     else:
@@ -86,11 +81,8 @@ def trajectories(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, Trajec
 def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, ChunkOutput]:
     """Writes the parts and the rejects of a chunk.
 
-    Nothing is written if the files of an earlier run with the same outcomes exist.
-
-    Args:
-        settings: The settings.
-        facts: The chunk, and the outcome of each image that it requests.
+    Nothing is written if the files of an earlier run with the same outcomes exist. `facts` are the
+    chunk, and the outcome of each image that it requests.
     """
     facts = list(facts)
     (chunk,) = (fact.chunk for fact in facts if fact.chunk)
@@ -127,6 +119,8 @@ def _write(
                 written += parts.write_unit(settings, unit, rows)
                 units.append(unit)
     rejects = parts.write_rejects(settings, stem, judged.rejects) if judged.rejects else None
+    faults = ((one.path, one.fault) for one in outcomes)
+    missing = (path for path, fault in faults if fault and fault.reason is Reason.IMAGE_MISSING)
     return ChunkOutput(
         records=chunk.count,
         accepted=judged.accepted,
@@ -136,14 +130,9 @@ def _write(
         units=tuple(units),
         parts=tuple(written),
         rejects=rejects,
-        missing=_missing(outcomes),
+        missing=tuple(sorted(missing)),
         statistics=judged.counting.ordered(),
     )
-
-
-def _missing(outcomes: Iterable[ImageOutcome]) -> tuple[str, ...]:
-    missing = Reason.IMAGE_MISSING
-    return tuple(sorted(one.path for one in outcomes if one.fault and one.fault.reason is missing))
 
 
 def image_paths(settings: Settings, stem: str) -> set[str]:
@@ -173,11 +162,8 @@ def summary(settings: Settings, shard: Shard, written: Iterable[Written]) -> Sha
 def write_summary(settings: Settings, summed: ShardSummary, *, exact: bool) -> str:
     """Writes a shard's summary and returns its name.
 
-    Args:
-        settings: The settings.
-        summed: The summary.
-        exact: Whether the name has a hash of the summary. Otherwise there is one summary per shard
-            and fingerprint, and the driver knows its name.
+    If `exact`, the name has a hash of the summary. Otherwise there is one summary per shard and
+    fingerprint, and the driver knows its name.
     """
     name = f"{settings.fingerprint}/{summed.stem}"
     if exact:

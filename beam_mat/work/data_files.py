@@ -1,4 +1,4 @@
-"""Reads data files of an existing dataset: the units of a file, and the rows of a unit."""
+"""Reads an existing dataset: the units of a data file, the rows of a unit, and image files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, decode
-from beam_mat.core.contract.finding import Finding, Place, printable
+from beam_mat.core.contract.finding import Finding, Place, printable, shown
 from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.row import Fault
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
+from beam_mat.core.limits import MAX_IMAGE_BYTES
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import (
     COMPRESSED,
@@ -29,6 +31,7 @@ from beam_mat.core.scan import (
     scan,
 )
 from beam_mat.storage import files, shards
+from beam_mat.storage.stores import locate
 
 BATCH_ROWS = 16
 """Parquet rows in memory at a time, including their images."""
@@ -84,6 +87,18 @@ def _parquet_units(note: FileNote) -> Iterator[Unit]:
         first += rows
 
 
+_KINDS = (
+    (pa.types.is_boolean, BOOL),
+    (pa.types.is_integer, INT),
+    (pa.types.is_floating, FLOAT),
+    (pa.types.is_string, TEXT),
+    (pa.types.is_large_string, TEXT),
+    (pa.types.is_binary, BINARY),
+    (pa.types.is_large_binary, BINARY),
+    (pa.types.is_temporal, TIME),
+)
+
+
 def _shape(type: pa.DataType) -> Shape:
     types = pa.types
     if types.is_dictionary(type):
@@ -92,17 +107,7 @@ def _shape(type: pa.DataType) -> Shape:
         return Shape(item=_shape(type.value_type))
     if types.is_struct(type):
         return Shape(fields={field.name: _shape(field.type) for field in type})
-    kinds = (
-        (types.is_boolean, BOOL),
-        (types.is_integer, INT),
-        (types.is_floating, FLOAT),
-        (types.is_string, TEXT),
-        (types.is_large_string, TEXT),
-        (types.is_binary, BINARY),
-        (types.is_large_binary, BINARY),
-        (types.is_temporal, TIME),
-    )
-    return Shape(next((bit for is_kind, bit in kinds if is_kind(type)), 0))
+    return Shape(next((bit for is_kind, bit in _KINDS if is_kind(type)), 0))
 
 
 def _has_image_feature(schema: pa.Schema) -> bool:
@@ -198,6 +203,24 @@ def _examine_parquet(unit: Unit, entry: Entry, examiner: Examiner) -> None:
                 at += len(values)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         examiner.tally.add(_damaged(Place(unit.file.order, at), error))
+
+
+def read_image(media: str, path: str) -> bytes | Fault:
+    """Returns the bytes of an image file below ``media_dir``, or why it cannot be read.
+
+    Like in LLaMA-Factory, the path in a row is never parsed as an address, only joined to `media`.
+    """
+    store, root = locate(media)
+    name = store.joined(root, path)
+    try:
+        found = store.file_at(name)
+    except (NotADirectoryError, ValueError):
+        found = None
+    if found is None:
+        return Fault(Kind.IMAGE_MISSING, f"{shown(path)} is not a file below media_dir")
+    if found.size > MAX_IMAGE_BYTES:
+        return Fault(Kind.IMAGE_HUGE, f"{shown(path)} has {found.size} bytes")
+    return store.read_range(name, 0, found.size)
 
 
 def _damaged(place: Place, error: Exception) -> Finding:

@@ -95,11 +95,8 @@ def missing(path: str) -> ImageRow:
 def folder_of(settings: Settings, root: str, version: str, batch: str) -> str:
     """Returns the name of a batch's folder.
 
-    Args:
-        settings: The settings, which affect the bytes of an image.
-        root: URI of the source.
-        version: Version of the source if it is a zip. Files in a folder have their own versions.
-        batch: Identifies the batch in its source.
+    `root` is the URI of the source, `version` its version if it is a zip: files in a folder have
+    their own versions. `batch` identifies the batch in its source.
     """
     key = msgspec.json.encode([settings.image_digest(), root, version, batch])
     return hashlib.sha256(key).hexdigest()[:16]
@@ -130,12 +127,8 @@ def write(settings: Settings, folder: str, rows: Sequence[ImageRow]) -> str:
 def find(settings: Settings, folder: str, origins: Mapping[str, str]) -> dict[str, ImageRow]:
     """Returns the rows of earlier runs that are still valid, by path.
 
-    A row is valid if its image was made from the same member, and its file exists with its size.
-
-    Args:
-        settings: The settings.
-        folder: Folder of the batch.
-        origins: The current origin of each image, by path.
+    A row is valid if its image was made from the same member, as its entry in `origins` (by path)
+    says, and its file exists with its size.
     """
     if not settings.resume or not origins:
         return {}

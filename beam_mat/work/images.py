@@ -30,12 +30,10 @@ MISSING_BATCHES = 256
 
 
 class ConvertedBatch(NamedTuple):
-    """The images of a batch.
+    """The images of a batch: one row per image, sorted by path.
 
-    Attributes:
-        rows: One row per image, sorted by path.
-        table: Name of the image result that has these rows.
-        found: How many of the images an earlier run had converted.
+    `table` is the name of the image result that has these rows, `found` the number of images that
+    an earlier run had converted.
     """
 
     rows: list[ImageRow]
@@ -46,9 +44,7 @@ class ConvertedBatch(NamedTuple):
 def batch_of(path: str, member: Member | None) -> str:
     """Returns the name of an image's batch. The images of a batch are read together.
 
-    Args:
-        path: The published path.
-        member: The image's member, or None if no source has it.
+    `path` is the published path, `member` None if no source has the image.
     """
     if member is None:
         digest = hashlib.sha256(path.encode()).digest()
@@ -69,7 +65,7 @@ def convert_batch(
     Args:
         settings: The settings.
         batch: Name from `batch_of`.
-        wanted: The images, all of this batch.
+        wanted: The images of this batch.
         source_of: Returns URI and version of a member's source.
         done: Is called with the number of images that were finished since the last call.
 

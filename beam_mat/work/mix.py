@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,13 +29,8 @@ from beam_mat.work import results
 def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> MixOutput:
     """Writes the parts of a job in every format, unless an earlier run has written them.
 
-    The parts that they replace are not moved or removed here. A commit does that.
-
-    Args:
-        settings: The settings.
-        job: The units to mix.
-        before: Mixes of the dataset. If the parts of a unit were removed, its rows are read from
-            the mix that has them.
+    The parts that they replace are not moved or removed here. A commit does that. If the parts of a
+    unit were removed, its rows are read from the mix in `before` that has them.
 
     Raises:
         FileNotFoundError: The rows of a unit do not exist.
@@ -45,55 +41,43 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
         return found
     replaced, parts = [], []
     for format in settings.formats:
-        old = [place(format, unit) for unit in job.inputs()]
-        replaced += old
-        source = _Rows(settings, format, job.inputs(), before)
-        for name, image_rows, rows in mixed(job):
-            unit = Unit(name, job.split, image_rows, len(rows))
+        replaced += [place(format, unit) for unit in job.inputs()]
+        some = [_read(settings, format, unit, before) for unit in job.inputs()]
+        rows = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
+        for name, image_rows, order in mixed(job):
+            unit = Unit(name, job.split, image_rows, len(order))
             path = layout.part(format, unit.split, unit.name)
             with open_part(settings, path) as file:
-                source.copy(rows, file)
+                if format == PARQUET:
+                    _write_table(rows, order, file)
+                else:
+                    for row in order:
+                        file.write(rows[row])
             parts.append(part_of(path, format, unit, file))
     output = MixOutput(job, tuple(replaced), tuple(parts))
     results.write(settings, layout.MIXES, job.name, output)
     return output
 
 
-class _Rows:
-    """The rows of several units in one format, for copying in another order."""
+def _write_table(table: pa.Table, order: list[int], file: files.HashingWriter) -> None:
+    with parquet_writer(file, SCHEMA) as writer:
+        for start in range(0, len(order), GROUP_ROWS):
+            writer.write_table(table.take(order[start : start + GROUP_ROWS]))
 
-    def __init__(
-        self,
-        settings: Settings,
-        format: str,
-        units: Iterable[Unit],
-        before: Sequence[MixOutput],
-    ) -> None:
-        self._lines: list[bytes] = []
-        self._table: pa.Table | None = None
-        tables = []
-        for unit in units:
-            uri = location(settings.output, place(format, unit))
-            uris, order = [uri], None
-            if not files.exists(uri):
-                uris, order = _in_mix(settings, format, unit, before) or (uris, None)
-            if format == PARQUET:
-                table = pa.concat_tables([_read_table(one) for one in uris])
-                tables.append(table if order is None else table.take(order))
-            else:
-                lines = [line for one in uris for line in _read_lines(one)]
-                self._lines += lines if order is None else [lines[at] for at in order]
-        if format == PARQUET:
-            self._table = pa.concat_tables(tables)
 
-    def copy(self, rows: list[int], file: files.HashingWriter) -> None:
-        if self._table is None:
-            for row in rows:
-                file.write(self._lines[row])
-            return
-        with parquet_writer(file, SCHEMA) as writer:
-            for start in range(0, len(rows), GROUP_ROWS):
-                writer.write_table(self._table.take(rows[start : start + GROUP_ROWS]))
+def _read(
+    settings: Settings, format: str, unit: Unit, before: Sequence[MixOutput]
+) -> pa.Table | list[bytes]:
+    """Returns the rows of a unit: a table of Parquet, or the lines of JSON."""
+    uris = [location(settings.output, place(format, unit))]
+    order = None
+    if not files.exists(uris[0]):
+        uris, order = _in_mix(settings, format, unit, before) or (uris, None)
+    if format == PARQUET:
+        table = pa.concat_tables([_read_table(uri) for uri in uris])
+        return table if order is None else table.take(order)
+    lines = [line for uri in uris for line in files.read_bytes(uri).splitlines(keepends=True)]
+    return lines if order is None else [lines[at] for at in order]
 
 
 def _in_mix(
@@ -106,15 +90,10 @@ def _in_mix(
             first = sum(other.rows for other in inputs[: inputs.index(unit)])
             rows = (row for made in mixed(one.job) for row in made.rows)
             at = {row: number for number, row in enumerate(rows)}
-            uris = [
-                location(settings.output, part.path) for part in one.parts if part.format == format
-            ]
+            paths = (part.path for part in one.parts if part.format == format)
+            uris = [location(settings.output, path) for path in paths]
             return uris, [at[row] for row in range(first, first + unit.rows)]
     return None
-
-
-def _read_lines(uri: str) -> list[bytes]:
-    return files.read_bytes(uri).splitlines(keepends=True)
 
 
 def _read_table(uri: str) -> pa.Table:

@@ -1,4 +1,7 @@
-"""Reads and writes work results: small JSON files below ``_beam_mat/``; see `core.results`."""
+"""Reads and writes work results: small JSON files below ``_beam_mat/``; see `core.results`.
+
+The folder of a result is a constant of `core.layout`.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def place(settings: Settings, folder: str, name: str) -> str:
-    """Returns a result's URI. `folder` is a constant of `core.layout`."""
+    """Returns a result's URI."""
     return files.join(settings.output, folder, f"{name}.json")
 
 
 def write(settings: Settings, folder: str, name: str, result: msgspec.Struct) -> None:
     """Writes a result."""
-    files.write_bytes(
-        place(settings, folder, name),
-        msgspec.json.encode(result),
-        files.join(settings.output, layout.SCRATCH),
-    )
+    scratch = files.join(settings.output, layout.SCRATCH)
+    files.write_bytes(place(settings, folder, name), msgspec.json.encode(result), scratch)
 
 
 def is_json(_uri: str, data: bytes) -> bool:
@@ -58,15 +58,16 @@ def read(settings: Settings, folder: str, names: Iterable[str], kind: type[T]) -
     Raises:
         FileNotFoundError: A result does not exist; the message has its URI.
     """
-    decoder = msgspec.json.Decoder(kind)
-    uris = (place(settings, folder, name) for name in names)
-    for data in files.read_each(uris, is_json):
-        yield decoder.decode(data)
+    return _read((place(settings, folder, name) for name in names), kind)
 
 
 def collect(settings: Settings, folder: str, kind: type[T]) -> Iterator[T]:
     """Yields all results of a folder, ordered by name."""
-    decoder = msgspec.json.Decoder(kind)
     found = files.find(files.join(settings.output, folder))
-    for data in files.read_each((file.uri for _, file in found), is_json):
+    return _read((file.uri for _, file in found), kind)
+
+
+def _read(uris: Iterable[str], kind: type[T]) -> Iterator[T]:
+    decoder = msgspec.json.Decoder(kind)
+    for data in files.read_each(uris, is_json):
         yield decoder.decode(data)

@@ -19,7 +19,7 @@ from beam_mat.core.contract.unit import DatasetFile, FileNote
 from beam_mat.core.errors import SourceError
 from beam_mat.core.scan import HEAD_BYTES, Head, Layout, detect
 from beam_mat.storage import files, shards
-from beam_mat.work import data_files as dataset
+from beam_mat.work import data_files
 
 MAX_LINE_BYTES = 64 << 20
 
@@ -45,8 +45,8 @@ def rows(file: DatasetFile) -> Iterator[FoundRow]:
     if file.type == "parquet":
         yield from _parquet_rows(file)
         return
-    for index, data in enumerate(_json_rows(file)):
-        yield FoundRow(index, _id_in(data), partial(_decode, file.uri, index, data))
+    for at, data in enumerate(_json_rows(file)):
+        yield FoundRow(at, _id_in(data), partial(_decode, f"{file.uri} row {at}", data))
 
 
 def lines(uri: str, size: int) -> Iterator[bytes]:
@@ -75,11 +75,11 @@ def _json_rows(file: DatasetFile) -> Iterator[bytes]:
     if head.layout is Layout.LINES:
         yield from lines(file.uri, file.size)
         return
-    for unit in dataset.units(FileNote(file)):
+    for unit in data_files.units(FileNote(file)):
         chunk = unit.chunk
-        if chunk is None or chunk.fault:
-            detail = chunk.detail if chunk else ""
-            raise SourceError(f"{file.uri}: {detail}; run beam-mat check for details")
+        assert chunk is not None  # only Parquet has none
+        if chunk.fault:
+            raise SourceError(f"{file.uri}: {chunk.detail}; run beam-mat check for details")
         data = files.read_range(file.uri, chunk.start, chunk.end)
         for record in shards.split(chunk, data):
             yield record.data
@@ -101,28 +101,26 @@ def _text_of(id: object) -> str:
     return str(id) if isinstance(id, str | int) else ""
 
 
-def _decode(uri: str, index: int, data: bytes) -> object:
+def _decode(place: str, data: bytes) -> object:
     try:
         return decode(data)
     except ValueError as error:
         raise SourceError(
-            f"{uri} row {index}: is not valid JSON ({error}); correct or replace the row"
+            f"{place}: is not valid JSON ({error}); correct or replace the row"
         ) from error
 
 
 def _parquet_rows(file: DatasetFile) -> Iterator[FoundRow]:
+    index = 0
     try:
         with files.open_binary(file.uri) as opened, pq.ParquetFile(opened) as parquet:
             has_ids = "id" in parquet.schema_arrow.names
-            index = 0
             for group in range(parquet.num_row_groups):
-                count = parquet.metadata.row_group(group).num_rows
-                ids = [""] * count
+                ids = [""] * parquet.metadata.row_group(group).num_rows
                 if has_ids:
                     ids = parquet.read_row_group(group, columns=["id"])["id"].to_pylist()
                 for place, id in enumerate(ids):
-                    load = partial(_parquet_row, parquet, group, place)
-                    yield FoundRow(index, _text_of(id), load)
+                    yield FoundRow(index, _text_of(id), partial(_load, parquet, group, place))
                     index += 1
     except pa.ArrowException as error:
         raise SourceError(
@@ -130,7 +128,7 @@ def _parquet_rows(file: DatasetFile) -> Iterator[FoundRow]:
         ) from error
 
 
-def _parquet_row(parquet: pq.ParquetFile, group: int, place: int) -> object:
+def _load(parquet: pq.ParquetFile, group: int, place: int) -> object:
     at = 0
     for batch in parquet.iter_batches(16, row_groups=[group], use_threads=False):
         if place < at + batch.num_rows:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import beam_mat.convert.driver
-from beam_mat.convert.finish import finish
+from beam_mat.convert.driver import finish
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.results import Part

@@ -1,12 +1,25 @@
-"""Bars of a histogram."""
+"""Bars of a histogram, and bands of the flow chart."""
 
 from __future__ import annotations
+
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_mat.core.histogram import bucket
-from beam_mat.report.charts import HEIGHT, MAX_BARS, MAX_LABELS, WIDTH, at_least, chart
+from beam_mat.report.charts import (
+    HEIGHT,
+    MAX_BARS,
+    MAX_LABELS,
+    MAX_UNITS,
+    ROW,
+    THICKNESS,
+    WIDTH,
+    at_least,
+    chart,
+    flow,
+)
 
 histograms = st.dictionaries(st.integers(0, 1 << 30).map(bucket), st.integers(1, 10**6), min_size=1)
 
@@ -52,3 +65,29 @@ def test_nothing_is_no_chart() -> None:
 
 def test_how_many_reach_a_value() -> None:
     assert at_least({10176: 4, 10240: 2, 20480: 1}, 10240) == 3
+
+
+def test_bands_are_as_thick_as_their_share() -> None:
+    found = flow(750, {"image_missing": 200, "no_id": 50})
+    assert [branch.reason for branch in found.branches] == ["", "image_missing", "no_id"]
+    thick = []
+    for branch in found.branches:
+        numbers = [float(number) for number in re.findall(r"[\d.]+", branch.path)]
+        thick.append(numbers[-1] - numbers[1])
+    assert thick == [0.75 * THICKNESS, 0.2 * THICKNESS, 0.05 * THICKNESS]
+    assert found.stem == THICKNESS
+
+
+def test_every_row_has_room_for_its_text_and_its_band() -> None:
+    found = flow(10**6, {f"r{n}": 1 for n in range(20)})
+    assert found.height == sum(branch.units for branch in found.branches) * ROW
+    assert all(1 <= branch.units <= MAX_UNITS for branch in found.branches)
+
+
+def test_no_record_accepted_is_no_band() -> None:
+    found = flow(0, {"no_id": 3})
+    assert [bool(branch.path) for branch in found.branches] == [False, True]
+
+
+def test_no_record_at_all() -> None:
+    assert flow(0, {}).stem == 0

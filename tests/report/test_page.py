@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from beam_mat.core.reject import Reason
-from beam_mat.report import gallery
+from beam_mat.report import examples as shown_examples
 from beam_mat.report import read as reader
 from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS
 from beam_mat.report.page import render
@@ -119,7 +119,7 @@ def test_the_same_data_give_the_same_page(made_up_output: Path, data: ReportData
 def test_examples_without_room_are_left_out_and_counted(
     data: ReportData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gallery, "MAX_BYTES", 120_000)
+    monkeypatch.setattr(shown_examples, "MAX_BYTES", 120_000)
     html = render(data)
     assert len(html) < 220_000
     shown = html.count('data-kind="accepted"')

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from beam_mat.runners import progress
-from beam_mat.transforms.measure import tell
+from beam_mat.transforms.step import send_progress
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -29,8 +29,8 @@ def quick_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_workers_tell_is_added_up() -> None:
     with progress.shown(100, terminal=False) as receiver:
-        tell(receiver.address, records=3, bytes=50)
-        tell(receiver.address, records=1, images=2)
+        send_progress(receiver.address, records=3, bytes=50)
+        send_progress(receiver.address, records=1, images=2)
         until(lambda: receiver.counts == Counter(records=4, bytes=50, images=2))
 
 
@@ -40,15 +40,15 @@ def test_what_is_not_one_of_ours_does_no_harm() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for packet in (b"", b"\xff\x00", b"[1]", b'{"records": "many"}', b'{"records": {}}'):
                 stranger.sendto(packet, (host, int(port)))
-        tell(receiver.address, records=1)
+        send_progress(receiver.address, records=1)
         until(lambda: receiver.counts["records"] == 1)
 
 
 def test_nobody_listening_does_no_harm() -> None:
-    tell("", records=1)
+    send_progress("", records=1)
     with progress.shown(1, terminal=False) as receiver:
         address = receiver.address
-    tell(address, records=1)
+    send_progress(address, records=1)
 
 
 def test_lines_where_there_is_no_terminal(
@@ -56,8 +56,8 @@ def test_lines_where_there_is_no_terminal(
 ) -> None:
     shown = ""
     with progress.shown(200, terminal=False) as receiver:
-        tell(receiver.address, records=1200, bytes=100, wanted=8, images=2, rejected=3)
-        tell(receiver.address, written=70)
+        send_progress(receiver.address, records=1200, bytes=100, wanted=8, images=2, rejected=3)
+        send_progress(receiver.address, written=70)
 
         def complete() -> bool:
             nonlocal shown
@@ -71,8 +71,10 @@ def test_lines_where_there_is_no_terminal(
 
 def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.shown(200_000_000, terminal=True) as receiver:
-        tell(receiver.address, records=40, bytes=150_000_000, wanted=8, images=2, rejected=3)
-        tell(receiver.address, requested=30, written=20)
+        send_progress(
+            receiver.address, records=40, bytes=150_000_000, wanted=8, images=2, rejected=3
+        )
+        send_progress(receiver.address, requested=30, written=20)
         until(lambda: receiver.counts["written"] == 20)
     shown = capsys.readouterr().err
     for step, done in (

@@ -22,7 +22,7 @@ from beam_mat.dataset.state import Command, State
 from beam_mat.storage import files
 from beam_mat.watch import commit as commits
 from beam_mat.watch.commit import ROUNDS, Committer
-from beam_mat.work import results
+from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip

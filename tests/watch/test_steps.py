@@ -113,12 +113,12 @@ def test_a_zip_that_changes_again_and_again_ends_the_watch(
 ) -> None:
     wanted = Wanted("i.jpg", site.listed("m.zip")["i.jpg"].member, ("s-1",))
     seeds = itertools.count(2)
-    look = inputs.look
+    look = inputs.identify
 
     def changing(uri: str) -> files.FileInfo:
         site.land("m.zip", "i.jpg", seed=next(seeds))
         return look(uri)
 
-    monkeypatch.setattr(inputs, "look", changing)
+    monkeypatch.setattr(inputs, "identify", changing)
     with pytest.raises(SourceError, match=r"m\.zip: changed 3 times while it was read"):
         site.converted(wanted)

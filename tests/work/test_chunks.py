@@ -137,9 +137,8 @@ def test_a_chunk_requests_each_image_of_a_valid_record_once(
     assert first == ChunkRequest(("a.jpg", "gone.jpg"))
     reads.clear()
     assert chunks.request(settings, chunk) == first
-    assert chunks.requested(settings, chunk) == first
+    assert results.find(settings, layout.REQUESTS, chunk.name, ChunkRequest) == first
     assert reads == []
-    assert chunks.requested(fresh(settings), chunk) is None
     assert chunks.request(fresh(settings), chunk) == first
     assert reads == ["records"]
 

@@ -15,7 +15,7 @@ from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import Part, RejectCount
 from beam_mat.dataset.image_table import ImageTotals
 from beam_mat.dataset.totals import Totals
-from beam_mat.report import summary
+from beam_mat.report import printed
 
 
 def totals(accepted: int = 3, rejected: Mapping[Reason, RejectCount] | None = None) -> Totals:
@@ -35,7 +35,7 @@ def first(reason: Reason, count: int, detail: str, id: str | None = "x1") -> Rej
 
 def shown(made: Totals, spent: Mapping[str, float] | None = None, width: int = 120) -> str:
     out = io.StringIO()
-    summary.show(Console(file=out, width=width), made, 12.34, spent or {})
+    printed.print_summary(Console(file=out, width=width), made, 12.34, spent or {})
     return out.getvalue()
 
 
@@ -81,8 +81,8 @@ def test_what_stands_in_a_record_moves_no_cursor() -> None:
 
 def test_a_long_detail_is_cut() -> None:
     text = shown(totals(3, {Reason.NO_ID: first(Reason.NO_ID, 1, "d" * 500)}), width=400)
-    assert f"{'d' * summary.MAX_EXAMPLE}…" in text
-    assert "d" * (summary.MAX_EXAMPLE + 1) not in text
+    assert f"{'d' * printed.MAX_EXAMPLE}…" in text
+    assert "d" * (printed.MAX_EXAMPLE + 1) not in text
 
 
 def test_time_is_shown_by_step_on_one_line() -> None:
@@ -110,7 +110,7 @@ def test_the_next_command_trains_on_what_there_is(
     written: list[tuple[str, str]], name: str
 ) -> None:
     parts = [Part("p", format, split, 3, 1, 9, "0") for format, split in written]
-    said = summary.next_command("/data/my out", parts)
+    said = printed.next_command("/data/my out", parts)
     command = shlex.split(said.splitlines()[-1].partition(": ")[2])
     place = Path("/data/my out")
     assert command == [
@@ -120,5 +120,5 @@ def test_the_next_command_trains_on_what_there_is(
 
 
 def test_without_a_record_there_is_nothing_to_train_on() -> None:
-    said = summary.next_command("/data/out", [])
+    said = printed.next_command("/data/out", [])
     assert said == "No record was accepted; the reasons are in /data/out/rejects"

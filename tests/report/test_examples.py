@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_mat.report.conversation import pieces, speaker
+from beam_mat.report.examples import pieces, speaker
 from beam_mat.report.findings import ShownTurn
 
 

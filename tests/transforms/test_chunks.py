@@ -1,4 +1,4 @@
-"""A chunk and the outcomes of its images become parts, rejects and a result."""
+"""Shards become chunks, requests and parts; duplicates are found; the shard is summed up."""
 
 from __future__ import annotations
 
@@ -18,16 +18,98 @@ from beam_mat.core.image_name import image_file
 from beam_mat.core.references import ChunkFact, ImageOutcome
 from beam_mat.core.references import Written as WrittenChunk
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkOutput, MixOutput
+from beam_mat.core.results import ChunkOutput, MixOutput, ShardSplit
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
-from beam_mat.transforms.split import SplitShard
-from beam_mat.transforms.write import WRITTEN, MixUnits, PlanMix, SummariseShard, WriteChunk
+from beam_mat.storage import files
+from beam_mat.transforms.chunks import (
+    WRITTEN,
+    FindRepeated,
+    ListIds,
+    MixUnits,
+    PlanMix,
+    RequestImages,
+    SplitShard,
+    SummariseShard,
+    WriteChunk,
+)
 from beam_mat.work import results
 from tests import outputs as dataset
 from tests.making import image_record, picture, record, write_files
 from tests.transforms.collect import collect
 from tests.transforms.conftest import ShardOf, chunk_of
+
+
+def test_the_chunks_hold_every_record(settings: Settings, shard_of: ShardOf) -> None:
+    large = [record(f"{n}", system="s" * 500_000) for n in range(20)]
+    shards = [shard_of(large), shard_of([record("x")]), shard_of([])]
+    chunks = collect(shards, SplitShard(settings))
+    first = sorted((c for c in chunks if c.shard == shards[0]), key=lambda chunk: chunk.start)
+    assert len(first) > 1
+    assert [chunk.first for chunk in first] == [
+        sum(before.count for before in first[:place]) for place in range(len(first))
+    ]
+    assert [c.count for c in chunks if c.shard == shards[1]] == [1]
+    stems = [shard.stem(settings.digest()) for shard in shards]
+    found = list(results.read(settings, layout.SPLITS, stems, ShardSplit))
+    assert [one.records for one in found] == [20, 1, 0]
+    assert [len(one.chunks) for one in found] == [len(first), 1, 0]
+    assert list(found[0].chunks) == first
+
+
+def test_a_shard_that_is_no_json_is_one_chunk_with_a_fault(
+    settings: Settings, shard_of: ShardOf
+) -> None:
+    shard = shard_of([])
+    Path(shard.uri).write_bytes(b"<html>")
+    version = files.info(shard.uri).version
+    (chunk,) = collect([type(shard)(shard.uri, 0, 6, version)], SplitShard(settings))
+    assert (chunk.count, chunk.fault, chunk.start, chunk.end) == (1, "malformed_json", 0, 6)
+
+
+TWO = '{"<image_01>": "data/b.jpg", "<image_00>": "data/a.jpg"}'
+
+
+def test_each_image_is_asked_for_once_a_chunk(settings: Settings, shard_of: ShardOf) -> None:
+    records = [
+        image_record("1", "data/a.jpg"),
+        image_record("2", "data/a.jpg"),
+        record("3", image=TWO, question="<image_00><image_01>?"),
+        record("4"),
+        # Nobody needs the image of a record that is rejected whatever the image is.
+        image_record("5", "data/c.jpg", answer=""),
+    ]
+    one = chunk_of(shard_of(records))
+    two = chunk_of(shard_of([image_record("6", "data/a.jpg")]))
+    found = collect([one, two], RequestImages(settings))
+    assert sorted((path, fact.chunk) for path, fact in found) == sorted(
+        [
+            ("tongagent/a.jpg", one.name),
+            ("tongagent/b.jpg", one.name),
+            ("tongagent/a.jpg", two.name),
+        ]
+    )
+
+
+def test_ids_come_with_their_place(settings: Settings, shard_of: ShardOf) -> None:
+    one = chunk_of(shard_of([record("x"), 7, record("y")]))
+    two = chunk_of(shard_of([record("x")]))
+    assert sorted(collect([one, two], ListIds(settings))) == [
+        ("x", (0, 0, one.name)),
+        ("x", (1, 0, two.name)),
+        ("y", (0, 2, one.name)),
+    ]
+
+
+def test_all_but_the_first_of_an_id_are_repeated() -> None:
+    places = [(1, 0, "b"), (0, 12, "a2"), (0, 3, "a1"), (0, 11, "a2")]
+    found = collect([("x", places), ("y", [(5, 5, "z")])], FindRepeated())
+    assert sorted((name, fact.repeated) for name, fact in found) == [
+        ("a2", 11),
+        ("a2", 12),
+        ("b", 0),
+    ]
+
 
 DATA = picture()
 FILE = image_file("a.jpg", hashlib.sha256(DATA).hexdigest(), "JPEG")

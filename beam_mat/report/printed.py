@@ -1,0 +1,255 @@
+"""What is printed about a dataset: the summary of a conversion, the log, a diff and a vacuum."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Column, Table
+
+from beam_mat.core import layout
+from beam_mat.core.display import one_line
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import Part
+from beam_mat.dataset import log
+from beam_mat.dataset import manifest as manifests
+from beam_mat.dataset.commit import Snapshot
+from beam_mat.dataset.diff import CAME, CHANGED, WENT, Diff
+from beam_mat.dataset.manifest import Manifest
+from beam_mat.dataset.totals import Totals
+from beam_mat.dataset.vacuum import Garbage
+from beam_mat.dataset.views import dataset_info
+
+_STEPS = ("split", "request", "catalog", "images", "write", "summarise", "mix")
+MAX_EXAMPLE = 160
+SHOWN = 20
+"""Changes of a kind that are printed; --json prints all."""
+
+
+def print_summary(
+    console: Console, totals: Totals, seconds: float, spent: Mapping[str, float]
+) -> None:
+    """Prints the summary of a job that took `seconds`.
+
+    `spent` has the seconds of work of each step, summed over all workers; steps may run in
+    parallel.
+    """
+    records = {
+        "input": totals.records,
+        "accepted": totals.accepted,
+        "rejected": totals.rejected_records,
+    }
+    if totals.respelled:
+        records["words respelled"] = totals.respelled
+    images = totals.images
+    sizes = {"bytes before": decimal(images.source_bytes), "bytes after": decimal(images.bytes)}
+    console.print(_counts("Records", _numbers(records)))
+    if totals.rejected:
+        console.print(_rejects(totals))
+    counts = {"requested": images.number, **images.status}
+    console.print(_counts("Images", _numbers(counts) | sizes))
+    times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
+    spent_on = f" ({times})" if times else ""
+    console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
+
+
+def next_command(output: str, parts: Sequence[Part]) -> str:
+    """The commands to run next on a published dataset, which may have no part."""
+    if not parts:
+        return f"No record was accepted; the reasons are in {output}/rejects"
+    name = min(dataset_info(parts), key=len)
+    place = shlex.quote(output)
+    return (
+        f"Dataset in {output}\n"
+        f"To inspect it: open {output}/{layout.REPORT}, or run beam-mat show {place}\n"
+        f"To train on it: llamafactory-cli train YOUR.yaml dataset={name} "
+        f"dataset_dir={place} media_dir={place}"
+    )
+
+
+def nothing_to_do(output: str, manifest: Manifest) -> str:
+    """The message for a dataset that is already complete."""
+    accepted, records = manifest.counts["accepted"], manifest.counts["records"]
+    return (
+        f"Nothing to do: all {records:,} records of these inputs are already converted "
+        f"({accepted:,} accepted)\n{next_command(output, manifest.parts)}"
+    )
+
+
+def _table(title: str, *columns: Column | str, **options: Any) -> Table:
+    return Table(*columns, title=title, title_justify="left", title_style="bold", **options)
+
+
+def _number(name: str = "") -> Column:
+    return Column(name, justify="right")
+
+
+def _numbers(counts: Mapping[str, int]) -> dict[str, str]:
+    return {name: f"{count:,}" for name, count in counts.items()}
+
+
+def _counts(title: str, counts: Mapping[str, str]) -> Table:
+    table = _table(title, "", _number(), show_header=False)
+    for row in counts.items():
+        table.add_row(*row)
+    return table
+
+
+def _rejects(totals: Totals) -> Table:
+    table = _table("Rejected", Column("reason", no_wrap=True), _number("records"), "example")
+    for reason in Reason:
+        if found := totals.rejected.get(reason):
+            first = found.first
+            named = f" (id {first.id})" if first.id else ""
+            detail = first.detail.replace("\n", " ")
+            detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
+            place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
+            table.add_row(reason.value, f"{found.count:,}", escape(one_line(place)))
+    return table
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A generation in the log: counts of the whole dataset, and what came and went with it.
+
+    `shards_added` are new or have a new version. `builds_on` is the generation before it, or None
+    where the log starts anew.
+    """
+
+    generation: int
+    command: str
+    records: int
+    accepted: int
+    rejected: int
+    images: int
+    shards_added: int
+    shards_removed: int
+    sources_added: int
+    sources_removed: int
+    parts_added: int
+    parts_removed: int
+    builds_on: int | None
+
+
+def read_log(output: str) -> list[LogLine]:
+    """Returns the generations of a dataset, oldest first.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    lines: list[LogLine] = []
+    before = Snapshot()
+    for commit in log.commits(output):
+        if commit.previous not in (0, before.number):
+            before = Snapshot()  # vacuum has removed the generations before it
+        known = {uri: one.content for uri, one in before.shards.items()}
+        counts = commit.counts
+        lines.append(
+            LogLine(
+                generation=commit.generation,
+                command=commit.command,
+                records=counts["records"],
+                accepted=counts["accepted"],
+                rejected=counts["rejected"],
+                images=sum(counts["images"].values()),
+                shards_added=sum(known.get(one.uri) != one.content for one in commit.shards.added),
+                shards_removed=len(commit.shards.removed),
+                sources_added=len(commit.sources.added),
+                sources_removed=len(commit.sources.removed),
+                parts_added=len(commit.parts.added),
+                parts_removed=len(commit.parts.removed),
+                builds_on=commit.previous or None,
+            )
+        )
+        before = log.snapshot(output, commit.generation) if not before.number else before
+        if before.number != commit.generation:
+            before.apply(commit)
+    if not lines:
+        manifests.read(output)  # which may be of another layout
+        raise ConfigError([f"{output}: has no dataset; make one with beam-mat convert or watch"])
+    return lines
+
+
+def print_log(lines: Iterable[LogLine], console: Console | None) -> None:
+    """Prints generations, the newest last: as a table, or one JSON object a line."""
+    if console is None:
+        _print_json(lines)
+        return
+    names = ("", "by", "records", "accepted", "rejected", "images", "shards", "sources", "parts")
+    columns = [
+        Column(name, justify="left" if name == "by" else "right", no_wrap=True) for name in names
+    ]
+    table = _table("Generations", *columns, box=None)
+    for line in lines:
+        table.add_row(
+            f"@{line.generation}",
+            line.command,
+            *(f"{n:,}" for n in (line.records, line.accepted, line.rejected, line.images)),
+            _signed(line.shards_added, line.shards_removed),
+            _signed(line.sources_added, line.sources_removed),
+            _signed(line.parts_added, line.parts_removed),
+        )
+    console.print(table)
+
+
+def _signed(added: int, removed: int) -> str:
+    return " ".join(text for text, n in ((f"+{added:,}", added), (f"-{removed:,}", removed)) if n)
+
+
+def _print_json(values: Iterable[object]) -> None:
+    for value in values:
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def print_diff(found: Diff, console: Console | None) -> None:
+    """Prints what differs between two generations.
+
+    A table has the counts, followed by the first changes of each kind. Without a console, one JSON
+    object a change is printed.
+    """
+    groups = {"input": found.inputs, "record": found.records, "image": found.images}
+    if console is None:
+        for of, changes in groups.items():
+            _print_json({"of": of, **msgspec.structs.asdict(change)} for change in changes)
+        return
+    kinds = (CAME, WENT, CHANGED)
+    title = f"Generation {found.before:,} to {found.after:,}"
+    table = _table(title, "", *map(_number, kinds))
+    for of, changes in groups.items():
+        counts = Counter(change.kind for change in changes)
+        table.add_row(f"{of}s", *(f"{counts[kind]:,}" for kind in kinds))
+    console.print(table)
+    for of, changes in groups.items():
+        for kind in kinds:
+            some = [change for change in changes if change.kind == kind]
+            if some:
+                console.print(f"[bold]{of}s that {kind}[/bold]")
+            for one in some[:SHOWN]:
+                console.print(f"  {escape(one_line(f'{one.name}: {one.why}'))}", soft_wrap=True)
+            if len(some) > SHOWN:
+                console.print(f"  … and {len(some) - SHOWN:,} more; --json prints all")
+
+
+def print_garbage(console: Console, garbage: Iterable[Garbage], *, dry_run: bool) -> None:
+    """Prints how many files and bytes vacuum removes, by folder."""
+    numbers, sizes = Counter[str](), Counter[str]()
+    for one in garbage:
+        folder = "/".join(one.path.split("/")[: 2 if one.path.startswith("_") else 1])
+        numbers[folder] += 1
+        sizes[folder] += one.bytes
+    if not numbers:
+        console.print("There is nothing to remove: the kept generations need every file")
+        return
+    title = "Would be removed" if dry_run else "Removed"
+    table = _table(title, "folder", _number("files"), _number("bytes"))
+    for folder in sorted(numbers):
+        table.add_row(folder, f"{numbers[folder]:,}", decimal(sizes[folder]))
+    table.add_row("all", f"{numbers.total():,}", decimal(sizes.total()), style="bold")
+    console.print(table)

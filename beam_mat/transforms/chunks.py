@@ -1,0 +1,133 @@
+"""The steps that work on shards and chunks, and on their units; see `beam_mat.work.chunks`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.mix import plan
+from beam_mat.core.references import ChunkFact, PathFact, Written
+from beam_mat.core.results import ChunkOutput, MixJob, Unit
+from beam_mat.core.settings import Settings
+from beam_mat.transforms.step import FileStep, count, send_progress, timed
+from beam_mat.work import chunks
+from beam_mat.work.mix import mix
+
+WRITTEN = "written"
+"""Tag of the output of `WriteChunk` with the written chunks."""
+
+
+@beam.typehints.with_input_types(Shard)
+@beam.typehints.with_output_types(Chunk)
+class SplitShard(FileStep):
+    """Scans a shard once and yields references to its chunks."""
+
+    def process(self, shard: Shard) -> Iterator[Chunk]:
+        found = chunks.split(self._settings, shard)
+        at = 0
+        while True:
+            with timed("split"):
+                chunk = next(found, None)
+            if chunk is None:
+                break
+            send_progress(self._settings.progress, records=chunk.count, bytes=chunk.end - at)
+            at = chunk.end
+            yield chunk
+        send_progress(self._settings.progress, bytes=shard.size - at)
+
+
+@beam.typehints.with_input_types(Chunk)
+@beam.typehints.with_output_types(tuple[str, PathFact])
+class RequestImages(FileStep):
+    """Yields each distinct image path in a chunk's records, with the chunk's name."""
+
+    def process(self, chunk: Chunk) -> Iterator[tuple[str, PathFact]]:
+        with timed("request"):
+            found = chunks.request(self._settings, chunk)
+        send_progress(self._settings.progress, requested=chunk.count)
+        asked = PathFact(chunk=chunk.name)
+        for path in found.images:
+            yield path, asked
+
+
+@beam.typehints.with_input_types(Chunk)
+@beam.typehints.with_output_types(tuple[str, tuple[int, int, str]])
+class ListIds(FileStep):
+    """Yields each valid record's id: with the shard's order, its index and the chunk's name."""
+
+    def process(self, chunk: Chunk) -> Iterator[tuple[str, tuple[int, int, str]]]:
+        for index, id in chunks.ids(self._settings, chunk):
+            yield id, (chunk.shard.order, index, chunk.name)
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[tuple[int, int, str]]])
+@beam.typehints.with_output_types(tuple[str, ChunkFact])
+class FindRepeated(beam.DoFn):
+    """Yields chunk name and index of every record whose id an earlier record has."""
+
+    def process(
+        self, element: tuple[str, Iterable[tuple[int, int, str]]]
+    ) -> Iterator[tuple[str, ChunkFact]]:
+        for _, index, name in sorted(element[1])[1:]:
+            yield name, ChunkFact(repeated=index)
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
+@beam.typehints.with_output_types(tuple[str, Unit], written=tuple[str, tuple[Chunk, Written]])
+class WriteChunk(FileStep):
+    """Writes the parts and the rejects of a chunk.
+
+    Yields the written units, keyed by split, and the chunk, keyed by its shard's stem.
+    """
+
+    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[Any]:
+        facts = list(element[1])
+        (chunk,) = (fact.chunk for fact in facts if fact.chunk)
+        with timed("write"):
+            written, output = chunks.write(self._settings, facts)
+        count_written(self._settings, output)
+        for unit in output.units:
+            yield unit.split, unit
+        yield TaggedOutput(WRITTEN, (chunk.shard.stem(self._settings.digest()), (chunk, written)))
+
+
+def count_written(settings: Settings, output: ChunkOutput) -> None:
+    """Counts the records of a written chunk."""
+    rejected = output.records - output.accepted
+    count("records_accepted", output.accepted)
+    count("records_rejected", rejected)
+    send_progress(settings.progress, written=output.records, rejected=rejected)
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[tuple[Chunk, Written]]])
+class SummariseShard(FileStep):
+    """Writes the summary of a shard, so that the driver reads one file per shard."""
+
+    def process(self, element: tuple[str, Iterable[tuple[Chunk, Written]]]) -> None:
+        found = list(element[1])
+        with timed("summarise"):
+            shard = found[0][0].shard
+            summed = chunks.summary(self._settings, shard, (written for _, written in found))
+            chunks.write_summary(self._settings, summed, exact=False)
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[Unit]])
+@beam.typehints.with_output_types(MixJob)
+class PlanMix(beam.DoFn):
+    """Pairs a split's text-only units with units that have images."""
+
+    def process(self, element: tuple[str, Iterable[Unit]]) -> Iterator[MixJob]:
+        yield from plan(list(element[1]))
+
+
+@beam.typehints.with_input_types(MixJob)
+class MixUnits(FileStep):
+    """Writes the mixed parts; see `beam_mat.work.mix`."""
+
+    def process(self, job: MixJob) -> None:
+        with timed("mix"):
+            mix(self._settings, job)
