@@ -28,8 +28,7 @@ def offered(system: str) -> frozenset[str]:
 def calls(system: str, answers: Iterable[str]) -> Counter[str]:
     r"""Counts the calls of each listed tool in the code blocks of the answers.
 
-    For speed, the code is not parsed. A name in a string or a comment that looks like a call is
-    counted too.
+    For speed, the code is not parsed: what looks like a call in a string or a comment counts too.
 
     >>> calls("- search: finds.", ["Thought: search(1)\n```py\nprint(search(2))\n```"])
     Counter({'search': 1})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from beam_mat.core.histogram import Histogram, bucket
+from beam_mat.core.statistics import Histogram, bucket
 
 WIDTH = 360
 HEIGHT = 120

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from beam_mat.core.text import IMAGE
+from beam_mat.core.record import IMAGE
 from beam_mat.report.findings import ShownTurn
 
 _PIECE = re.compile(r"```(?:py|python)?[ \t]*\n(?P<code>.*?)(?:\n[ \t]*```|\Z)|<image>", re.DOTALL)

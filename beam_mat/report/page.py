@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import NamedTuple
 
-from beam_mat.core.histogram import Histogram
 from beam_mat.core.image import Action
-from beam_mat.core.image_statistics import Amount
 from beam_mat.core.reject import Reason
-from beam_mat.core.statistics import Statistics
+from beam_mat.core.statistics import Amount, Histogram, Statistics
 from beam_mat.report import gallery, template
 from beam_mat.report.charts import at_least
 from beam_mat.report.flow import flow

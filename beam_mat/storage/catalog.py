@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
+from beam_mat.core.image_path import unsafe
 from beam_mat.core.limits import MAX_DIRECTORY_BYTES, MAX_IMAGE_BYTES
 from beam_mat.core.member import LOCAL_HEADER, Member, Packing, batched, entry_fault
-from beam_mat.core.path import unsafe
 from beam_mat.core.reject import Reason
 from beam_mat.storage import files
 

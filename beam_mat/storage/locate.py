@@ -11,8 +11,8 @@ from fsspec.core import split_protocol, url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import StoreError
-from beam_mat.core.secrecy import without_credentials
 from beam_mat.storage.far_store import FarStore
 from beam_mat.storage.hub_store import HubStore
 from beam_mat.storage.local_store import LocalStore

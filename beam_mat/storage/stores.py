@@ -14,8 +14,8 @@ import msgspec
 from fsspec import config
 from fsspec.registry import available_protocols
 
+from beam_mat.core.credentials import credential_in
 from beam_mat.core.errors import StoreError
-from beam_mat.core.secrecy import credential_in
 from beam_mat.storage.locate import forget, locate
 
 Options = Mapping[str, Mapping[str, Any]]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from beam_mat.core.contract.finding import shown
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.row import Fault
+from beam_mat.core.contract.finding import Fault, Kind, shown
 from beam_mat.core.limits import MAX_IMAGE_BYTES
 from beam_mat.storage.locate import locate
 

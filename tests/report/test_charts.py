@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.histogram import bucket
+from beam_mat.core.statistics import bucket
 from beam_mat.report.charts import HEIGHT, MAX_BARS, MAX_LABELS, WIDTH, at_least, chart
 
 histograms = st.dictionaries(st.integers(0, 1 << 30).map(bucket), st.integers(1, 10**6), min_size=1)

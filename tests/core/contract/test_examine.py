@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core import limits
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.picture import PILLOW_PIXELS, look, vanishes
-from beam_mat.core.contract.row import Fault
+from beam_mat.core.contract.examine import PILLOW_PIXELS, look, vanishes
+from beam_mat.core.contract.finding import Fault, Kind
 from beam_mat.core.geometry import Budget, resize_steps
 from tests.build import canvas, picture, save
 
@@ -35,7 +34,7 @@ def test_postscript_is_not_run() -> None:
 
 
 def test_a_file_over_the_limit_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beam_mat.core.contract.picture.MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr("beam_mat.core.contract.examine.MAX_IMAGE_BYTES", 10)
     found = look(picture(), PIXELS)
     assert isinstance(found, Fault)
     assert found.kind is Kind.IMAGE_HUGE
