@@ -46,11 +46,9 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
         steps.append((width, height))
 
     if width * height > budget.max_pixels:
-        factor = math.sqrt(budget.max_pixels / (width * height))
-        to(int(width * factor), int(height * factor))
+        to(*_scaled(width, height, budget.max_pixels))
     if width * height < budget.min_pixels:
-        factor = math.sqrt(budget.min_pixels / (width * height))
-        to(int(width * factor), int(height * factor))
+        to(*_scaled(width, height, budget.min_pixels))
     if min(width, height) < MIN_SIDE:
         to(max(width, MIN_SIDE), max(height, MIN_SIDE))
     if width / height > MAX_ASPECT:
@@ -58,6 +56,24 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
     if height / width > MAX_ASPECT:
         to(width, width * CLAMPED_ASPECT)
     return steps
+
+
+def vanishes(size: Size, budget: Budget) -> bool:
+    """Whether LLaMA-Factory would scale a side down to 0, which Pillow refuses.
+
+    >>> vanishes((1, 700_000), Budget(589824)), vanishes((640, 480), Budget())
+    (True, False)
+    """
+    if size[0] * size[1] > budget.max_pixels:
+        size = _scaled(*size, budget.max_pixels)
+    if 0 < size[0] * size[1] < budget.min_pixels:
+        size = _scaled(*size, budget.min_pixels)
+    return 0 in size
+
+
+def _scaled(width: int, height: int, area: int) -> Size:
+    factor = math.sqrt(area / (width * height))
+    return int(width * factor), int(height * factor)
 
 
 class TokenRule(msgspec.Struct, frozen=True):

@@ -6,7 +6,9 @@ sums do not depend on the order in which they are merged.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,7 +18,6 @@ import msgspec
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.record import Trajectory
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.tools import calls
 
 MAX_TOOLS = 200
 SAMPLED_WITH_IMAGES = 24
@@ -26,6 +27,13 @@ SAMPLED_A_REASON = 4
 MAX_SAMPLES = 120
 MAX_DETAIL = 500
 """Characters of a reject's `detail` that are kept."""
+
+# MAT's system prompts list the tools, and its answers call them in Python.
+_MAX_NAME = 64
+_LISTED = re.compile(rf"^- `?([A-Za-z_]\w{{0,{_MAX_NAME - 1}}})`?[:(]", re.MULTILINE)
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)[ \t]*\Z")
+_FENCE = "```"
+_LANGUAGES = ("", "py", "python")
 
 Histogram = dict[int, int]
 """Maps the lowest value of each bucket to the number of values in the bucket."""
@@ -121,6 +129,43 @@ def key_of(name: str) -> str:
     # This differs from the hash that decides on the split. Otherwise all samples would come from
     # the same split.
     return hashlib.sha256(f"sample\n{name}".encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def offered(system: str) -> frozenset[str]:
+    r"""The names of the tools that a system prompt lists, one per line.
+
+    >>> sorted(offered("Your tools:\n- visualizer: looks.\n- search(query: str) -> str: finds."))
+    ['search', 'visualizer']
+    """
+    return frozenset(_LISTED.findall(system))
+
+
+def calls(system: str, answers: Iterable[str]) -> Counter[str]:
+    r"""Counts the calls of each listed tool in the code blocks of the answers.
+
+    For speed, the code is not parsed: what looks like a call in a string or a comment counts too.
+
+    >>> calls("- search: finds.", ["Thought: search(1)\n```py\nprint(search(2))\n```"])
+    Counter({'search': 1})
+    """
+    tools = offered(system)
+    if not tools:
+        return Counter()
+    names = tuple(tools)
+    found = Counter[str]()
+    for answer in answers:
+        for block in answer.split(_FENCE)[1::2]:
+            language, _, code = block.partition("\n")
+            if language.strip() not in _LANGUAGES:
+                continue
+            for before in code.split("(")[:-1]:
+                # A cheap test first: few parentheses follow the name of a tool.
+                if before.rstrip(" \t").endswith(names):
+                    called = _CALLED.search(before[-_MAX_NAME - 9 :])
+                    if called and called[1] in tools:
+                        found[called[1]] += 1
+    return found
 
 
 class ToolUse(msgspec.Struct, frozen=True, array_like=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -17,7 +16,7 @@ from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, Tally, p
 from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
 from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Runs, Unit, UnitNote
-from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps
+from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, vanishes
 from beam_mat.core.geometry import tokens as tokens_of
 from beam_mat.core.image import decode_fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
@@ -96,25 +95,6 @@ def _formats() -> tuple[str, ...]:
     # LLaMA-Factory allows every format that Pillow supports. These two start other programs.
     Image.init()
     return tuple(name for name in Image.OPEN if name not in ("EPS", "WMF"))
-
-
-def vanishes(size: Size, budget: Budget) -> bool:
-    """Whether LLaMA-Factory would scale a side down to 0, which Pillow refuses.
-
-    >>> vanishes((1, 700_000), Budget(589824)), vanishes((640, 480), Budget())
-    (True, False)
-    """
-    width, height = size
-    for exceeds, goal in (
-        (width * height > budget.max_pixels, budget.max_pixels),
-        (width * height < budget.min_pixels, budget.min_pixels),
-    ):
-        if exceeds:
-            factor = math.sqrt(goal / (width * height))
-            width, height = int(width * factor), int(height * factor)
-            if not width or not height:
-                return True
-    return False
 
 
 class Examiner:
