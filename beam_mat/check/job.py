@@ -18,8 +18,7 @@ from beam_mat.core.contract.entry import (
     read_entry,
 )
 from beam_mat.core.contract.examine import Rules
-from beam_mat.core.contract.finding import Finding, Place
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Finding, Kind, Place
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW

@@ -14,8 +14,7 @@ from rich.table import Table
 
 from beam_mat.check.job import CheckJob
 from beam_mat.core.contract.conclude import conclude
-from beam_mat.core.contract.finding import Finding, Tally
-from beam_mat.core.contract.kind import Severity
+from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
 from beam_mat.core.scan import Layout
@@ -86,10 +85,11 @@ def report(
         uses = sum(note.image_uses for note in of_units)
         made.entries.append(Checked(checked.name, len(checked.files), rows, distinct, uses))
         names = {note.file.order: note for note in mine}
-        for count in sorted(tally.counts(), key=lambda count: _ORDER[count.kind.severity]):
+        for count in sorted(tally.counts(), key=lambda count: _ORDER[count.kind.about.severity]):
             kind, first = count.kind, [_where(finding, names) for finding in count.first]
-            about = (kind.value, kind.severity.value, count.number, kind.happens, kind.cure, first)
-            made.violations.append(Violation(checked.name, *about))
+            about = (kind.value, kind.about.severity.value, count.number)
+            texts = (kind.about.happens, kind.about.cure)
+            made.violations.append(Violation(checked.name, *about, *texts, first))
     return made
 
 

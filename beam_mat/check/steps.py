@@ -9,10 +9,8 @@ import apache_beam as beam
 import msgspec
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.examine import Examiner, Rules, check_length
-from beam_mat.core.contract.finding import Finding, Tally
-from beam_mat.core.contract.picture import look
-from beam_mat.core.contract.row import Fault
+from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
+from beam_mat.core.contract.finding import Fault, Finding, Tally
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings

@@ -7,7 +7,7 @@ import argparse
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.core.geometry import Budget
-from beam_mat.core.resizer import resizer_name
+from beam_mat.core.image import resizer_name
 from beam_mat.core.settings import Settings
 
 DEFAULT_REWRITE = "data/open_llava_next/=tongagent/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from beam_mat.cli.command_line import CommandLine
+from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.secrecy import without_credentials
 from beam_mat.storage import files, stores
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from beam_mat.core.limits import MAX_RECORD_BYTES
-from beam_mat.core.reject import Reason
+from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_BYTES
+from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Break, Layout, Span
 
 MIN_CHUNK_BYTES = 4 << 20
@@ -24,12 +24,8 @@ MAX_CHUNKS = 1000
 class Shard(msgspec.Struct, frozen=True, array_like=True):
     """One JSON input file.
 
-    Attributes:
-        uri: Address of the file.
-        order: Position among the job's shards, from 0.
-        size: Size in bytes.
-        version: Modification time, generation or ETag. It changes when the content changes.
-        limit: Number of records to convert, or None for all.
+    `order` is its position among the job's shards. `version` (modification time, generation or
+    ETag) changes when the content changes. `limit` is the number of records to convert, if not all.
     """
 
     uri: str
@@ -38,15 +34,11 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     version: str
     limit: int | None = None
 
-    def chunk_bytes(self) -> int:
-        """The size in bytes at which a chunk is closed. It depends only on this shard's size."""
-        return max(MIN_CHUNK_BYTES, -(-self.size // MAX_CHUNKS))
-
     def stem(self, digest: str) -> str:
         """The prefix of the names of all files that are made from this shard.
 
-        It depends on the uri, size, version, limit and the configuration's `digest`. A changed
-        shard or configuration therefore never overwrites existing files or gets mistaken for them.
+        `digest` is the configuration's. A changed shard or configuration never overwrites existing
+        files or gets mistaken for them.
         """
         key = msgspec.json.encode([self.uri, self.size, self.version, self.limit, digest])
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
@@ -56,15 +48,9 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """A reference to consecutive whole records, or to bytes that cannot be split into records.
 
-    Attributes:
-        name: Unique in the job; the part files are named after it.
-        shard: The shard that holds the bytes.
-        layout: How the shard separates its records.
-        start, end: Byte range in the shard, end exclusive.
-        first: Index of the first record in the shard, from 0.
-        count: Number of records.
-        fault: Why the whole range is rejected as one record (`count` is then 1), or None.
-        detail: A description of the problem if `fault` is set.
+    `name` is unique in the job; the part files are named after it. `first` is the index of the
+    first record in the shard, and `count` the number of records. With a `fault`, the whole range is
+    rejected as one record.
     """
 
     name: str
@@ -78,45 +64,76 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
 
 
+class RawRecord(msgspec.Struct, frozen=True):
+    """One record of a chunk: its index and byte range in the shard, and its bytes.
+
+    If the chunk has a fault, `data` has only the first MAX_RAW_BYTES.
+    """
+
+    chunk: Chunk
+    index: int
+    span: Span
+    data: bytes
+
+    def reject(self, reason: Reason, detail: str, id: str | None) -> Reject:
+        """Makes a reject of this record."""
+        return Reject(
+            reason=reason,
+            detail=detail,
+            source=self.chunk.shard.uri,
+            index=self.index,
+            start=self.span.start,
+            end=self.span.end,
+            id=id,
+            record=self.data[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace"),
+            record_truncated=self.span.end - self.span.start > MAX_RAW_BYTES,
+        )
+
+
 def cut(
-    shard: Shard, layout: Layout, found: Iterable[Span | Break], digest: str
+    shard: Shard,
+    layout: Layout,
+    found: Iterable[Span | Break],
+    digest: str,
+    is_full: Callable[[int, int], bool] | None = None,
 ) -> Iterator[Chunk]:
-    """Groups a shard's records into chunks of about `Shard.chunk_bytes`.
+    """Groups the records that `beam_mat.core.scan.scan` has found in a shard into chunks.
 
     Together, the chunks hold all records of the shard, in order. A break, or a record of more than
-    MAX_RECORD_BYTES, becomes a chunk of its own with a fault.
-
-    Args:
-        shard: The shard that was scanned.
-        layout: The shard's layout.
-        found: The output of `beam_mat.core.scan.scan` for this shard.
-        digest: The configuration's digest, see `Shard.stem`.
+    MAX_RECORD_BYTES, becomes a chunk of its own with a fault. `is_full` is called after each record
+    with start and end of the chunk. By default, the size of chunks depends only on the shard's.
     """
     stem = shard.stem(digest)
-    goal = shard.chunk_bytes()
-    index = 0
-    start = end = -1
-    count = 0
+    goal = max(MIN_CHUNK_BYTES, -(-shard.size // MAX_CHUNKS))
+    is_full = is_full or (lambda start, end: end - start >= goal)
+    start = end = index = count = 0
 
-    def chunk(at: int, stop: int, first: int, number: int, fault: Reason | None, why: str) -> Chunk:
-        return Chunk(f"{stem}-{at:014d}", shard, layout, at, stop, first, number, fault, why)
+    def chunk() -> Chunk:
+        return Chunk(f"{stem}-{start:014d}", shard, layout, start, end, index - count, count)
 
     for item in found:
         if shard.limit is not None and index >= shard.limit:
             break
-        large = isinstance(item, Span) and item.end - item.start > MAX_RECORD_BYTES
-        if count and (large or isinstance(item, Break) or end - start >= goal):
-            yield chunk(start, end, index - count, count, None, "")
-            count = 0
+        fault: Reason | None = None
+        detail = ""
+        stop = shard.size if isinstance(item, Break) else item.end
         if isinstance(item, Break):
-            yield chunk(item.start, shard.size, index, 1, Reason.MALFORMED_JSON, item.detail)
-        elif large:
-            size = item.end - item.start
-            detail = f"the record has {size} bytes; the limit is {MAX_RECORD_BYTES}"
-            yield chunk(item.start, item.end, index, 1, Reason.RECORD_TOO_LARGE, detail)
+            fault, detail = Reason.MALFORMED_JSON, item.detail
+        elif stop - item.start > MAX_RECORD_BYTES:
+            fault = Reason.RECORD_TOO_LARGE
+            detail = f"the record has {stop - item.start} bytes; the limit is {MAX_RECORD_BYTES}"
+        if fault:
+            if count:
+                yield chunk()
+            name = f"{stem}-{item.start:014d}"
+            yield Chunk(name, shard, layout, item.start, stop, index, 1, fault, detail)
+            count = 0
         else:
-            start, end = (item.start if count == 0 else start), item.end
+            start, end = (start if count else item.start), stop
             count += 1
         index += 1
+        if is_full(start, stop) and count:
+            yield chunk()
+            count = 0
     if count:
-        yield chunk(start, end, index - count, count, None, "")
+        yield chunk()

@@ -9,19 +9,16 @@ _PLAIN = "\n\t\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    r"""Escapes every character in a text that a terminal would act on.
+    r"""Escapes every character in a text that a terminal would act on, except line ends and tabs.
 
-    Escape sequences, other control characters, characters that change the writing direction, and
-    unpaired surrogates become Python escapes. Line ends and tabs stay.
+    These are control characters, changes of the writing direction, and unpaired surrogates.
 
     >>> visible("a\x1b[31mb\r\n\u202ec\ud800 Tür")
     'a\\x1b[31mb\\r\n\\u202ec\\ud800 Tür'
     """
     if text.isprintable():
         return text
-    return "".join(
-        letter if _is_plain(letter) else letter.encode("unicode_escape").decode() for letter in text
-    )
+    return "".join(one if _is_plain(one) else one.encode("unicode_escape").decode() for one in text)
 
 
 def one_line(text: str) -> str:

@@ -9,16 +9,12 @@ _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 
 
 def seconds(text: str) -> float:
-    """Parses a duration: a number and one of ms, s, m, h and d. The default unit is seconds.
+    """Parses a duration: a number and one of ms, s, m, h and d (ValueError for anything else).
 
-    Returns:
-        Seconds, rounded to milliseconds, which is the resolution of Beam runners.
+    The result is rounded to milliseconds, which is the resolution of Beam runners.
 
     >>> seconds("10s"), seconds("1.5m"), seconds("250ms"), seconds("3"), seconds("0.12345s")
     (10.0, 90.0, 0.25, 3.0, 0.123)
-
-    Raises:
-        ValueError: The text is not a duration.
     """
     found = _DURATION.fullmatch(text.strip())
     if not found:

@@ -33,8 +33,6 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
 
     >>> resize_steps((640, 480), Budget())
     [(591, 443)]
-    >>> resize_steps((512, 512), Budget())
-    []
     >>> resize_steps((20000, 30), Budget())
     [(13219, 19), (13219, 28), (5040, 28)]
     """
@@ -48,11 +46,9 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
         steps.append((width, height))
 
     if width * height > budget.max_pixels:
-        factor = math.sqrt(budget.max_pixels / (width * height))
-        to(int(width * factor), int(height * factor))
+        to(*_scaled(width, height, budget.max_pixels))
     if width * height < budget.min_pixels:
-        factor = math.sqrt(budget.min_pixels / (width * height))
-        to(int(width * factor), int(height * factor))
+        to(*_scaled(width, height, budget.min_pixels))
     if min(width, height) < MIN_SIDE:
         to(max(width, MIN_SIDE), max(height, MIN_SIDE))
     if width / height > MAX_ASPECT:
@@ -62,12 +58,28 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
     return steps
 
 
-class TokenRule(msgspec.Struct, frozen=True):
-    """How a model family divides an image into tokens.
+def vanishes(size: Size, budget: Budget) -> bool:
+    """Whether LLaMA-Factory would scale a side down to 0, which Pillow refuses.
 
-    Attributes:
-        factor: Side length in pixels of the square that becomes one token.
-        min_pixels, max_pixels: The model's own limits on the area, in pixels.
+    >>> vanishes((1, 700_000), Budget(589824)), vanishes((640, 480), Budget())
+    (True, False)
+    """
+    if size[0] * size[1] > budget.max_pixels:
+        size = _scaled(*size, budget.max_pixels)
+    if 0 < size[0] * size[1] < budget.min_pixels:
+        size = _scaled(*size, budget.min_pixels)
+    return 0 in size
+
+
+def _scaled(width: int, height: int, area: int) -> Size:
+    factor = math.sqrt(area / (width * height))
+    return int(width * factor), int(height * factor)
+
+
+class TokenRule(msgspec.Struct, frozen=True):
+    """How a model family divides an image into tokens: squares with a side of `factor` pixels.
+
+    `min_pixels` and `max_pixels` are the model's own limits on the area.
     """
 
     factor: int

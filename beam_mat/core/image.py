@@ -1,12 +1,20 @@
-"""Converts one image file: takes its bytes, returns a usable image or a reason to reject it."""
+"""Converts one image file: takes its bytes, returns a usable image or a reason to reject it.
+
+Resizing uses cykooz-resizer (the Rust crate fast_image_resize) if it is installed, and Pillow
+otherwise. cykooz-resizer gives the same bytes on every processor, is as accurate as Pillow's
+bicubic filter and takes a sixth of the time. Some platforms have no wheels of it, so the manifest
+of a dataset names the resizer that was used.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import threading
 import zlib
 from enum import Enum
-from typing import BinaryIO
+from importlib import metadata
+from typing import Any, BinaryIO
 
 import msgspec
 from PIL import Image, ImageOps
@@ -14,7 +22,11 @@ from PIL import Image, ImageOps
 from beam_mat.core.geometry import Budget, Size, resize_steps
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 from beam_mat.core.reject import Reason
-from beam_mat.core.resizer import resize
+
+try:
+    import cykooz_resizer
+except ImportError:
+    cykooz_resizer = None
 
 # Pillow's own check warns at one size and fails at twice that size. `prepare` has a single limit
 # and checks it after reading only the header.
@@ -35,13 +47,8 @@ class Action(str, Enum):
 class Picture(msgspec.Struct, frozen=True):
     """An image that can be used for training.
 
-    Attributes:
-        data: The bytes of the file to write. If `action` is KEPT, these are the source's bytes.
-        action: How the image was converted.
-        format: JPEG or PNG.
-        size: Width and height of the written image in pixels.
-        source_format: Pillow's name of the source's format.
-        source_size: Width and height of the source in pixels.
+    `data` is the file to write, in the `format` JPEG or PNG: the source's bytes if `action` is
+    KEPT. Sizes are in pixels. `source_format` is Pillow's name of the source's format.
     """
 
     data: bytes
@@ -67,17 +74,12 @@ def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture
     stays PNG, opaque WebP becomes JPEG, and everything else becomes PNG. Only the first frame of
     an animation is kept.
 
-    Args:
-        data: The file's bytes.
-        budget: The allowed area in pixels.
-        apply_exif: Whether to rotate the image according to its EXIF orientation. LLaMA-Factory
-            does not, and boxes in trajectories refer to the stored pixels.
-
-    Returns:
-        The image, or a fault if it cannot be used. This function never raises on bad bytes.
+    `apply_exif` rotates the image according to its EXIF orientation. LLaMA-Factory does not, and
+    boxes in trajectories refer to the stored pixels. This function never raises on bad bytes.
     """
     if len(data) > MAX_IMAGE_BYTES:
-        return _too_large(f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}")
+        detail = f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}"
+        return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
     try:
         return _prepare(data, budget, apply_exif)
     except MemoryError:
@@ -95,7 +97,7 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
         if image.width * image.height > MAX_IMAGE_PIXELS or max(image.size) > MAX_IMAGE_SIDE:
             found = f"the image has {image.width}x{image.height} pixels"
             allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
-            return _too_large(f"{found}; the limits are {allowed}")
+            return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limits are {allowed}")
         image.load()
         picture: Image.Image = image
         if apply_exif:
@@ -140,12 +142,8 @@ def _memory_file() -> BinaryIO:
     return io.BytesIO()
 
 
-def _too_large(detail: str) -> ImageFault:
-    return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
-
-
 def decode_fault(error: Exception) -> ImageFault:
-    """Turns an exception that a decoder raised into a fault."""
+    """The fault for an exception that a decoder raised."""
     # Only the message of Pillow's error distinguishes a truncated file from a damaged one.
     text = str(error)
     early = ("truncated", "broken data stream", "unexpected end", "Truncated")
@@ -158,3 +156,31 @@ def decode_fault(error: Exception) -> ImageFault:
     if text.startswith("cannot identify image file"):
         text = f"the format is none of {', '.join(FORMATS)}"
     return ImageFault(reason, f"{type(error).__name__}: {text}")
+
+
+def resizer_name() -> str:
+    """Name and version of the resizer in use, such as ``cykooz-resizer 4.0.1``."""
+    package = "pillow" if cykooz_resizer is None else "cykooz-resizer"
+    return f"{package} {metadata.version(package)}"
+
+
+def resize(image: Image.Image, size: Size) -> Image.Image:
+    """Resizes like ``Image.resize(size)``: bicubic, or nearest for 1-bit and palette images."""
+    if cykooz_resizer is None or image.mode not in ("RGB", "L"):
+        return image.resize(size)
+    resized = Image.new(image.mode, size, None)  # no fill: the resizer writes every pixel
+    resizer, options = _of_this_thread()
+    resizer.resize_pil(image, resized, options)
+    return resized
+
+
+_local = threading.local()
+
+
+def _of_this_thread() -> tuple[Any, Any]:
+    # A Resizer keeps its buffers, and only one thread may use it at a time.
+    if not hasattr(_local, "resizer"):
+        algorithm = cykooz_resizer.ResizeAlg.convolution(cykooz_resizer.FilterType.catmull_rom)
+        _local.options = cykooz_resizer.ResizeOptions(resize_alg=algorithm)
+        _local.resizer = cykooz_resizer.Resizer()
+    return _local.resizer, _local.options

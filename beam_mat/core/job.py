@@ -17,13 +17,10 @@ class Job(msgspec.Struct, frozen=True):
     """A validated conversion job.
 
     Attributes:
-        shards: The JSON input files, in order.
         sources: The image sources, in order of precedence.
-        settings: The settings of the pipeline's steps.
         limit: Number of records to convert, or None for all.
         max_rejected: The highest allowed share of rejected records (0 to 1), or None.
-        runner: The runner's name: `IN_PROCESS` for the runner inside this process, `PRISM`,
-            `DATAFLOW` or another.
+        runner: `IN_PROCESS`, `PRISM`, `DATAFLOW` or the name of another runner.
         detach: Whether the command exits after it has submitted the job.
         overwrite: Whether to replace the contents of the output folder.
         keep: How many generations are kept; 0 for all, None for the number that the dataset keeps

@@ -49,7 +49,7 @@ WATCH = f"{WORK}/watch"
 
 
 def part_folder(format: str, split: str) -> str:
-    """Returns the flat folder of a format's parts.
+    """The flat folder of a format's parts.
 
     >>> part_folder("jsonl", "train"), part_folder("parquet", "val")
     ('jsonl', 'parquet_val')
@@ -58,7 +58,7 @@ def part_folder(format: str, split: str) -> str:
 
 
 def part(format: str, split: str, name: str) -> str:
-    """Returns a part file's path below the output folder.
+    """A part's path below the output folder.
 
     >>> part("parquet", "train", "mat-0a1b-000")
     'parquet/train-mat-0a1b-000.parquet'
@@ -72,7 +72,7 @@ FLAT_FOLDERS = (*PART_FOLDERS, REJECTS)
 
 
 def split_of(id: str, val_fraction: float) -> str:
-    """Returns the split of a record. It depends only on the id, so it never changes.
+    """The split of a record. It depends only on the id, so it never changes.
 
     >>> split_of("i0AjblJ-", 0.0), split_of("i0AjblJ-", 1.0)
     ('train', 'val')

@@ -37,12 +37,9 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         source: URI of the zip, or of the file itself if the source is a folder.
         order: Position of the source among the job's image sources. If several sources have the
             same path, the source with the lowest position is used.
-        offset: Byte offset of the entry in the zip. In a folder, the total size of all files
-            before this one.
-        end: Upper bound of the entry's end in bytes: the offset of the next entry if plausible.
-        size: Uncompressed size in bytes.
-        packed: Size in the source in bytes.
-        packing: How the bytes are stored in the source.
+        offset: Of the entry in the zip. In a folder, the total size of all files before this one.
+        end: Upper bound of the entry's end: the offset of the next entry if plausible.
+        size, packed: Uncompressed size, and size in the source.
         crc: CRC-32 of the uncompressed bytes, or None in a folder.
         fault: Why the entry cannot be used, according to the zip's directory, or None.
         batch: Number of the batch of its source that it belongs to, see `batched`.
@@ -99,8 +96,7 @@ def entry_fault(
 ) -> ImageFault | None:
     """Why a zip entry cannot be used, decided from the directory before reading the entry.
 
-    `mode` is 0 if unknown; `packing` is the compression method `method`, whose number is for the
-    message. Sizes are in bytes according to the directory.
+    `mode` is 0 if unknown; `packing` is the compression method `method`.
     """
     if flags & ENCRYPTED:
         return ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
@@ -165,8 +161,7 @@ MAX_WASTE = 32
 def coalesce(members: Iterable[Member]) -> Iterator[list[Member]]:
     """Groups members into runs, each of which is worth a single read.
 
-    A run with several members belongs to one zip and spans at most MAX_READ bytes. The gaps in it
-    add up to at most 1 / MAX_WASTE of its members' bytes.
+    A run of several members is in one zip and spans at most MAX_READ bytes.
     """
     run: list[Member] = []
     end = wanted = 0

@@ -23,21 +23,16 @@ MAX_RUN = 400
 """Maximum number of text-only rows per image row in a part. Any 1,000 rows then have an image."""
 
 
-def deal(images: Sequence[T], texts: Sequence[T]) -> list[T]:
+def interleave(images: Sequence[T], texts: Sequence[T]) -> list[T]:
     """Distributes `texts` evenly after the elements of `images`. Both keep their order.
 
-    >>> deal("IJK", "abcde")
+    >>> interleave("IJK", "abcde")
     ['I', 'a', 'J', 'b', 'c', 'K', 'd', 'e']
     """
     if not images:
         return list(texts)
-    dealt: list[T] = []
-    done = 0
-    for number, image in enumerate(images, 1):
-        upto = len(texts) * number // len(images)
-        dealt += [image, *texts[done:upto]]
-        done = upto
-    return dealt
+    pairs = zip(images, _split(texts, len(images)), strict=True)
+    return [row for image, share in pairs for row in (image, *share)]
 
 
 def surplus(images: int, texts: int) -> int:
@@ -49,14 +44,14 @@ def surplus(images: int, texts: int) -> int:
     return max(0, texts - MAX_RUN * images)
 
 
-def shares(count: int, into: int) -> list[range]:
-    """Splits ``range(count)`` into `into` ranges whose lengths differ by at most one.
+def _split(rows: Sequence[T], into: int) -> list[Sequence[T]]:
+    """Splits rows into shares whose lengths differ by at most one.
 
-    >>> shares(5, 2)
-    [range(0, 2), range(2, 5)]
+    >>> _split("abcde", 2)
+    ['ab', 'cde']
     """
-    bounds = [count * number // into for number in range(into + 1)]
-    return [range(start, stop) for start, stop in itertools.pairwise(bounds)]
+    bounds = [len(rows) * number // into for number in range(into + 1)]
+    return [rows[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
 def plan(units: Sequence[Unit]) -> list[MixJob]:
@@ -66,43 +61,25 @@ def plan(units: Sequence[Unit]) -> list[MixJob]:
     """
     units = sorted(units, key=lambda unit: unit.name)
     texts = [unit for unit in units if not unit.image_rows]
-    dealt = {unit: list[Unit]() for unit in units if unit.image_rows}
-    if not dealt:
+    assigned = {unit: list[Unit]() for unit in units if unit.image_rows}
+    if not assigned:
         return [MixJob(None, (text,)) for text in texts]
     queue = [
         ((unit.rows - unit.image_rows) / unit.image_rows, -unit.image_rows, unit.name, unit)
-        for unit in dealt
+        for unit in assigned
     ]
     heapq.heapify(queue)
     for text in texts:
         burden, images, name, base = queue[0]
-        dealt[base].append(text)
+        assigned[base].append(text)
         heapq.heapreplace(queue, (burden - text.rows / images, images, name, base))
-    return [MixJob(base, tuple(taken)) for base, taken in dealt.items() if taken]
-
-
-def mixed_names(job: MixJob) -> list[str]:
-    """The names of the units that a job writes.
-
-    A job writes as many units as it reads, but at most one per image row. The names depend only on
-    the job's inputs, so repeating the job writes the same files.
-    """
-    if job.base is None:
-        return [text.name for text in job.texts]
-    inputs = "\n".join(text.name for text in job.texts)
-    digest = hashlib.sha256(inputs.encode()).hexdigest()[:16]
-    count = min(job.base.image_rows, len(job.texts) + 1)
-    return [f"{job.base.name}-{digest}-{number:04d}" for number in range(count)]
+    return [MixJob(base, tuple(taken)) for base, taken in assigned.items() if taken]
 
 
 class Mixed(NamedTuple):
     """A unit that a mix job writes.
 
-    Attributes:
-        name: Name of the unit.
-        image_rows: Number of rows with images.
-        rows: The rows in order, as indexes into the rows of the base followed by those of the
-            text-only units.
+    `rows` are indexes into the rows of the base followed by those of the text-only units.
     """
 
     name: str
@@ -111,20 +88,23 @@ class Mixed(NamedTuple):
 
 
 def mixed(job: MixJob) -> list[Mixed]:
-    """The units that a job writes. Each gets an equal share of the image rows and text rows."""
-    total = sum(text.rows for text in job.texts)
-    if job.base is None:
-        return [Mixed(text.name, 0, list(range(text.rows))) for text in job.texts]
+    """The units that a job writes: as many as it reads, but at most one per image row.
+
+    Each gets an equal share of the image rows and text rows. The names depend only on the job's
+    inputs, so repeating the job writes the same files.
+    """
     base = job.base
-    order = deal(range(base.image_rows), range(base.image_rows, base.rows))
-    place = {row: at for at, row in enumerate(order)}
-    images = [place[row] for row in range(base.image_rows)]
-    texts = [place[row] for row in range(base.image_rows, base.rows)]
-    texts += range(base.rows, base.rows + total)
-    names = mixed_names(job)
+    if base is None:
+        return [Mixed(text.name, 0, list(range(text.rows))) for text in job.texts]
+    # Image rows and text rows alternate in the base already. Its rows are taken in their order.
+    order = interleave(range(base.image_rows), range(base.image_rows, base.rows))
+    images = [at for at, row in enumerate(order) if row < base.image_rows]
+    texts = [at for at, row in enumerate(order) if row >= base.image_rows]
+    texts += range(base.rows, base.rows + sum(text.rows for text in job.texts))
+    digest = hashlib.sha256("\n".join(text.name for text in job.texts).encode()).hexdigest()[:16]
+    count = min(base.image_rows, len(job.texts) + 1)
+    shares = zip(_split(images, count), _split(texts, count), strict=True)
     return [
-        Mixed(name, len(some), deal([images[at] for at in some], [texts[at] for at in others]))
-        for name, some, others in zip(
-            names, shares(len(images), len(names)), shares(len(texts), len(names)), strict=True
-        )
+        Mixed(f"{base.name}-{digest}-{number:04d}", len(some), interleave(some, others))
+        for number, (some, others) in enumerate(shares)
     ]

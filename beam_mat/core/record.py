@@ -1,18 +1,27 @@
-"""Parses one MAT record: takes its bytes, returns a trajectory or a fault, and never raises."""
+"""Parses one MAT record: takes its bytes, returns a trajectory or a fault, and never raises.
+
+Placeholders are the words in a conversation that represent an image.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
 
+from beam_mat.core.image_path import rewrite, unsafe
 from beam_mat.core.limits import MAX_NESTING, MAX_RECORD_IMAGES
-from beam_mat.core.path import rewrite, unsafe
 from beam_mat.core.reject import Reason
-from beam_mat.core.text import placeholder_number, placeholders, respell, unify
 
 Prefixes = tuple[tuple[str, str], ...]
+
+IMAGE = "<image>"
+"""LLaMA-Factory's placeholder. It pairs the n-th one, counted over all turns, with image n."""
+
+_PLACEHOLDER = re.compile(r"<image(?:_([0-9]{1,9}))?>")
+_COUNTED = re.compile(r"<(image|video|audio)>")
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -26,8 +35,7 @@ class Trajectory(msgspec.Struct, frozen=True):
     """A valid record. Whether its images exist has not been checked yet.
 
     User and assistant turns alternate, and their number is even. The n-th path of `images` belongs
-    to the n-th ``<image>`` of the user turns. `respelled` is the number of respelled words
-    (`beam_mat.core.text.respell`).
+    to the n-th ``<image>`` of the user turns. `respelled` is the number of words, see `respell`.
     """
 
     id: str
@@ -46,16 +54,13 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class _Faulty(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
+    """Its arguments are a reason and details."""
 
 
 def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
     """Parses and validates one record; returns a fault if the record must be rejected.
 
-    `prefixes` are pairs of an old and a new path prefix (`beam_mat.core.path.rewrite`).
+    `prefixes` are pairs of an old and a new path prefix (`rewrite`).
     """
     known: str | None = None
     try:
@@ -76,8 +81,9 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
         if unused:
             detail = f"no user turn has a placeholder for the image {unused[0]!r}"
             raise _Faulty(Reason.IMAGE_WITHOUT_PLACEHOLDER, detail)
-    except _Faulty as fault:
-        return Fault(fault.reason, fault.detail, known)
+    except _Faulty as faulty:
+        reason, detail = faulty.args
+        return Fault(reason, detail, known)
     system, respelled = respell(system)
     output = []
     for turn in turns:
@@ -238,3 +244,50 @@ def _path_of(token: str, named: dict[int | None, str]) -> str:
     held = ", ".join(sorted("<image>" if n is None else f"<image_{n:02}>" for n in named))
     detail = f"a user turn has {token}, but the image field has {held or 'no image'}"
     raise _Faulty(Reason.PLACEHOLDER_WITHOUT_IMAGE, detail)
+
+
+def placeholder_number(token: str) -> int | None:
+    """The number in ``<image_07>``, None for ``<image>``; ValueError for any other text."""
+    found = _PLACEHOLDER.fullmatch(token)
+    if not found:
+        raise ValueError(f"{token!r} is not <image> or <image_NN>")
+    return None if found[1] is None else int(found[1])
+
+
+def placeholders(text: str) -> list[str]:
+    """The placeholders of a user turn in the order in which they occur.
+
+    >>> placeholders("<image_01> and <image_00>, then <image_01> again")
+    ['<image_01>', '<image_00>', '<image_01>']
+    """
+    return [found[0] for found in _PLACEHOLDER.finditer(text)]
+
+
+def unify(text: str) -> str:
+    """Replaces each placeholder of a user turn with LLaMA-Factory's placeholder.
+
+    >>> unify("<image_00> is left of <image_01>")
+    '<image> is left of <image>'
+    """
+    return _PLACEHOLDER.sub(IMAGE, text)
+
+
+def respell(text: str, *, keep_image: bool = False) -> tuple[str, int]:
+    """Respells words that LLaMA-Factory would count as media: ``<image>`` becomes ``< image>``.
+
+    With `keep_image`, ``<image>`` stays, because it is a placeholder in user turns. Returns the
+    text, and the number of respelled words.
+
+    >>> respell("The tag <image> represents an image, <image_00> the first one.")
+    ('The tag < image> represents an image, <image_00> the first one.', 1)
+    """
+    count = 0
+
+    def spelling(found: re.Match[str]) -> str:
+        nonlocal count
+        if keep_image and found[1] == "image":
+            return found[0]
+        count += 1
+        return f"< {found[1]}>"
+
+    return _COUNTED.sub(spelling, text), count

@@ -10,17 +10,14 @@ import msgspec
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
-from beam_mat.core.sampling import Tokens
+from beam_mat.core.statistics import Tokens
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
     """A zip or folder of images.
 
-    Attributes:
-        uri: Where it is.
-        order: Its position among the sources; see `Member.order`.
-        size: Bytes; for a folder, of all its files.
-        version: Changes when the content does; for a folder, a hash of its listing.
+    `order` is its position among the sources, see `Member.order`. `version` changes when the
+    content does. For a folder, `size` is that of all files, `version` a hash of the listing.
     """
 
     uri: str
@@ -30,17 +27,13 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def content(self) -> tuple[int, str]:
-        """Size and version: what changes when the source's content does."""
         return self.size, self.version
 
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
-    """An image that records use.
+    """An image that records use, by its published path: the name in records.
 
-    Attributes:
-        path: Its published path: the name in records.
-        member: Its member, or None if no source has it.
-        chunks: Names of the chunks that wait for it.
+    `member` is None if no source has it. `chunks` are the names of the chunks that wait for it.
     """
 
     path: str
@@ -51,12 +44,7 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
 class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     """The result of one image, for the records that use it.
 
-    Attributes:
-        path: The published path.
-        fault: Why it cannot be used, or None.
-        file: The written file below the output folder, or "" if there is none. Its name has a
-            hash of its bytes.
-        tokens: Number of tokens that the image takes in the context.
+    `file` is the written file below the output folder, or "". Its name has a hash of its bytes.
     """
 
     path: str
@@ -68,21 +56,18 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
 def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:
     """Returns a hash of everything that affects a chunk's output except its bytes and settings.
 
-    Args:
-        outcomes: Outcomes of all images that the chunk requests, in any order.
-        repeated: Indexes of the records that repeat the id of an earlier record.
+    `outcomes` are those of all images that the chunk requests, in any order, and `repeated` the
+    indexes of the records that repeat the id of an earlier record.
     """
     facts = sorted(outcomes, key=lambda outcome: outcome.path), sorted(repeated)
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 
 class PathFact(msgspec.Struct, frozen=True, array_like=True):
-    """One fact about an image path. One attribute is set.
+    """One fact about an image path: a chunk requests it, a source has it, or a shard lacks it.
 
-    Attributes:
-        chunk: Name of a chunk that requests it.
-        member: A member of a zip or folder that has this path.
-        missed_by: Stem of a shard that is in the dataset without this image.
+    One attribute is set. `chunk` is the name of a chunk. `missed_by` is the stem of a shard that is
+    in the dataset without this image.
     """
 
     chunk: str | None = None
@@ -91,13 +76,10 @@ class PathFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
-    """One fact about a chunk.
+    """One fact about a chunk: the chunk itself, outcomes of images, or a repeated id.
 
-    Attributes:
-        chunk: The chunk itself.
-        outcomes: Outcomes of images that it requests.
-        table: The image result that has the rows of these outcomes; see `work.image_results`.
-        repeated: Index of a record that repeats the id of an earlier record.
+    `table` is the image result that has the rows of `outcomes`; see `work.image_results`.
+    `repeated` is the index of a record that repeats the id of an earlier record.
     """
 
     chunk: Chunk | None = None
@@ -107,13 +89,7 @@ class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True):
-    """A written chunk.
-
-    Attributes:
-        chunk: Its name.
-        output: Name of its `ChunkOutput`.
-        tables: The image results that have rows of its images.
-    """
+    """The names of a written chunk and its `ChunkOutput`, and the image results that it uses."""
 
     chunk: str
     output: str

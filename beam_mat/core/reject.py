@@ -51,15 +51,9 @@ def _sentences() -> dict[Reason, str]:
 class Reject(msgspec.Struct, frozen=True):
     r"""One rejected record, and one line of ``rejects/*.jsonl``.
 
-    Attributes:
-        reason: Why the record is rejected.
-        detail: The details of this record.
-        source: URI of the JSON shard.
-        index: Position of the record in its shard, from 0.
-        start, end: Byte range of the record in its shard, end exclusive.
-        id: The record's id, or None if it cannot be read.
-        record: The original bytes as text. Bytes that are not UTF-8 are written as ``\xNN``.
-        record_truncated: Whether `record` has only the first MAX_RAW_BYTES of the record.
+    `source` is the URI of the JSON shard, `index` the position of the record in it, `start` and
+    `end` its byte range. `id` is None if it cannot be read. `record` has the original bytes as
+    text, with those that are not UTF-8 as ``\xNN``: the first MAX_RAW_BYTES if it is truncated.
     """
 
     reason: Reason

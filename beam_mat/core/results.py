@@ -7,6 +7,7 @@ right name is valid. See docs/architecture.md.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -18,14 +19,7 @@ from beam_mat.core.statistics import Statistics
 class Part(msgspec.Struct, frozen=True):
     """One immutable file of the dataset.
 
-    Attributes:
-        path: Below the output folder.
-        format: jsonl or parquet.
-        split: train or val; for other files, their folder.
-        rows: Number of rows.
-        image_rows: How many of them have images.
-        bytes: Size of the file.
-        sha256: Of the file.
+    `path` is below the output folder. `split` is train or val; for other files, it is their folder.
     """
 
     path: str
@@ -38,23 +32,16 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class ShardSplit(msgspec.Struct, frozen=True):
-    """The chunks of a shard. Named by the shard's stem.
-
-    Attributes:
-        records: Number of records, with which the summary is compared.
-        chunks: The chunks, in order.
-    """
+    """The chunks of a shard, in order, and its number of records. Named by the shard's stem."""
 
     records: int
     chunks: tuple[Chunk, ...]
 
 
 class ChunkRequest(msgspec.Struct, frozen=True):
-    """The images and ids of a chunk's records. Named by the chunk.
+    """The published paths of a chunk's images, each once. Named by the chunk.
 
-    Attributes:
-        images: Published paths of its records' images, each once.
-        ids: Index and id of each record if duplicates are dropped; otherwise empty.
+    `ids` has index and id of each record if duplicates are dropped.
     """
 
     images: tuple[str, ...]
@@ -69,6 +56,17 @@ class RejectCount(msgspec.Struct, frozen=True):
     first: Reject
 
 
+def sum_rejected(counts: Iterable[RejectCount]) -> dict[Reason, RejectCount]:
+    """Adds up counts by reason, in the order of `Reason`. Keeps the first record of each reason."""
+    sums: dict[Reason, RejectCount] = {}
+    for one in counts:
+        known = sums.get(one.reason)
+        sums[one.reason] = (
+            msgspec.structs.replace(known, count=known.count + one.count) if known else one
+        )
+    return {reason: sums[reason] for reason in Reason if reason in sums}
+
+
 class Unit(msgspec.Struct, frozen=True, array_like=True):
     """Parts with the same rows, one per format. Text-only rows are mixed by units."""
 
@@ -81,17 +79,9 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
 class ChunkOutput(msgspec.Struct, frozen=True):
     """The output of a chunk. Named by the chunk and the hash of the outcomes of its images.
 
-    Attributes:
-        records: Number of records in the chunk.
-        accepted: Number of records in its parts.
-        respelled: Number of words that were respelled in them.
-        image_uses: Number of images in accepted records; repeated images count each time.
-        rejected: The other records, by reason.
-        units: The units of its parts.
-        parts: The written files.
-        rejects: The file with the rejected records, or None.
-        statistics: Statistics of its records.
-        missing: Images that no source has.
+    `records` are all records of the chunk, `accepted` those in its parts. `respelled` is the number
+    of words that were respelled in them, `image_uses` that of their images (repeated images count
+    each time). `rejects` is the file with the rejected records. No source has the images `missing`.
     """
 
     records: int
@@ -106,16 +96,13 @@ class ChunkOutput(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
     def files(self) -> tuple[Part, ...]:
-        """Returns all written files."""
         return (*self.parts, self.rejects) if self.rejects else self.parts
 
 
 class MixJob(msgspec.Struct, frozen=True, array_like=True):
-    """Text-only units that are mixed with the rows of a unit that has images.
+    """Text-only units, and the unit with images with whose rows they are mixed.
 
-    Attributes:
-        base: The unit with images, or None if the dataset has none.
-        texts: Units without images.
+    `base` is None if the dataset has no images.
     """
 
     base: Unit | None
@@ -123,7 +110,6 @@ class MixJob(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def split(self) -> str:
-        """The split of its units."""
         return (self.base or self.texts[0]).split
 
     @property
@@ -134,18 +120,11 @@ class MixJob(msgspec.Struct, frozen=True, array_like=True):
         return f"{unit.split}-{unit.name}-{key}"
 
     def inputs(self) -> tuple[Unit, ...]:
-        """Returns all units that it reads."""
         return (self.base, *self.texts) if self.base else self.texts
 
 
 class MixOutput(msgspec.Struct, frozen=True):
-    """Parts that replace others. Named by its job.
-
-    Attributes:
-        job: The units that were mixed.
-        replaced: Paths of the replaced parts.
-        parts: The written parts.
-    """
+    """The written parts, and the paths of those that they replace. Named by its job."""
 
     job: MixJob
     replaced: tuple[str, ...]

@@ -63,8 +63,6 @@ def detect(head: bytes) -> Head | Break:
 
     >>> detect(b'[{"id": 1}]')
     Head(layout=<Layout.ARRAY: 'array'>, offset=1)
-    >>> detect(b'{"id": 1}\n{"id": 2}\n').layout
-    <Layout.LINES: 'lines'>
     >>> detect(b"<html>").detail
     "the file is not JSON: it starts with b'<html>'"
     """

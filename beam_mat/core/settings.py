@@ -20,12 +20,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     Attributes:
         output: URI of the output folder.
-        budget: Pixels allowed.
         prefixes: Path prefixes to replace, as pairs of old and new.
-        formats: `JSONL`, `PARQUET` or both.
         val_fraction: Share of ids that goes to the validation set, 0 to 1.
         drop_duplicates: Whether only the first record of an id is kept.
-        apply_exif: Whether pictures are rotated according to their EXIF orientation.
         resizer: Name and version of the library that resizes pictures.
         fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
             dataset. For a watch, which has no fixed inputs, a hash of its configuration.
@@ -51,20 +48,13 @@ class Settings(msgspec.Struct, frozen=True):
     storage: str = ""
 
     def image_digest(self) -> str:
-        """Returns a hash of the settings that affect an image's bytes, for names."""
+        """A hash of the settings that affect an image's bytes, for names."""
         return _digest([FORMAT, self.budget, self.apply_exif, self.resizer])
 
     def digest(self) -> str:
-        """Returns a hash of the settings that affect the output's bytes, for names."""
-        return _digest(
-            [
-                self.image_digest(),
-                self.prefixes,
-                sorted(self.formats),
-                self.val_fraction,
-                self.drop_duplicates,
-            ]
-        )
+        """A hash of the settings that affect the output's bytes, for names."""
+        records = [self.prefixes, sorted(self.formats), self.val_fraction, self.drop_duplicates]
+        return _digest([self.image_digest(), *records])
 
 
 def _digest(values: list[object]) -> str:

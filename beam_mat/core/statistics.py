@@ -1,20 +1,171 @@
-"""Statistics and a sample of a dataset's records. They are small and can be merged.
+"""Statistics of records and images, and a sample of the records for the report.
 
-Each worker writes the statistics of a chunk next to the chunk's other results.
+Each worker writes the statistics of its work next to its other results. They are small, and their
+sums do not depend on the order in which they are merged.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import msgspec
 
-from beam_mat.core.histogram import Histogram, count, merge, ordered
-from beam_mat.core.raw import RawRecord
+from beam_mat.core.chunk import RawRecord
 from beam_mat.core.record import Trajectory
-from beam_mat.core.reject import Reject
-from beam_mat.core.sampling import MAX_DETAIL, Sample, Tokens, choose, choose_rejects, key_of
-from beam_mat.core.tools import calls
+from beam_mat.core.reject import Reason, Reject
 
 MAX_TOOLS = 200
+SAMPLED_WITH_IMAGES = 24
+SAMPLED_TEXT_ONLY = 8
+SAMPLED_A_TOOL = 3
+SAMPLED_A_REASON = 4
+MAX_SAMPLES = 120
+MAX_DETAIL = 500
+"""Characters of a reject's `detail` that are kept."""
+
+# MAT's system prompts list the tools, and its answers call them in Python.
+_MAX_NAME = 64
+_LISTED = re.compile(rf"^- `?([A-Za-z_]\w{{0,{_MAX_NAME - 1}}})`?[:(]", re.MULTILINE)
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)[ \t]*\Z")
+_FENCE = "```"
+_LANGUAGES = ("", "py", "python")
+
+Histogram = dict[int, int]
+"""Maps the lowest value of each bucket to the number of values in the bucket."""
+
+Tokens = tuple[int, int]
+"""Number of image tokens: for Qwen2-VL and Qwen2.5-VL, and for Qwen3-VL."""
+
+
+def bucket(value: int, bits: int = 6) -> int:
+    """The lowest value of a value's bucket: the value with all but its first `bits` bits cleared.
+
+    Buckets below 64 hold one value each, and larger buckets are about three percent wide. Common
+    limits such as 2048 and 10240 are bucket boundaries, so values can be counted against them.
+
+    >>> bucket(40), bucket(1000), bucket(10240)
+    (40, 992, 10240)
+    """
+    shift = max(0, value.bit_length() - bits)
+    return value >> shift << shift
+
+
+def _count(histogram: Histogram, value: int) -> None:
+    least = bucket(value)
+    histogram[least] = histogram.get(least, 0) + 1
+
+
+def _merge(histogram: Histogram, more: Histogram) -> None:
+    for least, values in more.items():
+        histogram[least] = histogram.get(least, 0) + values
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """A reference to an accepted record that the report may show.
+
+    `key` is a hash of the id; records with the lowest keys are chosen. `index`, `start` and `end`
+    are the position in the shard `source`. `tokens` are those of the images, `tools` the names of
+    the tools that the record calls.
+    """
+
+    key: str
+    id: str
+    source: str
+    index: int
+    start: int
+    end: int
+    images: int
+    tokens: Tokens
+    tools: tuple[str, ...]
+
+    def groups(self) -> Iterable[tuple[str, int]]:
+        """The groups of which it can be an example, and how many examples each group needs."""
+        yield ("images", SAMPLED_WITH_IMAGES) if self.images else ("text", SAMPLED_TEXT_ONLY)
+        for tool in self.tools:
+            yield f"tool {tool}", SAMPLED_A_TOOL
+
+
+def choose(samples: Iterable[Sample]) -> list[Sample]:
+    """Chooses the records with the lowest keys from each group, each id once.
+
+    Choosing from the samples of several parts gives the same result as choosing from all records,
+    because a record that is dropped from a part is never among the first of all records.
+    """
+    chosen: list[Sample] = []
+    taken = Counter[str]()
+    ids = set[str]()
+    for sample in sorted(samples, key=lambda one: (one.key, one.source, one.index)):
+        if sample.id in ids or len(chosen) == MAX_SAMPLES:
+            continue
+        wanted = [group for group, most in sample.groups() if taken[group] < most]
+        if wanted:
+            ids.add(sample.id)
+            chosen.append(sample)
+        taken.update(group for group, _ in sample.groups())
+    return chosen
+
+
+def choose_rejects(rejects: Iterable[Reject]) -> list[Reject]:
+    """Chooses a few rejects of each reason, each id once, in the order of `Reason`."""
+    chosen: dict[Reason, dict[str, Reject]] = {reason: {} for reason in Reason}
+    for reject in sorted(rejects, key=lambda one: (key_of(_name(one)), one.source, one.index)):
+        known = chosen[reject.reason]
+        if len(known) < SAMPLED_A_REASON:
+            known.setdefault(_name(reject), reject)
+    return [reject for known in chosen.values() for reject in known.values()]
+
+
+def _name(reject: Reject) -> str:
+    return reject.id if reject.id is not None else f"{reject.source}\n{reject.index}"
+
+
+def key_of(name: str) -> str:
+    """The hash by which records are chosen: 16 hexadecimal digits."""
+    # This differs from the hash that decides on the split. Otherwise all samples would come from
+    # the same split.
+    return hashlib.sha256(f"sample\n{name}".encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def offered(system: str) -> frozenset[str]:
+    r"""The names of the tools that a system prompt lists, one per line.
+
+    >>> sorted(offered("Your tools:\n- visualizer: looks.\n- search(query: str) -> str: finds."))
+    ['search', 'visualizer']
+    """
+    return frozenset(_LISTED.findall(system))
+
+
+def calls(system: str, answers: Iterable[str]) -> Counter[str]:
+    r"""Counts the calls of each listed tool in the code blocks of the answers.
+
+    For speed, the code is not parsed: what looks like a call in a string or a comment counts too.
+
+    >>> calls("- search: finds.", ["Thought: search(1)\n```py\nprint(search(2))\n```"])
+    Counter({'search': 1})
+    """
+    tools = offered(system)
+    if not tools:
+        return Counter()
+    names = tuple(tools)
+    found = Counter[str]()
+    for answer in answers:
+        for block in answer.split(_FENCE)[1::2]:
+            language, _, code = block.partition("\n")
+            if language.strip() not in _LANGUAGES:
+                continue
+            for before in code.split("(")[:-1]:
+                # A cheap test first: few parentheses follow the name of a tool.
+                if before.rstrip(" \t").endswith(names):
+                    called = _CALLED.search(before[-_MAX_NAME - 9 :])
+                    if called and called[1] in tools:
+                        found[called[1]] += 1
+    return found
 
 
 class ToolUse(msgspec.Struct, frozen=True, array_like=True):
@@ -27,14 +178,8 @@ class ToolUse(msgspec.Struct, frozen=True, array_like=True):
 class Statistics(msgspec.Struct):
     """Histograms, tools and a sample of the accepted records, and examples of rejected records.
 
-    Attributes:
-        turns: User and assistant turns per record.
-        text: Characters per record, including the system prompt.
-        images: Images per record.
-        qwen2_vl_tokens, qwen3_vl_tokens: Image tokens per record.
-        tools: The use of each tool, by name.
-        samples: Accepted records to show.
-        rejects: Rejected records to show. Their `record` is empty.
+    The histograms are of numbers per record: user and assistant turns, characters including the
+    system prompt, images, and image tokens. The `record` of `rejects` is empty.
     """
 
     turns: Histogram = {}  # msgspec copies mutable defaults
@@ -54,16 +199,16 @@ class Statistics(msgspec.Struct):
             self._use(name, ToolUse(1, often))
         text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
         values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
-        for histogram, value in zip(self.histograms(), values, strict=True):
-            count(histogram, value)
+        for histogram, value in zip(self._histograms(), values, strict=True):
+            _count(histogram, value)
         self.samples.append(
             Sample(
                 key=key_of(trajectory.id),
                 id=trajectory.id,
                 source=record.chunk.shard.uri,
                 index=record.index,
-                start=record.start,
-                end=record.end,
+                start=record.span.start,
+                end=record.span.end,
                 images=len(trajectory.images),
                 tokens=tokens,
                 tools=tuple(sorted(called)),
@@ -71,16 +216,14 @@ class Statistics(msgspec.Struct):
         )
 
     def reject(self, reject: Reject) -> None:
-        """Adds a rejected record."""
         detail = reject.detail
         if len(detail) > MAX_DETAIL:
             detail = detail[:MAX_DETAIL] + "…"
         self.rejects.append(msgspec.structs.replace(reject, record="", detail=detail))
 
     def merge(self, other: Statistics) -> None:
-        """Adds the statistics of other records."""
-        for mine, theirs in zip(self.histograms(), other.histograms(), strict=True):
-            merge(mine, theirs)
+        for mine, theirs in zip(self._histograms(), other._histograms(), strict=True):
+            _merge(mine, theirs)
         for name, use in other.tools.items():
             self._use(name, use)
         self.samples = choose(self.samples + other.samples)
@@ -96,17 +239,68 @@ class Statistics(msgspec.Struct):
         It has at most `MAX_TOOLS` tools, the most used first.
         """
         by_use = sorted(self.tools.items(), key=lambda item: (-item[1].records, item[0]))
-        return Statistics(
-            ordered(self.turns),
-            ordered(self.text),
-            ordered(self.images),
-            ordered(self.qwen2_vl_tokens),
-            ordered(self.qwen3_vl_tokens),
-            dict(by_use[:MAX_TOOLS]),
-            choose(self.samples),
-            choose_rejects(self.rejects),
+        made = Statistics(
+            tools=dict(by_use[:MAX_TOOLS]),
+            samples=choose(self.samples),
+            rejects=choose_rejects(self.rejects),
+        )
+        for histogram, mine in zip(made._histograms(), self._histograms(), strict=True):
+            histogram.update(sorted(mine.items()))
+        return made
+
+    def _histograms(self) -> tuple[Histogram, ...]:
+        return self.turns, self.text, self.images, self.qwen2_vl_tokens, self.qwen3_vl_tokens
+
+
+class ImageFile(NamedTuple):
+    """Format, width and height in pixels, and size in bytes of one image file."""
+
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+
+class Amount(msgspec.Struct, frozen=True, array_like=True):
+    """A number of files and their total size in bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+class ImageStatistics(msgspec.Struct):
+    """Statistics of a dataset's usable images as read and as written. Each is counted once.
+
+    `formats_before` and `formats_after` have files and bytes by format, `pixels_before` and
+    `pixels_after` are histograms of width times height.
+    """
+
+    formats_before: dict[str, Amount] = {}
+    formats_after: dict[str, Amount] = {}
+    pixels_before: Histogram = {}
+    pixels_after: Histogram = {}
+
+    def add(self, before: ImageFile, after: ImageFile) -> None:
+        _add_files(self.formats_before, before.format, Amount(1, before.bytes))
+        _add_files(self.formats_after, after.format, Amount(1, after.bytes))
+        _count(self.pixels_before, before.width * before.height)
+        _count(self.pixels_after, after.width * after.height)
+
+    def merge(self, other: ImageStatistics) -> None:
+        for name, amount in other.formats_before.items():
+            _add_files(self.formats_before, name, amount)
+        for name, amount in other.formats_after.items():
+            _add_files(self.formats_after, name, amount)
+        _merge(self.pixels_before, other.pixels_before)
+        _merge(self.pixels_after, other.pixels_after)
+
+    def ordered(self) -> ImageStatistics:
+        """A copy with all keys sorted, which is the order in files."""
+        return ImageStatistics(
+            *(dict(sorted(one.items())) for one in msgspec.structs.astuple(self))
         )
 
-    def histograms(self) -> tuple[Histogram, ...]:
-        """All histograms, in the order of the attributes."""
-        return self.turns, self.text, self.images, self.qwen2_vl_tokens, self.qwen3_vl_tokens
+
+def _add_files(formats: dict[str, Amount], name: str, more: Amount) -> None:
+    known = formats.get(name, Amount())
+    formats[name] = Amount(known.files + more.files, known.bytes + more.bytes)

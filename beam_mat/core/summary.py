@@ -11,28 +11,15 @@ import msgspec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import LostRecordError
-from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkOutput, Part, RejectCount, ShardSplit, Unit
+from beam_mat.core.results import ChunkOutput, Part, RejectCount, ShardSplit, Unit, sum_rejected
 from beam_mat.core.statistics import Statistics
 
 
 class ShardSummary(msgspec.Struct, frozen=True):
-    """A finished shard.
+    """A finished shard: the fields of `Shard`, its stem, and the sums of its `ChunkOutput`.
 
-    Attributes:
-        uri, order, size, version, limit: As in `core.chunk.Shard`.
-        stem: `Shard.stem`: the beginning of the names of its files.
-        records: Number of records in the shard.
-        accepted: Number of records in its parts.
-        respelled: Number of words that were respelled in them.
-        image_uses: Number of images in accepted records; repeated images count each time.
-        rejected: The other records, by reason, in the order of `Reason`.
-        units: The units of its parts.
-        parts: The data files of its chunks. Those of text-only units are below ``_beam_mat/``.
-        rejects: The files of rejected records.
-        missing: Images of its records that no source has, sorted.
-        tables: The image results that have rows of its images, sorted.
-        statistics: Statistics of its records.
+    `rejected` is in the order of `Reason`. `parts` of text-only units are below ``_beam_mat/``.
+    `tables` are the image results that have rows of its images. `missing` and `tables` are sorted.
     """
 
     uri: str
@@ -55,7 +42,6 @@ class ShardSummary(msgspec.Struct, frozen=True):
 
     @property
     def shard(self) -> Shard:
-        """The shard that was summarised."""
         return Shard(self.uri, self.order, self.size, self.version, self.limit)
 
     @property
@@ -65,7 +51,6 @@ class ShardSummary(msgspec.Struct, frozen=True):
 
     @property
     def rejected_records(self) -> int:
-        """Number of rejected records."""
         return sum(found.count for found in self.rejected)
 
 
@@ -76,23 +61,14 @@ def summarise(
     outputs: Mapping[str, ChunkOutput],
     tables: Iterable[str],
 ) -> ShardSummary:
-    """Returns the summary of a shard.
-
-    Args:
-        shard: The shard.
-        stem: Its stem.
-        split: Its chunks.
-        outputs: The output of each chunk, by the chunk's name.
-        tables: The image results that have rows of its images.
+    """Returns the summary of a shard. `outputs` are by the names of the chunks.
 
     Raises:
-        LostRecordError: A chunk has no output, or a record is neither accepted nor rejected, or is
-            both.
+        LostRecordError: A chunk has no output, or a record is not accepted or rejected once.
     """
     if outputs.keys() != {chunk.name for chunk in split.chunks}:
         raise LostRecordError(f"{shard.uri}: the written chunks are not the chunks of the shard")
     statistics = Statistics()
-    rejected: dict[Reason, RejectCount] = {}
     in_order = [outputs[chunk.name] for chunk in split.chunks]
     for chunk, output in zip(split.chunks, in_order, strict=True):
         refused = sum(found.count for found in output.rejected)
@@ -102,19 +78,15 @@ def summarise(
                 f"{output.accepted} accepted, {refused} rejected"
             )
         statistics.merge(output.statistics)
-        add_rejected(rejected, output.rejected)
+    rejected = sum_rejected(found for output in in_order for found in output.rejected)
     summary = ShardSummary(
-        uri=shard.uri,
-        order=shard.order,
-        size=shard.size,
-        version=shard.version,
-        limit=shard.limit,
+        **msgspec.structs.asdict(shard),
         stem=stem,
         records=split.records,
         accepted=sum(output.accepted for output in in_order),
         respelled=sum(output.respelled for output in in_order),
         image_uses=sum(output.image_uses for output in in_order),
-        rejected=tuple(rejected[reason] for reason in Reason if reason in rejected),
+        rejected=tuple(rejected.values()),
         units=tuple(unit for output in in_order for unit in output.units),
         parts=tuple(part for output in in_order for part in output.parts),
         rejects=tuple(output.rejects for output in in_order if output.rejects),
@@ -127,22 +99,9 @@ def summarise(
 
 
 def check_records(summary: ShardSummary) -> None:
-    """Checks that each record of a shard is accepted or rejected.
-
-    Raises:
-        LostRecordError: The numbers do not add up.
-    """
+    """Raises LostRecordError unless each record of a shard is accepted or rejected."""
     if summary.accepted + summary.rejected_records != summary.records:
         raise LostRecordError(
             f"{summary.uri}: {summary.records} records in, {summary.accepted} accepted, "
             f"{summary.rejected_records} rejected"
-        )
-
-
-def add_rejected(rejected: dict[Reason, RejectCount], more: Iterable[RejectCount]) -> None:
-    """Adds counts to `rejected`, and keeps the first record of each reason."""
-    for found in more:
-        known = rejected.get(found.reason)
-        rejected[found.reason] = (
-            msgspec.structs.replace(known, count=known.count + found.count) if known else found
         )

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
+from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
-from beam_mat.core.raw import RawRecord
 from beam_mat.core.record import Fault, Trajectory, parse
 from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.results import RejectCount
+from beam_mat.core.results import RejectCount, sum_rejected
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import Statistics
 
 
-class ChunkResult:
+class ChunkResult(msgspec.Struct):
     """The accepted and the rejected records of a chunk.
 
-    Attributes:
-        trajectories: For each split, the accepted records with images and those without, in order.
-            Their `images` are files below the output folder.
-        rejects: The rejected records, in order.
-        respelled: Number of words that were respelled in accepted records.
-        image_uses: Number of images in accepted records; repeated images count each time.
-        counting: Collects the statistics of the records.
+    `trajectories` has for each split the accepted records with images and those without, in order.
+    Their `images` are files below the output folder. For the numbers see `results.ChunkOutput`.
     """
 
-    def __init__(self) -> None:
-        self.trajectories: dict[str, tuple[list[Trajectory], list[Trajectory]]] = {}
-        self.rejects: list[Reject] = []
-        self.respelled = 0
-        self.image_uses = 0
-        self.counting = Statistics()
+    trajectories: dict[str, tuple[list[Trajectory], list[Trajectory]]] = {}
+    rejects: list[Reject] = []
+    respelled: int = 0
+    image_uses: int = 0
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
 
     @property
     def accepted(self) -> int:
@@ -42,56 +35,43 @@ class ChunkResult:
         return sum(len(some) for pair in self.trajectories.values() for some in pair)
 
     def counts(self) -> tuple[RejectCount, ...]:
-        """Returns number and first reject for each reason, in the order of `Reason`."""
-        numbers = Counter(reject.reason for reject in self.rejects)
-        firsts: dict[Reason, Reject] = {}
-        for reject in self.rejects:
-            firsts.setdefault(reject.reason, reject)
-        return tuple(
-            RejectCount(reason, numbers[reason], msgspec.structs.replace(firsts[reason], record=""))
-            for reason in Reason
-            if reason in firsts
-        )
+        """The number of rejects and the first one for each reason, in the order of `Reason`."""
+        bare = (msgspec.structs.replace(reject, record="") for reject in self.rejects)
+        return tuple(sum_rejected(RejectCount(one.reason, 1, one) for one in bare).values())
 
 
-def judge(
+def validate(
     records: Iterable[RawRecord],
     outcomes: Mapping[str, ImageOutcome],
     repeated: Set[int],
     settings: Settings,
 ) -> ChunkResult:
-    """Accepts or rejects each record.
+    """Accepts or rejects each record of a chunk.
 
-    Args:
-        records: The records of one chunk, in order.
-        outcomes: The result of every image that the chunk uses, by path.
-        repeated: Indexes of records to drop because an earlier record has the same id.
-        settings: Path prefixes and the split.
-
-    Raises:
-        KeyError: The result of an image is missing.
+    `outcomes` has the result of every image that the chunk uses, by path; a missing one raises
+    KeyError. `repeated` are the indexes of records whose id an earlier record has.
     """
     result = ChunkResult()
     for record in records:
-        verdict = _verdict(record, outcomes, repeated, settings)
-        if isinstance(verdict, Fault):
-            reject = record.reject(verdict.reason, verdict.detail, verdict.id)
+        found = _validate(record, outcomes, repeated, settings)
+        if isinstance(found, Fault):
+            reject = record.reject(found.reason, found.detail, found.id)
             result.rejects.append(reject)
-            result.counting.reject(reject)
+            result.statistics.reject(reject)
             continue
-        qwen2, qwen3 = zip((0, 0), *(outcomes[path].tokens for path in verdict.images), strict=True)
-        result.counting.accept(record, verdict, (sum(qwen2), sum(qwen3)))
-        result.respelled += verdict.respelled
-        result.image_uses += len(verdict.images)
-        split = split_of(verdict.id, settings.val_fraction)
+        qwen2, qwen3 = zip((0, 0), *(outcomes[path].tokens for path in found.images), strict=True)
+        result.statistics.accept(record, found, (sum(qwen2), sum(qwen3)))
+        result.respelled += found.respelled
+        result.image_uses += len(found.images)
+        split = split_of(found.id, settings.val_fraction)
         with_images, text_only = result.trajectories.setdefault(split, ([], []))
-        files = tuple(outcomes[path].file for path in verdict.images)
-        accepted = msgspec.structs.replace(verdict, images=files)
+        files = tuple(outcomes[path].file for path in found.images)
+        accepted = msgspec.structs.replace(found, images=files)
         (with_images if files else text_only).append(accepted)
     return result
 
 
-def _verdict(
+def _validate(
     record: RawRecord,
     outcomes: Mapping[str, ImageOutcome],
     repeated: Set[int],

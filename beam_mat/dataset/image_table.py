@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.image_statistics import ImageStatistics
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
+from beam_mat.core.statistics import ImageStatistics
 from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
 from beam_mat.work import image_results

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import RejectCount
+from beam_mat.core.results import RejectCount, sum_rejected
 from beam_mat.core.statistics import Statistics
-from beam_mat.core.summary import ShardSummary, add_rejected
+from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset.commit import in_order
 from beam_mat.dataset.image_table import ImageTotals
 
@@ -48,13 +48,10 @@ class Totals(msgspec.Struct):
 def totals_of(shards: Iterable[ShardSummary], images: ImageTotals) -> Totals:
     """Returns the totals of all shards and images of a dataset."""
     shards = in_order(shards)
-    rejected: dict[Reason, RejectCount] = {}
-    for one in shards:
-        add_rejected(rejected, one.rejected)
     return Totals(
         records=sum(one.records for one in shards),
         accepted=sum(one.accepted for one in shards),
-        rejected=rejected,
+        rejected=sum_rejected(found for one in shards for found in one.rejected),
         respelled=sum(one.respelled for one in shards),
         image_uses=sum(one.image_uses for one in shards),
         images=images,

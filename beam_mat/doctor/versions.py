@@ -73,7 +73,7 @@ def _package(name: str, wanted: str) -> Finding:
 
 def _resizer() -> Finding:
     try:
-        from beam_mat.core.resizer import resizer_name
+        from beam_mat.core.image import resizer_name
 
         return Finding("resizer", State.GOOD, resizer_name())
     except Exception as error:  # noqa: BLE001  # a broken wheel may raise anything

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from beam_mat.core.histogram import Histogram, bucket
+from beam_mat.core.statistics import Histogram, bucket
 
 WIDTH = 360
 HEIGHT = 120

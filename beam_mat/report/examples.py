@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from beam_mat.core.text import IMAGE
+from beam_mat.core.record import IMAGE
 from beam_mat.report.findings import ShownTurn
 from beam_mat.report.read import ReportData, Thumbnail, images_of
 

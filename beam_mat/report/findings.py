@@ -6,12 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from beam_mat.core.image_statistics import ImageStatistics
-from beam_mat.core.record import Fault, Prefixes, Trajectory, parse
+from beam_mat.core.record import Fault, Prefixes, Trajectory, parse, placeholders
 from beam_mat.core.reject import Reject
-from beam_mat.core.sampling import Sample, Tokens
-from beam_mat.core.statistics import Statistics
-from beam_mat.core.text import placeholders
+from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.storage import files
 
 MAX_TURN = 3000

@@ -17,11 +17,9 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.filesize import decimal
 
-from beam_mat.core.histogram import Histogram
 from beam_mat.core.image import Action
-from beam_mat.core.image_statistics import Amount
 from beam_mat.core.reject import Reason
-from beam_mat.core.statistics import Statistics
+from beam_mat.core.statistics import Amount, Histogram, Statistics
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
 from beam_mat.report.examples import draw, pieces, speaker
 from beam_mat.report.read import ReportData

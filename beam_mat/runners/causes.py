@@ -10,6 +10,7 @@ import re
 import traceback
 from typing import NamedTuple
 
+from beam_mat.core.credentials import text_without_credentials
 from beam_mat.core.errors import (
     BeamMatError,
     OutputError,
@@ -17,7 +18,6 @@ from beam_mat.core.errors import (
     StoreError,
     WorkerLostError,
 )
-from beam_mat.core.secrecy import text_without_credentials
 
 DETAIL_CHARACTERS = 300
 

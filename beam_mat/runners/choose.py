@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from beam_mat.core.credentials import secrets_in
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM
-from beam_mat.core.secrecy import secrets_in
 from beam_mat.storage import stores
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options_validator import PipelineOptionsValida
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from fsspec.core import split_protocol
 
-from beam_mat.core.resizer import resizer_name
-from beam_mat.core.secrecy import without_credentials
+from beam_mat.core.credentials import without_credentials
+from beam_mat.core.image import resizer_name
 from beam_mat.runners import worker_package
 
 MACHINE_TYPE = "e2-standard-4"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from beam_mat.core import layout
+from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import StoreError
-from beam_mat.core.secrecy import without_credentials
 from beam_mat.storage import files, stores
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.record import Turn
-from beam_mat.core.text import IMAGE
+from beam_mat.core.record import IMAGE, Turn
 
 RECORD = Entry(
     "", "", {"messages": "conversations"}, {"role_tag": "role", "content_tag": "content"}

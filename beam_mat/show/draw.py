@@ -12,8 +12,8 @@ from rich.text import Text
 
 from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
+from beam_mat.core.record import IMAGE
 from beam_mat.core.reject import Reject
-from beam_mat.core.text import IMAGE
 from beam_mat.show.conversation import (
     RECORD,
     Conversation,

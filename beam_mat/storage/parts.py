@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.image_name import HASH_DIGITS
+from beam_mat.core.image_path import HASH_DIGITS
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import Part, Unit

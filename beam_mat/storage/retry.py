@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from beam_mat.core.credentials import text_without_credentials
 from beam_mat.core.errors import BeamMatError, StoreError
-from beam_mat.core.secrecy import text_without_credentials
 
 T = TypeVar("T")
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from beam_mat.core.chunk import Chunk, Shard, cut
+from beam_mat.core.chunk import Chunk, RawRecord, Shard, cut
 from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES
-from beam_mat.core.raw import RawRecord
 from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan, scan_chunk
 from beam_mat.storage import files
 

@@ -20,8 +20,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import available_protocols
 
+from beam_mat.core.credentials import credential_in, without_credentials
 from beam_mat.core.errors import StoreError
-from beam_mat.core.secrecy import credential_in, without_credentials
 from beam_mat.storage.local_store import LocalStore
 from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import Store

@@ -9,14 +9,14 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.mix import deal, surplus
+from beam_mat.core.mix import interleave, surplus
 from beam_mat.core.record import Trajectory, parse
 from beam_mat.core.references import ChunkFact, ImageOutcome, Written, outcomes_digest
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary, summarise
-from beam_mat.core.validation import ChunkResult, judge
+from beam_mat.core.validation import ChunkResult, validate
 from beam_mat.storage import inputs, parts, shards
 from beam_mat.work import results
 
@@ -93,8 +93,8 @@ def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, Chun
     output = results.find(settings, layout.OUTPUTS, name, ChunkOutput)
     if output is None or not parts.all_there(settings, output.files()):
         by_path = {outcome.path: outcome for outcome in outcomes}
-        judged = judge(shards.records(chunk), by_path, repeated, settings)
-        output = _write(settings, name, chunk, judged, outcomes)
+        checked = validate(shards.records(chunk), by_path, repeated, settings)
+        output = _write(settings, name, chunk, checked, outcomes)
         results.write(settings, layout.OUTPUTS, name, output)
     return Written(chunk.name, name, tables), output
 
@@ -103,11 +103,11 @@ def _write(
     settings: Settings,
     stem: str,
     chunk: Chunk,
-    judged: ChunkResult,
+    checked: ChunkResult,
     outcomes: Sequence[ImageOutcome],
 ) -> ChunkOutput:
     units, written = [], list[Part]()
-    for split, (with_images, text_only) in sorted(judged.trajectories.items()):
+    for split, (with_images, text_only) in sorted(checked.trajectories.items()):
         stay = len(text_only) - surplus(len(with_images), len(text_only))
         for name, images, texts in (
             (stem, with_images, text_only[:stay]),
@@ -115,23 +115,23 @@ def _write(
         ):
             if images or texts:
                 unit = Unit(name, split, len(images), len(images) + len(texts))
-                rows = [parts.row_of(trajectory) for trajectory in deal(images, texts)]
+                rows = [parts.row_of(trajectory) for trajectory in interleave(images, texts)]
                 written += parts.write_unit(settings, unit, rows)
                 units.append(unit)
-    rejects = parts.write_rejects(settings, stem, judged.rejects) if judged.rejects else None
+    rejects = parts.write_rejects(settings, stem, checked.rejects) if checked.rejects else None
     faults = ((one.path, one.fault) for one in outcomes)
     missing = (path for path, fault in faults if fault and fault.reason is Reason.IMAGE_MISSING)
     return ChunkOutput(
         records=chunk.count,
-        accepted=judged.accepted,
-        respelled=judged.respelled,
-        image_uses=judged.image_uses,
-        rejected=judged.counts(),
+        accepted=checked.accepted,
+        respelled=checked.respelled,
+        image_uses=checked.image_uses,
+        rejected=checked.counts(),
         units=tuple(units),
         parts=tuple(written),
         rejects=rejects,
         missing=tuple(sorted(missing)),
-        statistics=judged.counting.ordered(),
+        statistics=checked.statistics.ordered(),
     )
 
 

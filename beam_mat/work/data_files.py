@@ -13,9 +13,7 @@ import pyarrow.parquet as pq
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, decode
-from beam_mat.core.contract.finding import Finding, Place, printable, shown
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.row import Fault
+from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, printable, shown
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
 from beam_mat.core.limits import MAX_IMAGE_BYTES

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
-from beam_mat.core.image_statistics import ConvertedImage, ImageFile, ImageStatistics
 from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
 from beam_mat.core.settings import Settings
+from beam_mat.core.statistics import ImageFile, ImageStatistics
 from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
 
@@ -171,5 +171,5 @@ def statistics_of(table: pa.Table) -> ImageStatistics:
     after = zip(*(table[name].to_pylist() for name in columns), strict=True)
     for was, now in zip(before, after, strict=True):
         if now[0] is not None:
-            statistics.add(ConvertedImage(ImageFile(*was), ImageFile(*now)))
+            statistics.add(ImageFile(*was), ImageFile(*now))
     return statistics.ordered()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from beam_mat.check import steps
-from beam_mat.core.contract import picture as pictures
+from beam_mat.core.contract import examine as images_of
 from beam_mat.sample import SampleSummary
 from beam_mat.storage import stores
 from tests.build import picture
@@ -123,7 +123,7 @@ def test_each_image_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Mon
 
     def counting(data: bytes, max_pixels: int) -> Any:
         decoded[data] += 1
-        return pictures.look(data, max_pixels)
+        return images_of.look(data, max_pixels)
 
     monkeypatch.setattr(steps, "look", counting)
     names = [f"{at}.png" for at in range(5)]

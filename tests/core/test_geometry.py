@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, Size, TokenRule, resize_steps, tokens
+from beam_mat.core.geometry import (
+    QWEN2_VL,
+    QWEN3_VL,
+    Budget,
+    Size,
+    TokenRule,
+    resize_steps,
+    tokens,
+    vanishes,
+)
 
 TABLE = json.loads(
     (Path(__file__).parents[1] / "llamafactory" / "sizes.json").read_text(encoding="utf-8")
@@ -63,3 +72,13 @@ def test_no_step_on_the_way_is_much_larger_than_the_budget(
 ) -> None:
     for size in resize_steps((width, height), Budget(max_pixels)):
         assert size[0] * size[1] <= max(28 * 65535, max_pixels)
+
+
+@given(st.integers(1, 3), st.integers(1, 10**6), st.booleans())
+def test_a_picture_vanishes_where_its_scaled_side_is_nothing(
+    short: int, long: int, upright: bool
+) -> None:
+    size = (short, long) if upright else (long, short)
+    budget = Budget(589824)
+    first = next(iter(resize_steps(size, budget)), size)
+    assert vanishes(size, budget) <= (min(first) == 1)

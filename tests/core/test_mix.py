@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.mix import MAX_RUN, deal, mixed, mixed_names, plan, shares, surplus
+from beam_mat.core.mix import MAX_RUN, interleave, mixed, plan, surplus
 from beam_mat.core.results import MixJob, Unit
 
 few = settings(max_examples=200, deadline=None)
@@ -24,22 +24,13 @@ UNITS = st.lists(
 @few
 @given(st.integers(0, 40), st.integers(0, 200))
 def test_dealt_rows_are_all_there_and_spread_evenly(images: int, texts: int) -> None:
-    dealt = deal([("i", at) for at in range(images)], [("t", at) for at in range(texts)])
+    dealt = interleave([("i", at) for at in range(images)], [("t", at) for at in range(texts)])
     assert [row for row in dealt if row[0] == "i"] == [("i", at) for at in range(images)]
     assert [row for row in dealt if row[0] == "t"] == [("t", at) for at in range(texts)]
     if images:
         assert dealt[0][0] == "i"
         runs = [len(list(run)) for kind, run in groupby(row[0] for row in dealt) if kind == "t"]
         assert max(runs, default=0) <= -(-texts // images)
-
-
-@few
-@given(st.integers(0, 50), st.integers(1, 10))
-def test_shares_are_even_and_cover_everything(count: int, into: int) -> None:
-    found = shares(count, into)
-    assert [number for share in found for number in share] == list(range(count))
-    assert len(found) == into
-    assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
 @few
@@ -64,9 +55,9 @@ def test_each_text_only_unit_is_in_one_job_whatever_the_order(
 def test_names_are_new_sorted_and_leave_no_unit_without_an_image_row(units: list[Unit]) -> None:
     every: list[str] = []
     for job in plan(units):
-        names = mixed_names(job)
+        names = [unit.name for unit in mixed(job)]
         assert names == sorted(set(names))
-        assert mixed_names(job) == names
+        assert [unit.name for unit in mixed(job)] == names
         if job.base:
             assert 1 <= len(names) <= job.base.image_rows
             assert not set(names) & {unit.name for unit in units}
@@ -77,7 +68,7 @@ def test_names_are_new_sorted_and_leave_no_unit_without_an_image_row(units: list
 def test_a_name_is_a_function_of_all_that_goes_in() -> None:
     base, texts = Unit("b", "train", 3, 3), [Unit(f"t{at}", "train", 0, 2) for at in range(3)]
     one, two = MixJob(base, tuple(texts[:2])), MixJob(base, tuple(texts[1:]))
-    assert not set(mixed_names(one)) & set(mixed_names(two))
+    assert not {unit.name for unit in mixed(one)} & {unit.name for unit in mixed(two)}
 
 
 @few

@@ -1,4 +1,4 @@
-"""Statistics of chunks: the same in whatever order they are added up, and small."""
+"""Statistics: the same in whatever order they are added up, and small."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core import sampling, statistics
-from beam_mat.core.raw import RawRecord
+from beam_mat.core import statistics
+from beam_mat.core.chunk import RawRecord
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Span
-from beam_mat.core.statistics import Statistics, ToolUse
+from beam_mat.core.statistics import (
+    Amount,
+    ImageFile,
+    ImageStatistics,
+    Sample,
+    Statistics,
+    ToolUse,
+    bucket,
+    calls,
+    choose,
+    offered,
+)
 from tests.build import chunk
 
 TOOLS = ("search", "look", "answer")
@@ -82,7 +93,101 @@ def test_some_rejects_of_each_reason_are_kept_without_their_records() -> None:
         counting.reject(Reject(reason, "d" * 9999, "s.json", number, 0, 9, None, "record"))
     found = counting.ordered().rejects
     assert Counter(one.reason for one in found) == {
-        Reason.NO_ID: sampling.SAMPLED_A_REASON,
-        Reason.NO_TURNS: sampling.SAMPLED_A_REASON,
+        Reason.NO_ID: statistics.SAMPLED_A_REASON,
+        Reason.NO_TURNS: statistics.SAMPLED_A_REASON,
     }
-    assert {(one.record, len(one.detail)) for one in found} == {("", sampling.MAX_DETAIL + 1)}
+    assert {(one.record, len(one.detail)) for one in found} == {("", statistics.MAX_DETAIL + 1)}
+
+
+def test_buckets_begin_at_the_numbers_that_one_asks_for() -> None:
+    for asked in (2048, 4096, 8192, 10240, 16384, 32768, 262144):
+        assert bucket(asked) == asked
+        assert bucket(asked - 1) < asked
+
+
+@given(st.integers(0, 1 << 40))
+def test_a_bucket_is_near_its_values(value: int) -> None:
+    assert value * 31 / 32 <= bucket(value) <= value
+
+
+def sample(id: str, *tools: str, images: int = 1) -> Sample:
+    key = statistics.key_of(id)
+    return Sample(key, id, "s.json", 0, 0, 1, images, (0, 0), tools)
+
+
+def test_a_rare_tool_is_in_the_sample() -> None:
+    common = [sample(f"c{n}", "look") for n in range(500)]
+    chosen = choose([*common, sample("r", "rare"), sample("t", images=0)])
+    assert {"r", "t"} <= {one.id for one in chosen}
+    assert len(chosen) <= statistics.SAMPLED_WITH_IMAGES + 2
+
+
+def test_an_id_is_shown_once() -> None:
+    same = [msgspec.structs.replace(sample("i"), index=n) for n in (4, 2, 9)]
+    assert [one.index for one in choose(same)] == [2]
+
+
+def test_hostile_tools_do_not_fill_the_sample() -> None:
+    many = [sample(f"i{n}", f"tool_{n}") for n in range(1000)]
+    assert len(choose(many)) == statistics.MAX_SAMPLES
+
+
+FILES = st.builds(
+    ImageFile,
+    st.sampled_from(["JPEG", "PNG"]),
+    st.integers(1, 999),
+    st.integers(1, 999),
+    st.integers(1, 10**6),
+)
+IMAGES = st.tuples(FILES, FILES)
+
+
+def test_images_before_and_after() -> None:
+    found = ImageStatistics()
+    found.add(ImageFile("WEBP", 640, 480, 900), ImageFile("JPEG", 591, 443, 300))
+    found.add(ImageFile("JPEG", 10, 4, 90), ImageFile("JPEG", 10, 4, 90))
+    assert found.formats_before == {"WEBP": Amount(1, 900), "JPEG": Amount(1, 90)}
+    assert found.ordered().formats_after == {"JPEG": Amount(2, 390)}
+    assert found.pixels_after == {40: 1, bucket(591 * 443): 1}
+
+
+@given(images=st.lists(IMAGES, max_size=12), cut=st.integers(0, 12))
+def test_parts_merged_are_the_whole(images: list[tuple[ImageFile, ImageFile]], cut: int) -> None:
+    whole, first, rest = ImageStatistics(), ImageStatistics(), ImageStatistics()
+    for at, image in enumerate(images):
+        whole.add(*image)
+        (first if at < cut else rest).add(*image)
+    first.merge(rest)
+    assert first.ordered() == whole.ordered()
+
+
+SYSTEM = """\
+You only have access to those tools:
+
+- visualizer: A tool that can answer questions about attached images.
+- `ask_search_agent`: This will send a message.
+- final_answer(answer) -> None: ends the task.
+1. Always provide a 'Thought:' sequence - not: this
+"""
+
+
+def test_the_tools_of_a_prompt() -> None:
+    assert offered(SYSTEM) == {"visualizer", "ask_search_agent", "final_answer"}
+    assert offered("") == frozenset()
+
+
+def test_calls_are_counted_in_code_only() -> None:
+    answers = [
+        "Thought: visualizer(1).\n\nCode:\n```py\na = visualizer(question='?')\nprint(a)\n```",
+        "```\nfinal_answer(visualizer (2))\n```<end_action>",
+    ]
+    assert calls(SYSTEM, answers) == Counter(visualizer=2, final_answer=1)
+
+
+def test_a_block_that_is_not_closed_is_code() -> None:
+    assert calls(SYSTEM, ["```python\nfinal_answer(1)"]) == Counter(final_answer=1)
+
+
+def test_methods_and_longer_names_are_no_tools() -> None:
+    answer = "```py\nagent.visualizer(1)\nmy_visualizer(2)\nvisualizer = 3\n```"
+    assert calls(SYSTEM, [answer]) == Counter()

@@ -10,10 +10,10 @@ import pytest
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.results import ChunkOutput, Part, RejectCount, ShardSplit, Unit
+from beam_mat.core.results import ChunkOutput, Part, RejectCount, ShardSplit, Unit, sum_rejected
 from beam_mat.core.scan import Layout
 from beam_mat.core.statistics import Statistics
-from beam_mat.core.summary import ShardSummary, add_rejected, check_records, summarise
+from beam_mat.core.summary import ShardSummary, check_records, summarise
 
 SHARD = Shard("in/é.json", 1, 90, "v1", 7)
 CHUNKS = tuple(
@@ -106,7 +106,5 @@ def test_a_shard_without_records_is_summed_up_too() -> None:
 def test_counts_of_a_reason_keep_its_first_record() -> None:
     (first,) = output_of(CHUNKS[0]).rejected
     (second,) = output_of(CHUNKS[1]).rejected
-    rejected: dict[Reason, RejectCount] = {}
-    add_rejected(rejected, [first])
-    add_rejected(rejected, [second, second])
+    rejected = sum_rejected([first, second, second])
     assert rejected == {Reason.NOT_AN_OBJECT: RejectCount(first.reason, 3, first.first)}

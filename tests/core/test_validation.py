@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from beam_mat.core.chunk import Chunk
+from beam_mat.core.chunk import Chunk, RawRecord
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_RAW_BYTES
-from beam_mat.core.raw import RawRecord
 from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Span
 from beam_mat.core.settings import Settings
-from beam_mat.core.validation import ChunkResult, judge
+from beam_mat.core.validation import ChunkResult, validate
 from tests.build import chunk, encode, record, shard
 
 SETTINGS = Settings(output="/out")
@@ -27,7 +26,7 @@ def raws(*values: object, of: Chunk | None = None) -> list[RawRecord]:
     return held
 
 
-def judged(
+def checked(
     *values: object,
     faults: dict[str, ImageFault | None] | None = None,
     repeated: frozenset[int] = frozenset(),
@@ -37,7 +36,7 @@ def judged(
         path: ImageOutcome(path, fault, file="" if fault else f"images/{path}.0123.jpg")
         for path, fault in (faults or {}).items()
     }
-    result = judge(raws(*values), outcomes, repeated, settings)
+    result = validate(raws(*values), outcomes, repeated, settings)
     assert result.accepted + len(result.rejects) == len(values)
     return result
 
@@ -47,7 +46,7 @@ def with_image(id: str, path: str = "a.jpg") -> dict[str, object]:
 
 
 def test_accepted_records_are_sorted_by_split_and_by_images() -> None:
-    result = judged(record(id="t"), with_image("i"), record(id="u"), faults={"a.jpg": None})
+    result = checked(record(id="t"), with_image("i"), record(id="u"), faults={"a.jpg": None})
     ((split, (with_images, text_only)),) = result.trajectories.items()
     assert split == "train"
     assert [item.id for item in with_images] == ["i"]
@@ -58,7 +57,7 @@ def test_accepted_records_are_sorted_by_split_and_by_images() -> None:
 
 def test_a_bad_image_rejects_just_the_records_that_use_it() -> None:
     fault = ImageFault(Reason.IMAGE_TRUNCATED, "cut off")
-    result = judged(
+    result = checked(
         with_image("1"),
         with_image("2", "b.jpg"),
         record(id="3"),
@@ -70,18 +69,18 @@ def test_a_bad_image_rejects_just_the_records_that_use_it() -> None:
 
 def test_an_image_of_which_nothing_is_known_is_a_bug() -> None:
     with pytest.raises(KeyError):
-        judged(with_image("1"))
+        checked(with_image("1"))
 
 
 def test_a_repeated_id_is_rejected_unless_something_else_is_wrong() -> None:
-    result = judged(record(), record(), record(conversations=[]), repeated=frozenset({1, 2}))
+    result = checked(record(), record(), record(conversations=[]), repeated=frozenset({1, 2}))
     assert [reject.reason for reject in result.rejects] == [Reason.DUPLICATE_ID, Reason.NO_TURNS]
     assert "i1" in result.rejects[0].detail
 
 
 def test_repeated_ids_stay_on_one_side_of_the_split() -> None:
     settings = Settings(output="/out", val_fraction=0.5)
-    result = judged(*(record(id=f"i{at % 20}") for at in range(60)), settings=settings)
+    result = checked(*(record(id=f"i{at % 20}") for at in range(60)), settings=settings)
     sides = {
         split: {item.id for group in groups for item in group}
         for split, groups in result.trajectories.items()
@@ -93,7 +92,7 @@ def test_repeated_ids_stay_on_one_side_of_the_split() -> None:
 
 def test_a_reject_names_the_very_bytes() -> None:
     broken = b'{"id": "\xff\xc3\xa9'
-    result = judged(record(), broken)
+    result = checked(record(), broken)
     (reject,) = result.rejects
     assert (reject.source, reject.index) == ("/data/mat.json", 1)
     assert reject.end - reject.start == len(broken)
@@ -104,7 +103,7 @@ def test_a_reject_names_the_very_bytes() -> None:
 def test_a_reject_of_a_faulty_range_carries_its_beginning() -> None:
     of = chunk(shard=shard(5 << 20), end=5 << 20, fault=Reason.MALFORMED_JSON, detail="cut off")
     record = RawRecord(of, 7, Span(1, 5 << 20), b"x" * (MAX_RAW_BYTES + 1))
-    (reject,) = judge([record], {}, set(), SETTINGS).rejects
+    (reject,) = validate([record], {}, set(), SETTINGS).rejects
     assert (reject.reason, reject.detail, reject.index) == (of.fault, "cut off", 7)
     assert (reject.start, reject.end) == (1, 5 << 20)
     assert len(reject.record) == MAX_RAW_BYTES
@@ -112,7 +111,7 @@ def test_a_reject_of_a_faulty_range_carries_its_beginning() -> None:
 
 
 def test_rejects_are_counted_by_reason_with_the_first_of_each() -> None:
-    result = judged([], b"{", 1, record(id=None), "x")
+    result = checked([], b"{", 1, record(id=None), "x")
     counts = result.counts()
     assert [(count.reason, count.count) for count in counts] == [
         (Reason.MALFORMED_JSON, 1),
@@ -125,5 +124,5 @@ def test_rejects_are_counted_by_reason_with_the_first_of_each() -> None:
 
 
 def test_words_respelled_are_counted_of_accepted_records_alone() -> None:
-    result = judged(record("a", "<image>"), record("<image>", "<image> <audio>"))
+    result = checked(record("a", "<image>"), record("<image>", "<image> <audio>"))
     assert (result.accepted, result.respelled) == (1, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from beam_mat.core.contract.kind import Kind, Severity
+from beam_mat.core.contract.finding import Kind, Severity
 from tests.command import run
 from tests.llamafactory.cases import CASES, DRIFT, Case
 from tests.llamafactory.cases.case import two
@@ -47,7 +47,7 @@ def test_check_and_llamafactory_agree(reader: Reader, tmp_path: Path, case: Case
         assert "rows" in answer, answer["error"]
         assert len(answer["rows"]) == case.kept
     # A stretch of texts fails or not, as the number of workers and the order of files will have it.
-    costs = {kind.severity for kind in case.kinds} - {Severity.DEGRADED}
+    costs = {kind.about.severity for kind in case.kinds} - {Severity.DEGRADED}
     if case.kept is None:
         assert Severity.FAILS in costs or case.kinds == {Kind.TEXT_STRETCH}
     else:

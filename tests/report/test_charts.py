@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.histogram import bucket
+from beam_mat.core.statistics import bucket
 from beam_mat.report.charts import (
     HEIGHT,
     MAX_BARS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import msgspec
 
-from beam_mat.core.histogram import bucket
+from beam_mat.core.statistics import bucket
 from beam_mat.report.findings import MAX_TEXT, MAX_TURN, Findings
 from tests import outputs as dataset
 from tests.command import converted, run

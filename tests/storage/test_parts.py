@@ -21,8 +21,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beam_mat.core import layout
-from beam_mat.core.image_name import image_file
-from beam_mat.core.mix import deal, plan
+from beam_mat.core.image_path import image_file
+from beam_mat.core.mix import interleave, plan
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import MixJob, Part, Unit
@@ -292,7 +292,7 @@ def test_rejects_are_lines_that_come_back(settings: Settings) -> None:
 
 def a_chunk(settings: Settings, name: str, images: int, texts: int) -> Unit:
     """Writes a chunk's rows as the write step does."""
-    rows = deal(
+    rows = interleave(
         [row(f"{name}i{at}", (A,) * (1 + at % 2)) for at in range(images)],
         [row(f"{name}t{at}") for at in range(texts)],
     )

@@ -80,8 +80,8 @@ def test_a_shard_that_breaks_off_gives_what_came_before_and_one_reject(
     assert shards.count_records(shard, 99) == len(expected)
     if chunks and chunks[-1].fault:
         (item,) = shards.records(chunks[-1])
-        assert item.end == len(data)
-        assert item.data == data[item.start :]
+        assert item.span.end == len(data)
+        assert item.data == data[item.span.start :]
 
 
 def test_a_record_beyond_the_limit_is_a_reject_of_which_a_bounded_part_is_read(
@@ -93,7 +93,7 @@ def test_a_record_beyond_the_limit_is_a_reject_of_which_a_bounded_part_is_read(
     assert values([chunks[0], chunks[2]]) == [{"a": 1}, {"a": 2}]
     assert chunks[1].fault is Reason.RECORD_TOO_LARGE
     (item,) = shards.records(chunks[1])
-    assert (item.end - item.start, len(item.data)) == (len(large), MAX_RAW_BYTES)
+    assert (item.span.end - item.span.start, len(item.data)) == (len(large), MAX_RAW_BYTES)
 
 
 def test_counting_stops_where_it_may(tmp_path: Path) -> None:

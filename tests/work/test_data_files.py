@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from beam_mat.core.contract import unit as units_of
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.examine import Examiner, Rules
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.picture import look
+from beam_mat.core.contract.examine import Examiner, Rules, look
+from beam_mat.core.contract.finding import Kind
 from beam_mat.core.contract.unit import DatasetFile, FileNote, Unit, UnitNote
 from beam_mat.storage import files
 from beam_mat.work import data_files as dataset

@@ -12,7 +12,7 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
 from beam_mat.core.image import ImageFault
-from beam_mat.core.image_name import image_file
+from beam_mat.core.image_path import image_file
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.references import Wanted
 from beam_mat.core.reject import Reason

@@ -8,11 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import Finding, Place, Tally, printable
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.runs import BATCH, Runs
+from beam_mat.core.contract.finding import Finding, Kind, Place, Tally, printable
 from beam_mat.core.contract.shape import Shape, misfit, of_array
-from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
+from beam_mat.core.contract.unit import BATCH, FileNote, ImageNote, Runs, UnitNote
 from beam_mat.core.scan import Layout
 
 
@@ -29,11 +27,7 @@ def conclude(
     units: Iterable[UnitNote],
     images: Iterable[ImageNote],
 ) -> tuple[Tally, int, int]:
-    """Merges the results of an entry, and checks types and the order of rows.
-
-    Returns:
-        The violations, the number of rows, and the number of distinct images.
-    """
+    """Returns an entry's violations, its number of rows, and its number of distinct images."""
     tally = Tally()
     by_file = {note.file.order: note for note in sorted(files, key=lambda note: note.file.order)}
     ordered = sorted(units, key=lambda note: (note.unit.file.order, note.unit.number))
@@ -93,12 +87,11 @@ def _types(tally: Tally, files: list[list[Read]]) -> None:
     types = _distinct(file[0] for file in files)
     for read, number in _distinct(reads):
         for type, _ in types:
-            found = misfit(read.shape, type.shape)
-            if found:
-                kind = Kind.NULL_CAST if found.is_null else Kind.TYPE_DRIFT
+            fault = misfit(read.shape, type.shape)
+            if fault:
                 other = type.place.file != read.place.file
-                why = found.why + (" (if another file is read first)" if other else "")
-                tally.add(Finding(kind, read.place, why), number)
+                why = fault.detail + (" (if another file is read first)" if other else "")
+                tally.add(Finding(fault.kind, read.place, why), number)
                 break
 
 
@@ -142,10 +135,9 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
         elif workers:
             listed = ", ".join(map(str, workers[:5])) + (", …" if len(workers) > 5 else "")
             why = f"{column} is empty: the job fails if preprocessing_num_workers is {listed}"
-            stretches = [*runs.long, (runs.rows - runs.tail, runs.tail), (0, runs.head)]
-            place = _place(units, max(stretches, key=lambda run: run[1])[0])
-            tally.add(Finding(Kind.TEXT_STRETCH, place, why))
-        elif not runs.all_marked:
+            start, _ = max(runs.runs, key=lambda run: run[1] - run[0])
+            tally.add(Finding(Kind.TEXT_STRETCH, _place(units, start), why))
+        elif runs.head < runs.rows:
             _listed_first(tally, units, name, column)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.finding import Finding, Place, shown
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Finding, Kind, Place, shown
 
 FILE_TYPES = {
     "arrow": "arrow",
@@ -39,13 +38,10 @@ _REMOTE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_n
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """How to read the rows of a dataset.
+    """How to read the rows of a dataset: an entry of dataset_info.json.
 
-    Attributes:
-        name: Name of the entry in dataset_info.json.
-        file_name: A file or a folder, relative to the folder of dataset_info.json.
-        columns: Maps LLaMA-Factory's names (`COLUMNS`) to the columns of the rows.
-        tags: Maps LLaMA-Factory's names (`TAGS`) to the roles or keys in a turn.
+    `file_name` is relative to the folder of dataset_info.json. `columns` maps `COLUMNS` to the
+    columns of the rows, and `tags` maps `TAGS` to the roles or keys in a turn.
     """
 
     name: str
@@ -61,11 +57,7 @@ class Unsupported(msgspec.Struct, frozen=True):
 
 
 def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | Unsupported:
-    """Reads one entry as decoded from JSON.
-
-    Returns:
-        The entry, or None if its rows cannot be read, and its violations.
-    """
+    """Returns an entry, or None if its rows cannot be read, and its violations."""
     if not isinstance(value, dict):
         return None, [_fault(Kind.ENTRY_INVALID, f"the entry is {shown(value)}")]
     for source in _REMOTE:

@@ -1,26 +1,33 @@
-"""Checks the rows of a unit, as far as possible without other rows and without image files."""
+"""Checks rows and image files one by one, as far as possible without the others."""
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
+from PIL import Image
 
 from beam_mat.core.contract import tokens
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import Finding, Place, Tally, printable
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.picture import LEAST_PIXELS
-from beam_mat.core.contract.row import NULLABLE, Fault, Row, check_row
-from beam_mat.core.contract.runs import Runs
+from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, Tally, printable
+from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
-from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Unit, UnitNote
-from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps
+from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Runs, Unit, UnitNote
+from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, vanishes
 from beam_mat.core.geometry import tokens as tokens_of
+from beam_mat.core.image import decode_fault
+from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+
+PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
+"""Above this number of pixels, Pillow raises DecompressionBombError, also in LLaMA-Factory."""
+LEAST_PIXELS = 1024
+"""LLaMA-Factory's default of ``image_min_pixels``."""
 
 Look = Callable[[Sequence[bytes]], list["Size | Fault"]]
-"""Decodes images. `beam_mat.core.contract.picture.look` does the same for a single image."""
+"""Decodes images; `look` decodes one."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -48,8 +55,7 @@ def decode(data: bytes) -> object:
     """Decodes a row. Like the readers that training uses, it is more lenient than the standard.
 
     Raises:
-        UnicodeDecodeError: The row is not UTF-8.
-        ValueError: The row is not JSON, or it is nested too deep.
+        ValueError: The row is not JSON or too deeply nested; UnicodeDecodeError: it is not UTF-8.
     """
     try:
         return msgspec.json.decode(data)
@@ -60,6 +66,35 @@ def decode(data: bytes) -> object:
             raise
         except (ValueError, RecursionError):
             raise ValueError(str(error) or type(error).__name__) from None
+
+
+def look(data: bytes, max_pixels: int) -> Size | Fault:
+    """Decodes a whole image, as training would. Any bytes are allowed."""
+    if len(data) > MAX_IMAGE_BYTES:
+        return Fault(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            found = f"the image has {image.width}x{image.height} pixels"
+            if image.width * image.height > PILLOW_PIXELS:
+                return Fault(Kind.IMAGE_UNDECODABLE, found)
+            if vanishes(image.size, Budget(max_pixels, LEAST_PIXELS)):
+                return Fault(Kind.IMAGE_TOO_THIN, found)
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                return Fault(Kind.IMAGE_HUGE, found)
+            image.load()
+            return image.size
+    except MemoryError:
+        raise
+    # On hostile bytes, decoders raise almost anything.
+    except Exception as error:  # noqa: BLE001
+        return Fault(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    # LLaMA-Factory allows every format that Pillow supports. These two start other programs.
+    Image.init()
+    return tuple(name for name in Image.OPEN if name not in ("EPS", "WMF"))
 
 
 class Examiner:
@@ -106,7 +141,7 @@ class Examiner:
             marks.append(False)
 
     def note(self, *, with_shape: bool) -> UnitNote:
-        """The results of the unit. `with_shape` says whether the rows determine the types."""
+        """The result of the unit. `with_shape` says whether the rows determine the types."""
         dropped = self._marks["dropped"]
         return UnitNote(
             unit=self._unit,
@@ -121,11 +156,8 @@ class Examiner:
 
     def uses(self) -> list[ImageUse]:
         """The image files to which the rows refer."""
-        unit = self._unit
-        return [
-            ImageUse(unit.file.entry, path, unit.name, rows, place)
-            for path, (rows, place) in self._uses.items()
-        ]
+        entry, name = self._unit.file.entry, self._unit.name
+        return [ImageUse(entry, path, name, *use) for path, use in self._uses.items()]
 
     def lengths(self) -> LengthFact:
         """The rows whose length depends on image files."""

@@ -1,16 +1,102 @@
-"""Violations with their locations, and their counts."""
+"""Violations of the contract: their kinds, locations and counts.
+
+Each kind was observed with LLaMA-Factory 0.9.5, see tests/llamafactory/test_check.py. The texts are
+in ``kind.json`` beside this module.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
+from enum import Enum
+from importlib import resources
+from typing import NamedTuple
 
 import msgspec
 
-from beam_mat.core.contract.kind import Kind
-
 FIRST = 5
-"""The number of findings of each kind that are kept."""
 MAX_SHOWN = 90
+
+
+class Severity(str, Enum):
+    """The consequence of a violation, the worst one first."""
+
+    FAILS = "fails the job"
+    DROPS = "row is dropped silently"
+    DEGRADED = "degraded"
+
+
+class Kind(str, Enum):
+    """Every kind of violation. ``--json`` prints the value."""
+
+    # The registry.
+    REGISTRY_UNREADABLE = "registry_unreadable"
+    ENTRY_INVALID = "entry_invalid"
+    FORMATTING_NOT_SHAREGPT = "formatting_not_sharegpt"
+    COLUMN_NOT_LISTED = "column_not_listed"
+    TAG_NOT_LISTED = "tag_not_listed"
+    COLUMN_UNKNOWN = "column_unknown"
+    SPLIT_UNKNOWN = "split_unknown"
+    # The files.
+    FILE_NOT_FOUND = "file_not_found"
+    FOLDER_EMPTY = "folder_empty"
+    FOLDER_MIXED = "folder_mixed"
+    FILE_TYPE_UNKNOWN = "file_type_unknown"
+    FILE_UNREADABLE = "file_unreadable"
+    FILE_NOT_CHECKED = "file_not_checked"
+    NO_ROWS = "no_rows"
+    MALFORMED_JSON = "malformed_json"
+    NOT_AN_OBJECT = "not_an_object"
+    # Types.
+    TYPE_DRIFT = "type_drift"
+    NULL_CAST = "null_cast"
+    TEXT_STRETCH = "text_stretch"
+    # Turns.
+    MESSAGES_INVALID = "messages_invalid"
+    NO_TURNS = "no_turns"
+    ROLE_UNKNOWN = "role_unknown"
+    SYSTEM_TAG_NOT_LISTED = "system_tag_not_listed"
+    ROLES_OUT_OF_ORDER = "roles_out_of_order"
+    ODD_TURNS = "odd_turns"
+    BATCH_DROPPED = "batch_dropped"
+    CONTENT_NOT_TEXT = "content_not_text"
+    SYSTEM_NOT_TEXT = "system_not_text"
+    FUNCTION_CALL_INVALID = "function_call_invalid"
+    TOOLS_INVALID = "tools_invalid"
+    # Media.
+    IMAGE_COUNT = "image_count"
+    VIDEO_COUNT = "video_count"
+    AUDIO_COUNT = "audio_count"
+    IMAGE_FIELD_INVALID = "image_field_invalid"
+    IMAGE_STRUCT_INCOMPLETE = "image_struct_incomplete"
+    IMAGE_PATH_NOT_JOINED = "image_path_not_joined"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_TOO_THIN = "image_too_thin"
+    IMAGE_HUGE = "image_huge"
+    IMAGE_FEATURE = "image_feature"
+    # Lengths.
+    IMAGE_TOKENS_CUT = "image_tokens_cut"
+    ROW_CUT = "row_cut"
+
+    @property
+    def about(self) -> KindText:
+        """The severity and the sentences of ``kind.json``."""
+        return _texts()[self]
+
+
+class KindText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a violation costs, what LLaMA-Factory does, and what the user can do about it."""
+
+    severity: Severity
+    happens: str
+    cure: str
+
+
+@functools.cache
+def _texts() -> dict[Kind, KindText]:
+    data = resources.files(__package__ or "").joinpath("kind.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[Kind, KindText])
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -25,8 +111,15 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     id: str = ""
 
 
+class Fault(NamedTuple):
+    """A violation without its location."""
+
+    kind: Kind
+    detail: str
+
+
 class Finding(msgspec.Struct, frozen=True, array_like=True):
-    """One violation: its kind, its location and the details."""
+    """A violation with its location."""
 
     kind: Kind
     place: Place
@@ -34,7 +127,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Count(msgspec.Struct, array_like=True):
-    """The number of findings of a kind, and the first ones, ordered by location."""
+    """The number of findings of a kind, and the first `FIRST` ones by location."""
 
     kind: Kind
     number: int
@@ -48,11 +141,9 @@ class Tally:
         self._counts: dict[Kind, Count] = {}
 
     def add(self, finding: Finding, number: int = 1) -> None:
-        """Adds a finding that counts `number` times."""
         self.merge([Count(finding.kind, number, [finding])])
 
     def merge(self, counts: Iterable[Count]) -> None:
-        """Adds the counts of another tally."""
         for count in counts:
             mine = self._counts.setdefault(count.kind, Count(count.kind, 0, []))
             mine.number += count.number

@@ -8,28 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import printable, shown
-from beam_mat.core.contract.kind import Kind, Severity
+from beam_mat.core.contract.finding import Fault, Kind, Severity, printable, shown
 
-
-class Fault(NamedTuple):
-    """A violation without its location: the kind and the details."""
-
-    kind: Kind
-    detail: str
-
-
-_MEDIA = (
-    ("images", "<image>", Kind.IMAGE_COUNT),
-    ("videos", "<video>", Kind.VIDEO_COUNT),
-    ("audios", "<audio>", Kind.AUDIO_COUNT),
-)
-NULLABLE = ("system", "tools", "images", "videos", "audios")
+_MEDIA = {
+    "images": ("<image>", Kind.IMAGE_COUNT),
+    "videos": ("<video>", Kind.VIDEO_COUNT),
+    "audios": ("<audio>", Kind.AUDIO_COUNT),
+}
+NULLABLE = ("system", "tools", *_MEDIA)
 """Columns that may be empty in a row. For these columns, the order of the rows matters."""
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
@@ -37,14 +28,8 @@ _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 class Row(msgspec.Struct, frozen=True):
     """The result of checking a row.
 
-    Attributes:
-        id: The row's id, or "".
-        faults: The violations.
-        empty: The columns of `NULLABLE` that are empty in the row.
-        system: The system prompt, or "".
-        contents: The contents of the alternating user and assistant turns. Empty if the turns are
-            invalid.
-        images: The images in order, each as a path or as bytes.
+    `empty` has the columns of `NULLABLE` that are empty in the row, `contents` those of the
+    alternating user and assistant turns (none if they are invalid), and `images` paths or bytes.
     """
 
     id: str
@@ -57,13 +42,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def dropped(self) -> bool:
         """Whether LLaMA-Factory drops the row and continues."""
-        return any(kind.severity is Severity.DROPS for kind, _ in self.faults)
-
-
-class _Faulty(Exception):
-    def __init__(self, kind: Kind, detail: str) -> None:
-        super().__init__(detail)
-        self.fault = Fault(kind, detail)
+        return any(kind.about.severity is Severity.DROPS for kind, _ in self.faults)
 
 
 def check_row(value: object, entry: Entry) -> Row:
@@ -76,20 +55,20 @@ def check_row(value: object, entry: Entry) -> Row:
     empty = tuple(
         name
         for name, column in columns.items()
-        if column is None or (column == [] and name not in ("system", "tools"))
+        if column is None or (column == [] and name in _MEDIA)
     )
     # LLaMA-Factory's _find_medias treats anything but a list as a single item.
-    media = {
+    media: dict[str, list[Any]] = {
         name: column if isinstance(column, list) else [] if column is None else [column]
         for name, column in columns.items()
-        if name not in ("system", "tools")
+        if name in _MEDIA
     }
     # LLaMA-Factory joins the paths of dropped rows too.
     faults = [fault for name in media for fault in _unjoinable(name, media[name])]
-    try:
-        system, turns = _aligned(value, entry)
-    except _Faulty as faulty:
-        return Row(id, (faulty.fault, *faults), empty)
+    aligned = _aligned(value, entry)
+    if isinstance(aligned, Fault):
+        return Row(id, (aligned, *faults), empty)
+    system, turns = aligned
     if isinstance(system, str) and "system" in empty:
         empty = tuple(name for name in empty if name != "system")
     if system is not None and not isinstance(system, str):
@@ -111,7 +90,7 @@ def check_row(value: object, entry: Entry) -> Row:
             faults += _function_call(number, content)
     if any(kind is Kind.CONTENT_NOT_TEXT for kind, _ in faults):
         return Row(id, _once(faults), empty, images=tuple(images))
-    for name, word, kind in _MEDIA:
+    for name, (word, kind) in _MEDIA.items():
         counted = sum(content.count(word) for content in contents)
         if counted != len(media[name]):
             # Some datasets use an empty path if there is no image. There is no file to look for.
@@ -137,16 +116,16 @@ def _column(value: dict[str, Any], entry: Entry, name: str) -> Any:
     return value.get(column)
 
 
-def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[object, Any]]]:
+def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[object, Any]]] | Fault:
     """The system prompt, and the role and content of each turn after it."""
     tags = entry.tags
     messages = value.get(entry.columns["messages"])
     if not isinstance(messages, list):
         found = "missing or null" if messages is None else shown(messages)
-        raise _Faulty(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
+        return Fault(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
     for number, turn in enumerate(messages):
         if not isinstance(turn, dict):
-            raise _Faulty(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
+            return Fault(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
     turns = [(turn.get(tags["role_tag"]), turn.get(tags["content_tag"])) for turn in messages]
     system = _column(value, entry, "system")
     if turns and "system_tag" in tags and turns[0][0] == tags["system_tag"]:
@@ -156,13 +135,13 @@ def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[objec
     for number, (role, _) in enumerate(turns):
         # A tag that is not listed is None, so it matches a turn without a role.
         if role not in (users, assistants)[number % 2]:
-            raise _Faulty(*_role_fault(number, role, tags))
+            return _role_fault(number, role, tags)
     if not turns:
-        raise _Faulty(Kind.NO_TURNS, "there are no user and assistant turns")
+        return Fault(Kind.NO_TURNS, "there are no user and assistant turns")
     if len(turns) % 2:
-        raise _Faulty(Kind.ODD_TURNS, f"the number of turns, {len(turns)}, is odd")
+        return Fault(Kind.ODD_TURNS, f"the number of turns, {len(turns)}, is odd")
     if "system_tag" not in tags and any(role is None for role, _ in turns):
-        raise _Faulty(Kind.MESSAGES_INVALID, "a turn has no role, and system_tag is not listed")
+        return Fault(Kind.MESSAGES_INVALID, "a turn has no role, and system_tag is not listed")
     return system, turns
 
 

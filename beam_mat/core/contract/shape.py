@@ -12,7 +12,7 @@ from collections.abc import Iterator, Set
 
 import msgspec
 
-from beam_mat.core.contract.finding import printable
+from beam_mat.core.contract.finding import Fault, Kind, printable
 from beam_mat.core.limits import MAX_NESTING
 
 NULL, BOOL, INT, WHOLE, FLOAT, DIGITS, TIME, TEXT, BINARY = (1 << at for at in range(9))
@@ -51,10 +51,8 @@ _CASTS = {
 class Shape(msgspec.Struct, array_like=True):
     """All values found at one path in the rows.
 
-    Attributes:
-        leaf: Bits for the values that are neither lists nor objects.
-        item: The shape of the items if there were lists, or None.
-        fields: The shapes by key if there were objects, or None.
+    `leaf` has a bit for each type of value that is neither a list nor an object. `item` is the
+    shape of the items of lists, `fields` those of the values of objects, by key.
     """
 
     leaf: int = 0
@@ -62,10 +60,9 @@ class Shape(msgspec.Struct, array_like=True):
     fields: dict[str, Shape] | None = None
 
     def absorb(self, value: object, path: str = "", depth: int = 0) -> str | None:
-        """Adds a value. `path` and `depth` say where this shape is in the rows.
+        """Adds a value, and returns a path at which it has no common type with earlier values.
 
-        Returns:
-            The first path at which this value has no common type with earlier values, or None.
+        `path` and `depth` say where this shape is in the rows.
         """
         before = self._kinds()
         inner = None
@@ -88,7 +85,6 @@ class Shape(msgspec.Struct, array_like=True):
         return path if after > before and after > 1 else inner
 
     def join(self, other: Shape) -> None:
-        """Adds the values of another shape."""
         self.leaf |= other.leaf
         if other.item is not None:
             self.item = self.item or Shape()
@@ -119,11 +115,9 @@ class Shape(msgspec.Struct, array_like=True):
 
     @property
     def is_null(self) -> bool:
-        """Whether all values are null, so the type is null."""
         return not self._kinds()
 
     def describe(self) -> str:
-        """A short name of the type."""
         if self.fields is not None:
             return "an object"
         if self.item is not None:
@@ -132,16 +126,8 @@ class Shape(msgspec.Struct, array_like=True):
         return next((name for name, bits in _NAMES.items() if not seen & ~bits), "mixed values")
 
 
-class Misfit(msgspec.Struct, frozen=True):
-    """Where and why a shape cannot be cast to another one, and whether that one is null."""
-
-    path: str
-    is_null: bool
-    why: str
-
-
-def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
-    """The first path at which the values of `shape` cannot be cast to the type of `type`, or None.
+def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
+    """Says at which path the values of `shape` cannot be cast to the type of `type`.
 
     Neither of the two may have a clash. The bits of `type` determine its Arrow type. Text is text
     unless all values look like dates, and numbers are floating point unless all are whole numbers.
@@ -150,13 +136,13 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
         return None
     if type.is_null:
         why = f"{path or 'the row'} is {shape.describe()} here, but null in earlier rows"
-        return Misfit(path, True, why)
+        return Fault(Kind.NULL_CAST, why)
     for key, field in (shape.fields or {}).items():
         if type.fields is None:
             break
         where = f"{path}.{key}" if path else key
         if key not in type.fields:
-            return Misfit(where, False, f"the row has {where}, which no earlier row has")
+            return Fault(Kind.TYPE_DRIFT, f"the row has {where}, which no earlier row has")
         inner = misfit(field, type.fields[key], where)
         if inner:
             return inner
@@ -172,7 +158,7 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Misfit | None:
     if fits:
         return None
     before = f"{type.describe()} in earlier rows"
-    return Misfit(path, False, f"{path} is {shape.describe()} here, but {before}")
+    return Fault(Kind.TYPE_DRIFT, f"{path} is {shape.describe()} here, but {before}")
 
 
 def _type_of(shape: Shape) -> int:

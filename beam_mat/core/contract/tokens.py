@@ -12,14 +12,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from beam_mat.core.record import IMAGE
+
 # Qwen's special tokens (<|im_start|>, <tool_call>) count as one, although they have two words.
 _PIECE = re.compile(r"<\|\w+\|>|</?\w+>|[^\W\d_]+|\d")
 BEFORE = 3
 """``<|im_start|>``, the role and the line end."""
 AFTER = 2
 """``<|im_end|>`` and the line end."""
-
-IMAGE = "<image>"
 
 
 def least_tokens(text: str) -> int:
@@ -37,11 +37,9 @@ _system_tokens = functools.lru_cache(maxsize=16)(least_tokens)
 
 
 def measure(system: str, contents: Sequence[str]) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    """The minimum tokens of a row's text.
+    """The minimum tokens of a row's text: of the system prompt, and of each turn.
 
-    Returns:
-        The minimum tokens of the system prompt, and for each turn those of the text before,
-        between and after its images.
+    A turn has a number for the text before, between and after its images.
     """
     pieces = [tuple(map(least_tokens, content.split(IMAGE))) for content in contents]
     marks = BEFORE + AFTER if system else 0
@@ -56,13 +54,8 @@ def length(
     LLaMA-Factory fills ``cutoff_len`` with pairs of turns, and cuts a question at its end to leave
     room for the answer (``infer_seqlen``). An image is therefore certain to be cut if the pairs
     before it, together with its own turn up to its end, exceed ``cutoff_len``. Images that come
-    shortly before may be cut too.
-
-    Args:
-        system: Minimum tokens of the system prompt, see `measure`.
-        pieces: For each turn, the minimum tokens before, between and after its images.
-        images: Tokens of each image, including its start and end markers.
-        cutoff: ``cutoff_len`` in tokens.
+    shortly before may be cut too. `system` and `pieces` are from `measure`, and the tokens of
+    `images` include start and end markers.
     """
     before = question = number = 0
     cut = None

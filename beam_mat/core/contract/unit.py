@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from beam_mat.core.chunk import Chunk, Shard, cut
 from beam_mat.core.contract.finding import Count, Finding, Place
-from beam_mat.core.contract.runs import Runs
 from beam_mat.core.contract.shape import Shape
-from beam_mat.core.limits import MAX_RECORD_BYTES
-from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Break, Layout, Span
 
 BATCH_BYTES = 10 << 20
 """Bytes that Hugging Face's JSON reader reads at once (``JsonConfig.chunksize``), to a line end."""
+BATCH = 1000
+"""The default number of rows from which types are inferred, and of rows per batch."""
+MAX_WORKERS = 64
 
 
 class DatasetFile(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +56,77 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.file.name}-{self.number:08d}"
 
 
+class Runs(msgspec.Struct, array_like=True, frozen=True):
+    """Runs of marked rows, in which a column is empty or which are all dropped.
+
+    LLaMA-Factory maps over the rows with ``preprocessing_num_workers`` processes, each with one
+    contiguous part of the dataset (``Dataset.shard``). Hugging Face's writer infers the types of
+    the new columns from the first `BATCH` rows of each part. The order of rows therefore matters.
+    Only start and end of runs that have `BATCH` rows or touch an end of the sequence are kept.
+    """
+
+    rows: int = 0
+    runs: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, marks: list[bool]) -> Runs:
+        """The runs of a sequence of rows, given whether each one is marked."""
+        runs, end = [], 0
+        for is_marked, group in itertools.groupby(marks):
+            start, end = end, end + len(list(group))
+            if is_marked:
+                runs.append((start, end))
+        return cls._of_runs(end, runs)
+
+    def then(self, other: Runs) -> Runs:
+        """The runs of this sequence followed by another one.
+
+        >>> Runs.of([True, False]).then(Runs.of([True, True]))
+        Runs(rows=4, runs=((0, 1), (2, 4)))
+        """
+        before = list(self.runs)
+        after = [(self.rows + start, self.rows + end) for start, end in other.runs]
+        if before and after and before[-1][1] == after[0][0]:
+            after[0] = (before.pop()[0], after[0][1])
+        return self._of_runs(self.rows + other.rows, before + after)
+
+    @classmethod
+    def _of_runs(cls, rows: int, runs: list[tuple[int, int]]) -> Runs:
+        kept = (run for run in runs if run[1] - run[0] >= BATCH or run[0] == 0 or run[1] == rows)
+        return cls(rows, tuple(kept))
+
+    @property
+    def head(self) -> int:
+        """The number of marked rows at the beginning."""
+        return self.runs[0][1] if self.runs and self.runs[0][0] == 0 else 0
+
+    def null_workers(self) -> list[int]:
+        """The numbers of workers, up to `MAX_WORKERS`, with which the column gets the type null.
+
+        This happens if a worker's first `BATCH` rows are marked and one of its later rows is not.
+        """
+        if self.head == self.rows:
+            return []
+        return [workers for workers in range(1, MAX_WORKERS + 1) if self._fails(workers)]
+
+    def _fails(self, workers: int) -> bool:
+        share, rest = divmod(self.rows, workers)
+        for worker in range(workers):
+            begin = share * worker + min(worker, rest)
+            stop = begin + share + (worker < rest)
+            if any(start <= begin and begin + BATCH <= end < stop for start, end in self.runs):
+                return True
+        return False
+
+    def whole_batch(self) -> int | None:
+        """Index of the first row of a batch whose rows are all marked, or None (for one worker)."""
+        for start, end in self.runs:
+            first = -(-start // BATCH) * BATCH
+            if first < self.rows and min(first + BATCH, self.rows) <= end:
+                return first
+        return None
+
+
 class FileNote(msgspec.Struct):
     """The result of checking a file as a whole, before its rows.
 
@@ -71,15 +143,9 @@ class FileNote(msgspec.Struct):
 class UnitNote(msgspec.Struct):
     """The result of checking the rows of a unit.
 
-    Attributes:
-        unit: The unit.
-        rows: Number of rows.
-        counts: The violations.
-        shape: The column types, or None for Parquet.
-        always: The columns that every row has.
-        empty: For each column that may be empty, the runs of rows in which it is empty.
-        dropped: The runs of rows that LLaMA-Factory drops.
-        image_uses: Number of images in the rows; repeated images count each time.
+    `shape` has the column types; it is None for Parquet. `always` are the columns that every row
+    has. `empty` has the runs of rows in which a column is empty, for each column that may be empty,
+    and `dropped` those that LLaMA-Factory drops. `image_uses` counts repeated images each time.
     """
 
     unit: Unit
@@ -140,36 +206,23 @@ def cut_file(file: DatasetFile, layout: Layout, found: Iterable[Span | Break]) -
     such batch. That reader reads an array as a whole, so an array may be split anywhere.
     """
     shard = Shard(file.uri, file.order, file.size, file.version)
-    chunks = cut(shard, layout, found, "") if layout is Layout.ARRAY else _cut_lines(shard, found)
-    for number, chunk in enumerate(chunks):
+    is_full = None
+    if layout is Layout.LINES:
+        # A file of blank lines has no rows, which is no fault of the file.
+        found = (item for item in found if isinstance(item, Span))
+        is_full = _batches()
+    for number, chunk in enumerate(cut(shard, layout, found, "", is_full)):
         yield Unit(file, number, chunk.first, chunk)
 
 
-def _cut_lines(shard: Shard, found: Iterable[Span | Break]) -> Iterator[Chunk]:
-    goal = BATCH_BYTES  # the batch ends with the line that reaches this byte
-    start = end = first = count = 0
+def _batches() -> Callable[[int, int], bool]:
+    goal = BATCH_BYTES
 
-    def chunk() -> Chunk:
-        return Chunk(str(first), shard, Layout.LINES, start, end, first, count)
+    def is_full(_: int, end: int) -> bool:
+        nonlocal goal
+        if end < goal:  # the batch ends with the line that reaches this byte
+            return False
+        goal = end + 1 + BATCH_BYTES
+        return True
 
-    for item in found:
-        if isinstance(item, Break):  # a file of blank lines
-            break
-        if item.end - item.start > MAX_RECORD_BYTES:
-            if count:
-                yield chunk()
-            why = f"the row has {item.end - item.start} bytes"
-            at = first + count
-            where = (str(at), shard, Layout.LINES, item.start, item.end, at, 1)
-            yield Chunk(*where, Reason.RECORD_TOO_LARGE, why)
-            first, count = at + 1, 0
-        else:
-            start, end = (item.start if count == 0 else start), item.end
-            count += 1
-        if item.end >= goal:
-            goal = item.end + 1 + BATCH_BYTES
-            if count:
-                yield chunk()
-                first, count = first + count, 0
-    if count:
-        yield chunk()
+    return is_full

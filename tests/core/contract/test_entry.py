@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.contract.entry import Entry, Unsupported, check_folder, read_entry
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.rows import COLUMNS, TAGS, entry, without
 
 VALUES = st.recursive(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from beam_mat.core.contract.row import Row, check_row
 from tests.rows import COLUMNS, TAGS, seen, text, turns
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.rows import (
     COLUMNS,
     entry,

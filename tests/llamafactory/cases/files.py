@@ -7,7 +7,7 @@ import json
 
 import pyarrow as pa
 
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.llamafactory.cases.case import (
     GENERATING,
     drops,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.build import canvas, picture, save
 from tests.llamafactory.cases.case import (
     IMAGE_FEATURE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.llamafactory.cases.case import (
     TOOLS,
     Case,

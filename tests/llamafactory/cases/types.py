@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from beam_mat.core.contract.kind import Kind
+from beam_mat.core.contract.finding import Kind
 from tests.llamafactory.cases.case import (
     GENERATING,
     TEXTS,

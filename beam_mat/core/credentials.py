@@ -27,8 +27,6 @@ def secrets_in(options: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
     >>> list(secrets_in({"s3": {"secret": "hm", "client_kwargs": {"aws_session_token": "hm"}}}))
     ['s3.secret', 's3.client_kwargs.aws_session_token']
-    >>> list(secrets_in({"gs": {"token": "anon", "endpoint_url": "http://localhost:4443"}}))
-    []
     """
     for key, value in options.items():
         name = f"{above}{key}"
@@ -47,10 +45,8 @@ def secrets_in(options: Mapping[str, Any], above: str = "") -> Iterator[str]:
 def credential_in(uri: str) -> str | None:
     """Describes a credential in a URI without repeating it, or returns None if there is none.
 
-    >>> credential_in("sftp://me:hm@host/file"), credential_in("gs://bucket/a@b:c.zip")
-    ('a password', None)
-    >>> credential_in("https://host/a.zip?X-Amz-Signature=hm")
-    'X-Amz-Signature'
+    >>> credential_in("sftp://me:hm@host/file"), credential_in("https://host/a?X-Amz-Signature=hm")
+    ('a password', 'X-Amz-Signature')
     """
     for link in _CHAIN.split(uri):
         if _has_password(link):
@@ -85,8 +81,6 @@ def text_without_credentials(text: str) -> str:
 
     >>> text_without_credentials("503 for url 'https://host/file?Signature=hm' (see gs://b/a?c=1)")
     "503 for url 'https://host/file?…' (see gs://b/a?c=1)"
-    >>> text_without_credentials("host='h': retries exceeded with url: /f?Expires=1&Signature=hm")
-    "host='h': retries exceeded with url: /f?…"
     """
     text = _ADDRESS.sub(lambda found: without_credentials(found[0]), text)
     return _QUERY.sub(lambda found: "?…" if _secret_of(found[1]) else found[0], text)

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core import limits
-from beam_mat.core.contract.kind import Kind
-from beam_mat.core.contract.picture import PILLOW_PIXELS, look, vanishes
-from beam_mat.core.contract.row import Fault
-from beam_mat.core.geometry import Budget, resize_steps
+from beam_mat.core.contract.examine import PILLOW_PIXELS, look
+from beam_mat.core.contract.finding import Fault, Kind
 from tests.build import canvas, picture, save
 
 PIXELS = 589824
@@ -35,18 +33,8 @@ def test_postscript_is_not_run() -> None:
 
 
 def test_a_file_over_the_limit_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beam_mat.core.contract.picture.MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr("beam_mat.core.contract.examine.MAX_IMAGE_BYTES", 10)
     found = look(picture(), PIXELS)
     assert isinstance(found, Fault)
     assert found.kind is Kind.IMAGE_HUGE
     assert limits.MAX_IMAGE_PIXELS < PILLOW_PIXELS == 178_956_970
-
-
-@given(st.integers(1, 3), st.integers(1, 10**6), st.booleans())
-def test_a_picture_vanishes_where_its_scaled_side_is_nothing(
-    short: int, long: int, upright: bool
-) -> None:
-    size = (short, long) if upright else (long, short)
-    budget = Budget(PIXELS)
-    first = next(iter(resize_steps(size, budget)), size)
-    assert vanishes(size, budget) <= (min(first) == 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_mat.core.contract.runs import BATCH, MAX_WORKERS, Runs
+from beam_mat.core.contract.unit import BATCH, MAX_WORKERS, Runs
 
 STRETCHES = st.lists(
     st.tuples(st.booleans(), st.sampled_from([1, 2, 998, 999, 1000, 1001, 2500])), max_size=6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from beam_mat.core.secrecy import credential_in, secrets_in, without_credentials
+from beam_mat.core.credentials import credential_in, secrets_in, without_credentials
 
 
 @pytest.mark.parametrize(
