@@ -22,7 +22,8 @@ from beam_mat.report import summary
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
-from beam_mat.runners.run import hold_off, run
+from beam_mat.runners.dataflow import ensure_idle
+from beam_mat.runners.run import run
 
 
 def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
@@ -44,7 +45,7 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None
         Command.CONVERT,
         console.print,
         report=write_of,
-        busy=hold_off,
+        busy=ensure_idle,
         overwrite=job.overwrite,
     ) as dataset:
         faults = dataset.differences(settings, job.limit)

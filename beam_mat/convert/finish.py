@@ -18,7 +18,7 @@ from beam_mat.dataset.state import Action, Command
 from beam_mat.dataset.totals import Totals
 from beam_mat.report import summary
 from beam_mat.report.write import write_of
-from beam_mat.runners.run import hold_off
+from beam_mat.runners.dataflow import ensure_idle
 from beam_mat.storage import inputs
 
 
@@ -97,7 +97,7 @@ def publish(output: str, console: Console) -> None:
         UnfinishedError: The graph has not ended.
         BeamMatError: The job must not be committed.
     """
-    opened = Dataset.open(output, Command.PUBLISH, console.print, report=write_of, busy=hold_off)
+    opened = Dataset.open(output, Command.PUBLISH, console.print, report=write_of, busy=ensure_idle)
     with opened as dataset:
         if dataset.action is not Action.COMMIT:
             found = manifests.read(output)

@@ -9,7 +9,7 @@ from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command
 from beam_mat.report.history import print_garbage
 from beam_mat.report.write import write_of
-from beam_mat.runners.run import hold_off
+from beam_mat.runners.dataflow import ensure_idle
 
 
 def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) -> None:
@@ -24,7 +24,7 @@ def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) ->
     Raises:
         BeamMatError: See `dataset.dataset.Dataset.open`.
     """
-    opened = Dataset.open(output, Command.VACUUM, console.print, report=write_of, busy=hold_off)
+    opened = Dataset.open(output, Command.VACUUM, console.print, report=write_of, busy=ensure_idle)
     with opened as dataset:
         made = dataset.snapshot.made
         number = (made.keep if made else None) if keep is None else keep or None

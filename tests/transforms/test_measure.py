@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from beam_mat.runners.dataflow_job import counters
+from beam_mat.runners.dataflow import counters
 from beam_mat.transforms.measure import NAMESPACE, Progress, count, tell, timed
 
 
