@@ -15,7 +15,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-from beam_mat.core.errors import ConfigError
+from beam_mat.core.errors import ConfigError, WorkerLostError
 from beam_mat.core.job import PRISM
 from beam_mat.runners import prism
 from beam_mat.runners.choose import given
@@ -105,6 +105,23 @@ def test_it_is_gone_after_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not lives(int(place.read_text()))
+
+
+def test_its_death_ends_a_block_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prism, "GRACE_SECONDS", 0.05)
+    place = tmp_path / "pid"
+    text = SERVER.format(python=sys.executable, place=str(place), stubborn=False)
+    options = options_for(program(tmp_path, text))
+
+    def kill() -> None:
+        with serving(options):
+            while not (place.exists() and place.read_text()):
+                time.sleep(0.01)
+            os.kill(int(place.read_text()), signal.SIGKILL)
+            time.sleep(20)
+
+    with pytest.raises(WorkerLostError, match=r"Prism died \(exit code -9\)"):
+        kill()
 
 
 def test_a_program_that_ends_at_once_is_told_with_its_words(tmp_path: Path) -> None:
