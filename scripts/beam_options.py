@@ -17,7 +17,7 @@ DATA = Path(__file__).resolve().parents[1] / "beam_mat" / "runners" / "beam_opti
 
 
 def options() -> str:
-    """The text of the file: each option with the kind of its value, see beam_options.py."""
+    """The text of the file: each option with the kind of its value, see `choose.OPTIONS`."""
     kinds = {option: _kind(action) for action in _actions() for option in action.option_strings}
     return json.dumps(kinds, indent=2, sort_keys=True) + "\n"
 

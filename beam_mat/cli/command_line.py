@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 
 from beam_mat.cli.faults import explained, unexpected
 from beam_mat.core.errors import ConfigError, NothingAskedError
-from beam_mat.runners.beam_options import OPTIONS
-from beam_mat.runners.choose import has_own_options, runner_of
+from beam_mat.runners.choose import OPTIONS, has_own_options, runner_of
 
 WIDTH = 96
 

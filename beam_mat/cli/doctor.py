@@ -31,6 +31,6 @@ def run(argv: Sequence[str]) -> int:
     command_line().read(argv)
     from rich.console import Console
 
-    from beam_mat.doctor.examine import examine
+    from beam_mat.doctor import examine
 
     return examine(Console())

@@ -13,7 +13,7 @@ from beam_mat.core.job import Job
 from beam_mat.core.references import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
-from beam_mat.runners.places import output_folder, usable
+from beam_mat.runners.addresses import output_folder, usable
 from beam_mat.storage import catalog, files, inputs, shards
 from beam_mat.storage.files import FileInfo
 

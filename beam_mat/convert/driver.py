@@ -35,7 +35,8 @@ from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, 
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
-from beam_mat.runners.run import hold_off, run
+from beam_mat.runners.dataflow import ensure_idle
+from beam_mat.runners.run import run
 from beam_mat.storage import inputs
 
 
@@ -113,7 +114,7 @@ def _open(
     output: str, command: Command, console: Console, *, overwrite: bool = False
 ) -> contextlib.AbstractContextManager[Dataset]:
     return Dataset.open(
-        output, command, console.print, report=write_of, busy=hold_off, overwrite=overwrite
+        output, command, console.print, report=write_of, busy=ensure_idle, overwrite=overwrite
     )
 
 

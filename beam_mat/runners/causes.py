@@ -10,32 +10,19 @@ import re
 import traceback
 from typing import NamedTuple
 
+from beam_mat.core import errors
 from beam_mat.core.credentials import text_without_credentials
-from beam_mat.core.errors import (
-    BeamMatError,
-    OutputError,
-    SourceError,
-    StoreError,
-    WorkerLostError,
-)
 
 DETAIL_CHARACTERS = 300
 
 
 class Cause(NamedTuple):
-    """A row of the table.
-
-    Attributes:
-        what: What happened, in a few words.
-        pattern: A regular expression for the exception's line.
-        cure: What the user can do.
-        kind: The error that is raised.
-    """
+    """A row of the table. `pattern` is a regular expression for the exception's line."""
 
     what: str
     pattern: str
     cure: str
-    kind: type[BeamMatError]
+    kind: type[errors.BeamMatError]
 
 
 _RERUN = "run the same command again, which resumes"
@@ -45,33 +32,33 @@ CAUSES = (
         "the disk is full",
         r"\[Errno 28\]|\[Errno 122\]|No space left on device|Disk quota exceeded",
         f"free space for the output and for temporary files (TMPDIR), and {_RERUN}",
-        OutputError,
+        errors.OutputError,
     ),
     Cause(
         "memory ran out",
         r"MemoryError|\[Errno 12\]|Cannot allocate memory|std::bad_alloc|\boom-?kill|"
         r"(?:malloc|realloc) of size \d+ failed",
         f"use fewer --direct_num_workers or a larger machine, and {_RERUN}",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
     Cause(
         "too many files are open",
         r"\[Errno 24\]|\[Errno 23\]|Too many open files",
         f"raise the limit (ulimit -n 4096), and {_RERUN}",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
     Cause(
         "Prism could not be downloaded",
         r"Unable to fetch remote prism binary",
         "check the network, or build Prism with scripts/prism and name it with --prism_location",
-        StoreError,
+        errors.StoreError,
     ),
     Cause(
         "Prism could not be started",
         r'Unable to parse binary URL "|Prism did not start|Provided --prism_location|'
         r"\[Errno 8\] Exec format error",
         "check --prism_location, or remove it to have Prism searched for",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
     Cause(
         "credentials are missing or invalid",
@@ -79,7 +66,7 @@ CAUSES = (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|(?:code|status|error)\W{1,3}401\b|"
         r"\b401 (?:Client Error|Unauthorized)|Invalid Credentials",
         f"log in (beam-mat doctor shows which credentials are present), and {_RERUN}",
-        StoreError,
+        errors.StoreError,
     ),
     Cause(
         "permission is denied",
@@ -87,7 +74,7 @@ CAUSES = (
         r"(?:code|status|error)\W{1,3}403\b|\b403 (?:Client Error|Forbidden)|"
         r"does not have storage\.",
         f"give this user the permission, or name another place, and {_RERUN}",
-        OutputError,
+        errors.OutputError,
     ),
     Cause(
         "the network cannot be reached",
@@ -98,20 +85,20 @@ CAUSES = (
         r"ConnectTimeout|ServerDisconnected|Max retries exceeded|Could not connect to the endpoint|"
         r"URLError|CERTIFICATE_VERIFY_FAILED",
         f"check the network, the address and any proxy, and {_RERUN}",
-        StoreError,
+        errors.StoreError,
     ),
     Cause(
         "a package is missing",
         r"ModuleNotFoundError|ImportError: cannot import name",
         "install it here and where workers run (docs/cloud.md), or reinstall beam-mat",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
     Cause(
         "a file or folder is missing",
         r"FileNotFoundError|NotADirectoryError|IsADirectoryError|\[Errno (?:2|20|21)\]|"
         r"NoSuchBucket|NoSuchKey|The specified bucket does not exist",
         f"check that nobody moved it and that workers can reach it, and {_RERUN}",
-        SourceError,
+        errors.SourceError,
     ),
     Cause(
         "a worker was lost",
@@ -120,56 +107,42 @@ CAUSES = (
         r"exited with (?:code )?-?\d+|BrokenPipeError|\[Errno 32\]|FutureTimeoutError|"
         r"Lost contact with the worker",
         f"see whether memory ran out, and {_RERUN}",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
     Cause(
         "the job was cancelled",
         r"ended in state (?:CANCELLED|CANCELLING|DRAINED|UPDATED)",
         "run the same command again to finish it",
-        WorkerLostError,
+        errors.WorkerLostError,
     ),
 )
 """The first row that matches is used."""
 
-_EXCEPTION = re.compile(r"^(?:E\s+)?([A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
-_BARE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception))$", re.MULTILINE)
-_NOT_EXCEPTIONS = ("http", "https", "File", "Caused by")
+_EXCEPTION = re.compile(
+    r"^(?:E\s+)?(?!File:)(?:(?:\w+\.)*[A-Z]\w*: .+|(?:\w+\.)*\w*(?:Error|Exception))$",
+    re.MULTILINE,
+)
+"""The line of a traceback that names the exception."""
+
 _WHERE = re.compile(r" \[while running '[^\n]*$", re.MULTILINE)
 
 
-def cause_of(error: BaseException | str) -> BeamMatError | None:
+def cause_of(error: BaseException) -> errors.BeamMatError | None:
     """What the user can do about an error, as an error of this package; None for a bug.
-
-    Args:
-        error: The exception, or the text of one from a worker.
 
     >>> print(cause_of(OSError(28, "No space left on device")))
     the disk is full (OSError: [Errno 28] No space left on device); free space for the output and \
 for temporary files (TMPDIR), and run the same command again, which resumes
     """
-    if isinstance(error, BaseException):
-        text = "".join(traceback.format_exception_only(error)).strip()
-        wrapped = isinstance(error, RuntimeError)
-    else:
-        text, wrapped = error, True
-    for line in (_last_exception(text), text.partition("\n")[0]) if wrapped else (text,):
+    text = "".join(traceback.format_exception_only(error)).strip()
+    lines = [text]
+    if isinstance(error, RuntimeError):  # it may contain the traceback of a worker
+        lines = [*_EXCEPTION.findall(_WHERE.sub("", text))[-1:], text.partition("\n")[0]]
+    for line in lines:
         for cause in CAUSES:
             if re.search(cause.pattern, line):
                 return cause.kind(f"{cause.what} ({_shortened(line)}); {cause.cure}")
     return None
-
-
-def _last_exception(text: str) -> str:
-    """The line of the exception that a worker's text ends with, or ""."""
-    text = _WHERE.sub("", text)
-    found = [found[0] for found in _EXCEPTION.finditer(text) if _is_exception(found[1], found[2])]
-    found += [found[0] for found in _BARE.finditer(text)]
-    return found[-1] if found else ""
-
-
-def _is_exception(name: str, rest: str) -> bool:
-    last = name.rpartition(".")[2]
-    return bool(rest) and last[:1].isupper() and name not in _NOT_EXCEPTIONS
 
 
 def _shortened(line: str) -> str:

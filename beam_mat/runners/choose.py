@@ -1,6 +1,6 @@
-"""Which runner the options of Apache Beam ask for, without importing Beam.
+"""Beam's options: which runner they ask for, and whether it can do the job. Does not import Beam.
 
-These options are kept as typed, one word each: ``--runner=PrismRunner`` or ``--streaming``.
+Options are kept as typed, one word each: ``--runner=PrismRunner`` or ``--streaming``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import difflib
 import io
 import os
 from collections.abc import Mapping, Sequence
-from importlib import metadata
+from importlib import metadata, resources
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from beam_mat.core.credentials import secrets_in
 from beam_mat.core.errors import ConfigError
@@ -20,6 +22,16 @@ from beam_mat.storage import stores
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+OPTIONS = msgspec.json.decode(
+    resources.files(__package__ or "").joinpath("beam_options.json").read_bytes(),
+    type=dict[str, str | tuple[str, ...]],
+)
+"""Each option of Beam with the kind of its value; scripts/beam_options.py writes the file.
+
+The kinds are "flag" for none, "optional" for one that may be left out, "text", "int" or "float", or
+the values that Beam accepts.
+"""
 
 RUNNERS = frozenset(
     "bundlebaseddirect dataflow direct flink fnapi interactive kafkastreams portable prism spark "
@@ -72,31 +84,38 @@ def has_own_options(runner: str) -> bool:
     return not is_local(runner) and runner != DATAFLOW
 
 
-def beam_version() -> str:
-    """The version of Apache Beam that is installed, "" for none."""
+def installed_version(package: str) -> str:
+    """The version of a package that is installed, "" for none."""
     try:
-        return metadata.version("apache-beam")
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def missing_for_dataflow() -> list[str]:
+    """The packages that submitting a job to Dataflow needs, and that are not installed."""
+    needed = ("google-cloud-dataflow-client", "build", "gcsfs")
+    return [package for package in needed if not installed_version(package)]
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
 
 
 def image_threads(beam: Sequence[str]) -> int:
     """The number of threads in a worker process that work on images."""
     if not is_local(runner_of(beam)):
         return 1  # the engine runs as many bundles at a time as a worker has cores
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = 1
     if given(beam, "direct_running_mode") == "multi_processing":
-        workers = int(given(beam, "direct_num_workers") or 1)
-    return max(1, (cores or 1) // (workers or cores or 1))
+        workers = int(given(beam, "direct_num_workers") or 1) or usable_cores()
+    return max(1, usable_cores() // workers)
 
 
 def pipeline_options(beam: Sequence[str]) -> PipelineOptions:
-    """Beam's options. Imports Beam.
-
-    Raises:
-        ConfigError: Beam rejects a value.
-    """
+    """Beam's options. Imports Beam, and raises a ConfigError if Beam rejects a value."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     printed = io.StringIO()
@@ -114,12 +133,10 @@ def pipeline_options(beam: Sequence[str]) -> PipelineOptions:
 def runner_faults(
     beam: Sequence[str], uris: Mapping[str, Sequence[str]], *, detach: bool
 ) -> list[str]:
-    """What keeps the runner from accepting the job, a sentence each.
+    """Why the runner cannot do the job, a sentence for each reason.
 
-    Args:
-        beam: Beam's options.
-        uris: The places that workers read and write, by the option that names them.
-        detach: Whether the job is to be left to itself.
+    `uris` has the places that workers read and write, by the option that names them; `detach` is
+    whether the command exits after it has submitted the job.
     """
     runner = runner_of(beam)
     if runner == DATAFLOW:
@@ -138,15 +155,9 @@ def runner_faults(
 
 
 def storage_for_workers(faults: list[str], text: str, runner: str) -> str:
-    """Applies storage options to this process, and returns what travels with the graph.
+    """Applies ``--storage-options`` to this process; returns `core.settings.Settings.storage`.
 
-    Args:
-        faults: What is wrong with them is added here.
-        text: ``--storage-options``, "" for none.
-        runner: See `beam_mat.core.job.Job`.
-
-    Returns:
-        See `beam_mat.core.settings.Settings.storage`.
+    What is wrong with them is added to `faults`.
     """
     options: stores.Options = {}
     if text:

@@ -1,15 +1,22 @@
-"""Google Cloud Dataflow: the options that it needs, and their defaults.
+"""Google Cloud Dataflow: options and their defaults, and how a submitted job is followed.
 
-Beam's `runners/dataflow` sends them; docs/cloud.md explains the defaults.
+Beam's `runners/dataflow` submits the jobs; docs/cloud.md explains the defaults.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import logging
 import re
+import shlex
+import sys
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
+from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     GoogleCloudOptions,
@@ -17,38 +24,41 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+from apache_beam.runners.dataflow import dataflow_runner
+from apache_beam.runners.runner import PipelineState
 from fsspec.core import split_protocol
+from rich.console import Console
 
+from beam_mat.core import layout
 from beam_mat.core.credentials import without_credentials
+from beam_mat.core.errors import OutputInUseError
 from beam_mat.core.image import resizer_name
 from beam_mat.runners import worker_package
+from beam_mat.runners.choose import missing_for_dataflow
+from beam_mat.storage import files
+from beam_mat.transforms.step import NAMESPACE
 
 MACHINE_TYPE = "e2-standard-4"
 MAX_WORKERS = 8
 DISK_GB = 50
 
-_THIS_MACHINE = (None, "file", "local", "memory")
+POLL_SECONDS = 10.0
+"""Time between two looks at the counters; the service updates them a few times a minute."""
 
 
 def faults(options: PipelineOptions, uris: Mapping[str, Sequence[str]]) -> list[str]:
-    """Everything that keeps a job from being submitted, a sentence each.
-
-    Args:
-        options: As typed.
-        uris: The places that workers read and write, by the option that names them.
-    """
+    """Why a job cannot be submitted, a sentence for each reason. See `choose.runner_faults`."""
     cloud = options.view_as(GoogleCloudOptions)
+    worker = options.view_as(WorkerOptions)
     found = [
         f"--runner DataflowRunner: {module} is not installed: pip install 'beam-mat[gcp]'"
-        for module in ("google.cloud.dataflow", "build", "gcsfs")
-        if not _importable(module)
+        for module in missing_for_dataflow()
     ]
     if not cloud.project:
         found.append("--project is missing: name the Google Cloud project in which the job runs")
     if not cloud.region:
         found.append("--region is missing: name the bucket's region, such as --region us-central1")
-    validator = PipelineOptionsValidator(options, DataflowRunner())
+    validator = PipelineOptionsValidator(options, dataflow_runner.DataflowRunner())
     if not cloud.temp_location:
         found.append("--temp_location is missing: name a folder such as gs://BUCKET/tmp")
     for name in ("temp_location", "staging_location"):
@@ -57,22 +67,24 @@ def faults(options: PipelineOptions, uris: Mapping[str, Sequence[str]]) -> list[
             found.append(f"--{name} {place}: give a folder in a bucket, such as gs://BUCKET/tmp")
     if cloud.project and cloud.region and validator.is_service_runner():
         found += validator.validate_cloud_options(cloud)
-    found += validator.validate_num_workers(options.view_as(WorkerOptions))
-    own_container = options.view_as(WorkerOptions).sdk_container_image
+    found += validator.validate_num_workers(worker)
     for name, places in uris.items():
         for uri in places:
             protocol, shown = _protocol(uri), f"{name} {without_credentials(uri)}"
-            if protocol in _THIS_MACHINE:
+            if protocol in ("", "file", "local", "memory"):
                 found.append(
                     f"{shown}: workers in the cloud cannot read this machine's files; "
                     "name a place in a bucket, such as gs://BUCKET/mat"
                 )
-            elif protocol not in (*worker_package.DRIVERS, "http", "https") and not own_container:
+            elif (
+                protocol not in (*worker_package.DRIVERS, "http", "https")
+                and not worker.sdk_container_image
+            ):
                 found.append(
                     f"{shown}: Beam's container has no driver for {protocol}://; "
                     "build one that has it (docs/cloud.md) and name it with --sdk_container_image"
                 )
-    if not own_container and resizer_name().startswith("pillow"):
+    if not worker.sdk_container_image and resizer_name().startswith("pillow"):
         found.append(
             f"--runner DataflowRunner: {resizer_name()} resizes on this machine, cykooz-resizer on "
             "the workers, and the results differ; submit from a machine that has cykooz-resizer"
@@ -80,33 +92,9 @@ def faults(options: PipelineOptions, uris: Mapping[str, Sequence[str]]) -> list[
     return found
 
 
-def _importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its parent package
-        return False
-
-
-def _protocol(uri: str) -> str | None:
+def _protocol(uri: str) -> str:
     # In zip://x::gs://bucket/a.zip, the last part says which store.
-    protocol: str | None = split_protocol(uri.rpartition("::")[2])[0]
-    return protocol
-
-
-@contextlib.contextmanager
-def ready(options: PipelineOptions, uris: Iterable[str]) -> Iterator[None]:
-    """Completes `options` for a submission, which must happen in the block.
-
-    Args:
-        options: Beam's.
-        uris: The places that workers read and write.
-
-    Raises:
-        ConfigError: The packages for the workers cannot be fetched.
-    """
-    set_defaults(options)
-    with worker_package.staged(options, {_protocol(uri) or "" for uri in uris}):
-        yield
+    return split_protocol(uri.rpartition("::")[2])[0] or ""
 
 
 def set_defaults(options: PipelineOptions) -> None:
@@ -122,3 +110,180 @@ def set_defaults(options: PipelineOptions) -> None:
     cores = re.search(r"-(?:standard|highmem|highcpu)-(\d+)", worker.machine_type)
     if cores and not debug.number_of_worker_harness_threads:
         debug.number_of_worker_harness_threads = int(cores[1])
+
+
+def prepared(
+    options: PipelineOptions, uris: Iterable[str]
+) -> contextlib.AbstractContextManager[None]:
+    """Completes `options` for a job that uses `uris`; it must be submitted in the block.
+
+    Raises a ConfigError if the packages for the workers cannot be fetched.
+    """
+    set_defaults(options)
+    return worker_package.staged(options, {_protocol(uri) for uri in uris})
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """How to look up a job: a file in the output folder that it writes to."""
+
+    job: str
+    project: str
+    region: str
+    dataflow_endpoint: str
+    no_auth: bool
+
+
+def ensure_idle(output: str) -> None:
+    """Raises an OutputInUseError if a job without a driver still writes to an output folder."""
+    record = files.join(output, layout.SUBMITTED)
+    if not files.exists(record):
+        return
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
+
+    found = msgspec.json.decode(files.read_bytes(record), type=Submitted)
+    where = msgspec.structs.asdict(found)
+    del where["job"]
+    job = DataflowApplicationClient(PipelineOptions([], **where)).get_job(found.job)
+    result = dataflow_runner.DataflowPipelineResult
+    if not PipelineState.is_terminal(result.api_jobstate_to_pipeline_state(job.current_state)):
+        raise OutputInUseError(
+            f"{output}: the Dataflow job {found.job} still writes here; wait for its end, or "
+            f"cancel it: {_cancel_command(found.job, found.region)}"
+        )
+    files.remove_file(record)
+
+
+def record_job(
+    result: Any, options: PipelineOptions, output: str, *, detach: bool, endless: bool = False
+) -> bool:
+    """Prints where the job is, and records it in the output folder for `ensure_idle`.
+
+    `result` is what the runner returned for the graph. Returns whether to `wait` for the end: not
+    for a job that is left to itself (`detach`), nor if none was started. A job that does not end on
+    its own is `endless`.
+    """
+    cloud = options.view_as(GoogleCloudOptions)
+    if not getattr(result, "has_job", False):
+        place = cloud.template_location
+        _print(f"No job was started{f'; its template is {place}' if place else ': a dry run'}")
+        return False
+    job = result.job_id()
+    record = Submitted(
+        job, cloud.project, cloud.region, cloud.dataflow_endpoint, bool(cloud.no_auth)
+    )
+    scratch = files.join(output, layout.SCRATCH)
+    files.write_bytes(files.join(output, layout.SUBMITTED), msgspec.json.encode(record), scratch)
+    _print(f"Dataflow job {job}\n{_address(result, options)}")
+    if detach:
+        end = f"to end it: {_cancel_command(job, cloud.region)}"
+        _print(f"The job continues on its own; {end if endless else _when_done(output)}")
+    return not detach
+
+
+def wait(result: Any, options: PipelineOptions, output: str, counts: Counter[str]) -> None:
+    """Waits for the end of a conversion, prints the service's messages, and updates `counts`.
+
+    Raises a RuntimeError if the job fails, with a worker's traceback if there is one.
+    """
+    try:
+        _follow(result, options, counts)
+        files.remove_file(files.join(output, layout.SUBMITTED))
+    except KeyboardInterrupt:
+        cancel = _cancel_command(result.job_id(), options.view_as(GoogleCloudOptions).region)
+        _print(f"The job continues; {_when_done(output)}\nTo end it: {cancel}")
+        raise
+
+
+def wait_or_cancel(result: Any, options: PipelineOptions) -> bool:
+    """Waits for a job that is useless without its driver: an interrupt cancels it. Returns True.
+
+    Prints to standard error, because standard output is for the result.
+    """
+    _print(f"Dataflow job {result.job_id()}\n{_address(result, options)}", to_error=True)
+    try:
+        _follow(result, options, Counter())
+    except KeyboardInterrupt:
+        result.cancel()
+        _print(f"The job {result.job_id()} is being cancelled", to_error=True)
+        raise
+    return True
+
+
+def _follow(result: Any, options: PipelineOptions, counts: Counter[str]) -> None:
+    try:
+        with _messages(), _counting(result, counts):
+            result.wait_until_finish()
+    except dataflow_runner.DataflowRuntimeException as error:
+        raise RuntimeError(f"{error}\n{_address(result, options)}") from None
+
+
+def _print(text: str, *, to_error: bool = False) -> None:
+    Console(stderr=to_error, soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+def _when_done(output: str) -> str:
+    return f"when it is done: beam-mat publish {shlex.quote(output)}"
+
+
+def _cancel_command(job: str, region: str) -> str:
+    return f"gcloud dataflow jobs cancel {job} --region {region}"
+
+
+def _address(result: Any, options: PipelineOptions) -> str:
+    cloud = options.view_as(GoogleCloudOptions)
+    return (
+        f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}"
+        f"?project={cloud.project}"
+    )
+
+
+def counters(result: Any) -> Counter[str]:
+    """This package's counters, each summed over the steps; they grow while a job runs."""
+    found: Counter[str] = Counter()
+    query = MetricsFilter().with_namespace(NAMESPACE)
+    for metric in result.metrics().query(query)["counters"]:
+        found[metric.key.metric.name] += int(metric.result or 0)
+    return found
+
+
+@contextlib.contextmanager
+def _counting(result: Any, counts: Counter[str]) -> Iterator[None]:
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(POLL_SECONDS):
+            try:
+                dict.update(counts, counters(result))
+            except Exception as error:  # noqa: BLE001  # only for display
+                logging.getLogger(__name__).warning("the counters cannot be read: %s", error)
+
+    watcher = threading.Thread(target=look, name="counters", daemon=True)
+    watcher.start()
+    try:
+        yield
+        dict.update(counts, counters(result))
+    finally:
+        done.set()
+        watcher.join()
+
+
+class _ToStandardError(logging.Handler):
+    """Writes to whatever standard error is at the moment: a progress display may replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
+@contextlib.contextmanager
+def _messages() -> Iterator[None]:
+    # The service's messages, including worker errors with tracebacks. What Beam logs about a
+    # submission is left out, because it contains all the options.
+    logger = logging.getLogger(dataflow_runner.__name__)
+    handler, level = _ToStandardError(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,74 +1,152 @@
-"""Prism, Apache Beam's local runner in a process of its own, started for one job.
+"""Prism, Apache Beam's local runner in a process of its own: where it is, and how it starts.
 
 Beam can start Prism too, but ends it with an interrupt and a sleep of a second, and Prism would
-inherit from a job in the background that interrupts are ignored.
+inherit from a job in the background that interrupts are ignored. Beam is imported by `serving`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
-from apache_beam.runners.portability.prism_runner import PrismJobServer
-from apache_beam.runners.worker import sdk_worker
+from beam_mat.core.errors import ConfigError, WorkerLostError
+from beam_mat.core.job import PRISM
+from beam_mat.runners.choose import given, installed_version
+from beam_mat.runners.workers import GRACE_SECONDS, interruptible
 
-from beam_mat.core.errors import WorkerLostError
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+ANSWER_SECONDS = 10
 START_SECONDS = 60.0
 END_SECONDS = 5.0
-LOOK_SECONDS = 0.25
-NO_END = 10 * 365 * 86400
-GRACE_SECONDS = 5.0
-"""How long to wait for Beam to notice that Prism has died."""
+_TEN_YEARS = 10 * 365 * 86400
+
+
+def with_prism(beam: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Adds ``--runner`` and ``--prism_location`` to Beam's options, and says which Prism is used.
+
+    Options that name another runner or a place for Prism are returned as they are, with "". Raises
+    a ConfigError if $PRISM names a program that is not Prism.
+    """
+    named = given(beam, "prism_location") or given(beam, "job_endpoint")
+    asked = (given(beam, "runner") or "DirectRunner").lower()
+    if named or asked not in ("direct", "directrunner", "prism", "prismrunner"):
+        return tuple(beam), ""
+    by_runner = (*beam, f"--runner={PRISM}")
+    variable = os.environ.get("PRISM")
+    for path, how in candidates():
+        if is_prism(path):
+            used = f"Using Prism at {path} ({how})"
+            return (*by_runner, f"--prism_location={path}"), used
+        if path == variable:
+            fault = f"PRISM={variable}: this is not Beam's Prism; correct the variable, or unset it"
+            raise ConfigError([f"{fault} to have Prism searched for"])
+    return by_runner, (
+        f"Prism was not found on this machine; Beam downloads it to {beams_cache()} unless it is "
+        "there"
+    )
+
+
+def candidates() -> Iterator[tuple[str, str]]:
+    """Programs that may be Prism, with how they were found, the first choice first."""
+    if variable := os.environ.get("PRISM"):
+        yield variable, "from the variable PRISM"
+    if on_path := shutil.which("prism"):
+        yield on_path, "from PATH"
+    for folder in dict.fromkeys((CHECKOUT, Path.cwd())):
+        if built := shutil.which(folder / ".cache" / "prism" / "prism"):
+            yield str(built), "built by scripts/prism"
+    for path in sorted(beams_cache().glob(f"*v{installed_version('apache-beam')}-*"), reverse=True):
+        if shutil.which(path):
+            yield str(path), "from Beam's cache"
+
+
+def beams_cache() -> Path:
+    """The folder where Beam keeps the Prism that it downloads: `PrismJobServer.BIN_CACHE`."""
+    return Path("~/.apache_beam/cache/prism/bin").expanduser()
+
+
+def is_prism(path: str) -> bool:
+    """Whether the program is Prism: it cannot print its version, and others have its name."""
+    try:
+        ran = subprocess.run([path, "-h"], capture_output=True, timeout=ANSWER_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"job_port" in ran.stdout + ran.stderr
 
 
 @contextlib.contextmanager
 def serving(options: PipelineOptions) -> Iterator[None]:
-    """Runs Prism until the block ends, and points `options` to it.
+    """Runs Prism until the block ends, and points `options` to it, unless they name an endpoint.
 
-    Nothing is started if the options name an endpoint.
-
-    Raises:
-        RuntimeError: Prism did not start; the text has what it printed.
+    Raises a RuntimeError if Prism does not start, and a WorkerLostError in the block if it dies.
     """
+    from apache_beam.options.pipeline_options import PortableOptions
+    from apache_beam.runners.portability.prism_runner import PrismJobServer
+
     portable = options.view_as(PortableOptions)
     if portable.job_endpoint:
         yield
         return
     command, endpoint = PrismJobServer(options).subprocess_cmd_and_endpoint()
-    words = [str(word) for word in command]
     with _without_interrupts():
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said = deque[bytes](maxlen=50)
-    reader = threading.Thread(target=_drain, args=(process, said), name="prism", daemon=True)
-    reader.start()
-    try:
-        if not _starts(process, endpoint):
-            process.kill()
-            reader.join()
-            printed = b"".join(said).decode(errors="replace").strip()
-            raise RuntimeError(f"Prism did not start to serve at {endpoint}; it printed: {printed}")
-        portable.job_endpoint = endpoint
-        # The timeout of the streams through which Beam waits for a job: after it, Beam gives up.
-        portable.job_server_timeout = NO_END
-        with _quiet_workers(), _noticed(process):
-            yield
-    finally:
-        process.terminate()
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    printed = deque[bytes](maxlen=50)
+    over = threading.Event()
+
+    def died() -> WorkerLostError:
+        return WorkerLostError(
+            f"Prism died (exit code {process.poll()}); see whether memory ran out, and run the "
+            "same command again, which resumes"
+        )
+
+    def read() -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            printed.extend(process.stdout)
+        if not over.wait(GRACE_SECONDS):
+            interrupt()
+
+    with interruptible(died) as interrupt:
+        reader = threading.Thread(target=read, name="prism", daemon=True)
+        reader.start()
         try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        reader.join()
+            if not _starts(process, endpoint):
+                over.set()
+                process.kill()
+                reader.join()
+                text = b"".join(printed).decode(errors="replace").strip()
+                raise RuntimeError(
+                    f"Prism did not start to serve at {endpoint}; it printed: {text}"
+                )
+            portable.job_endpoint = endpoint
+            # Beam would give up waiting for a job after this time.
+            portable.job_server_timeout = _TEN_YEARS
+            with _quiet_workers():
+                yield
+        finally:
+            over.set()
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            reader.join()
 
 
 @contextlib.contextmanager
@@ -90,60 +168,14 @@ def _without_interrupts() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet_workers() -> Iterator[None]:
     """Keeps workers in this process from printing errors that come back as exceptions."""
-
-    def say_nothing(*_: object, **__: object) -> None:
-        pass
+    from apache_beam.runners.worker import sdk_worker
 
     # They call `print`.
-    sdk_worker.print = say_nothing
+    sdk_worker.print = lambda *_, **__: None
     try:
         yield
     finally:
         del sdk_worker.print
-
-
-@contextlib.contextmanager
-def _noticed(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends the block if Prism dies: sometimes Beam would wait for it forever.
-
-    Raises:
-        WorkerLostError: It has died, and Beam did not notice.
-    """
-    over = threading.Event()
-    main = threading.main_thread()
-    wakes = hasattr(signal, "pthread_kill") and threading.current_thread() is main
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise WorkerLostError(
-            f"Prism died (exit code {process.poll()}); see whether memory ran out, and run the "
-            "same command again, which resumes"
-        )
-
-    def watch() -> None:
-        while not over.wait(LOOK_SECONDS):
-            if process.poll() is not None:
-                if not over.wait(GRACE_SECONDS) and main.ident is not None:
-                    signal.pthread_kill(main.ident, signal.SIGUSR1)
-                return
-
-    if not wakes:
-        yield
-        return
-    others_handler = signal.signal(signal.SIGUSR1, stop)
-    watcher = threading.Thread(target=watch, name="prism's end", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        signal.signal(signal.SIGUSR1, others_handler)
-
-
-def _drain(process: subprocess.Popen[bytes], said: deque[bytes]) -> None:
-    assert process.stdout is not None
-    with process.stdout:
-        said.extend(process.stdout)
 
 
 def _starts(process: subprocess.Popen[bytes], endpoint: str) -> bool:

@@ -48,45 +48,39 @@ class Receiver:
 
     def _listen(self) -> None:
         while self._open:
-            try:
+            # Other programs may send packets too.
+            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
                 packet = json.loads(self._socket.recv(4096))
                 self.counts.update({str(name): int(count) for name, count in packet.items()})
-            except TimeoutError:
-                continue
-            except (OSError, ValueError, TypeError, AttributeError):
-                continue  # not a packet of ours
 
     def close(self) -> None:
         """Stops listening."""
         self._open = False
-        with contextlib.suppress(
-            OSError
-        ):  # wakes the thread; if this packet is lost, the timeout does
+        # Wakes the thread; if this packet is lost, the timeout does.
+        with contextlib.suppress(OSError):
             self._socket.sendto(b"{}", self._socket.getsockname())
         self._thread.join()
         self._socket.close()
 
 
 @contextlib.contextmanager
-def shown(input_bytes: int, *, terminal: bool | None = None) -> Iterator[Receiver]:
+def shown(input_bytes: int) -> Iterator[Receiver]:
     """Shows progress on standard error until the block ends: bars on a terminal, lines elsewhere.
 
-    Args:
-        input_bytes: Size of all JSON shards.
-        terminal: Whether to draw bars; by default, whether standard error is a terminal.
+    `input_bytes` is the size of all JSON shards.
     """
-    receiver = Receiver()
     done = threading.Event()
-    on_terminal = sys.stderr.isatty() if terminal is None else terminal
-    show = _bars if on_terminal else _lines
-    painter = threading.Thread(target=show, args=(receiver, input_bytes, done), daemon=True)
-    painter.start()
-    try:
-        yield receiver
-    finally:
-        done.set()
-        painter.join()
-        receiver.close()
+    with contextlib.closing(Receiver()) as receiver:
+        show = _bars if sys.stderr.isatty() else _lines
+        painter = threading.Thread(
+            target=show, args=(receiver.counts, input_bytes, done), daemon=True
+        )
+        painter.start()
+        try:
+            yield receiver
+        finally:
+            done.set()
+            painter.join()
 
 
 class _Rate(ProgressColumn):
@@ -95,8 +89,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
-def _bars(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
-    counts = receiver.counts
+def _bars(counts: Counter[str], input_bytes: int, done: threading.Event) -> None:
     columns = (
         TextColumn("{task.description:<15}"),
         BarColumn(),
@@ -129,11 +122,10 @@ def _megabytes(size: int) -> int:
     return -(-size // 1_000_000)
 
 
-def _lines(receiver: Receiver, input_bytes: int, done: threading.Event) -> None:
+def _lines(counts: Counter[str], input_bytes: int, done: threading.Event) -> None:
     begin = time.monotonic()
     while not done.wait(LINE_SECONDS):
-        line = _line(receiver.counts, input_bytes, time.monotonic() - begin)
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(_line(counts, input_bytes, time.monotonic() - begin) + "\n")
 
 
 def _line(counts: Counter[str], input_bytes: int, seconds: float) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,23 +19,18 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, WorkerOptions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import beam_mat
 from beam_mat.core.errors import ConfigError
 
-DISTRIBUTION = "beam-mat"
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
-DRIVERS = {
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "hf": "huggingface_hub",
-}
+DRIVERS = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs", "hf": "huggingface_hub"}
 """The optional requirement of this package for each protocol."""
 
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 37)))
@@ -46,7 +42,7 @@ requires = ["setuptools"]
 build-backend = "setuptools.build_meta"
 
 [project]
-name = "{name}"
+name = "beam-mat"
 version = "{version}"
 dependencies = {requirements}
 
@@ -62,32 +58,27 @@ include = ["beam_mat*"]
 def staged(options: PipelineOptions, protocols: Iterable[str]) -> Iterator[None]:
     """Points `options` to the package until the block ends; Beam must stage it in the block.
 
-    If the user names a setup file or a container, it must contain everything.
-
-    Args:
-        options: Beam's. The setup options are completed.
-        protocols: The protocols of the places that workers read and write, such as ``gs``.
-
-    Raises:
-        ConfigError: The package or its requirements cannot be found or fetched.
+    Workers read and write addresses with these `protocols`, such as ``gs``. If the user names a
+    setup file or a container, it must contain everything. Raises a ConfigError if a requirement
+    cannot be found or fetched.
     """
+    from apache_beam.options.pipeline_options import SetupOptions, WorkerOptions
+
     setup = options.view_as(SetupOptions)
     if setup.setup_file:
         # Beam changes to the file's folder, and a bare name has none.
         setup.setup_file = str(Path(setup.setup_file).resolve())
+    if setup.setup_file or options.view_as(WorkerOptions).sdk_container_image:
         yield
         return
-    if options.view_as(WorkerOptions).sdk_container_image:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="beam-mat-") as folder:
-        needed = requirements(protocols)
-        setup.setup_file = str(write_project(Path(folder, "project"), needed))
+    with tempfile.TemporaryDirectory(prefix="beam-mat-") as name:
+        folder, needed = Path(name), requirements(protocols)
+        setup.setup_file = str(write_project(folder / "project", needed))
         if not setup.requirements_file:
-            pinned = pins(needed)
-            setup.requirements_file = str(Path(folder, "requirements.txt"))
-            Path(setup.requirements_file).write_text("\n".join(pinned) + "\n", encoding="utf-8")
-            wheels = _download(Path(setup.requirements_file), Path(folder, "wheels"))
+            pinned = folder / "requirements.txt"
+            pinned.write_text("\n".join(pins(needed)) + "\n", encoding="utf-8")
+            setup.requirements_file = str(pinned)
+            wheels = _download(pinned, folder / "wheels")
             setup.files_to_stage = [*(setup.files_to_stage or []), *wheels]
             # Otherwise Beam would fetch them again one by one, for one platform only.
             setup.requirements_cache = "skip"
@@ -95,24 +86,22 @@ def staged(options: PipelineOptions, protocols: Iterable[str]) -> Iterator[None]
 
 
 def requirements(protocols: Iterable[str]) -> list[Requirement]:
-    """The requirements of this package on a worker that uses these protocols.
+    """The requirements of this package, with those of its extras that these protocols need.
 
-    Raises:
-        ConfigError: The package is not installed, so its requirements are unknown.
+    Raises a ConfigError if the package is not installed.
     """
     drivers = {DRIVERS[protocol] for protocol in protocols if protocol in DRIVERS}
     try:
-        known = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or ()]
+        known = [Requirement(text) for text in metadata.requires("beam-mat") or ()]
     except metadata.PackageNotFoundError:
-        raise ConfigError(
-            [
-                f"{DISTRIBUTION} is not installed, so the requirements of workers are unknown; "
-                "install it with pip, or give --setup_file or --sdk_container_image"
-            ]
-        ) from None
+        fault = (
+            "beam-mat is not installed, so the requirements of workers are unknown; install it "
+            "with pip, or give --setup_file or --sdk_container_image"
+        )
+        raise ConfigError([fault]) from None
     needed = []
     for requirement in known:
-        if requirement.marker is None or "extra" not in str(requirement.marker):
+        if "extra" not in str(requirement.marker):
             needed.append(requirement)
         elif requirement.name in drivers:
             requirement.marker = None
@@ -125,11 +114,8 @@ def write_project(folder: Path, needed: Iterable[Requirement]) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(beam_mat.__file__).parent, folder / "beam_mat", ignore=ignored)
     project = folder / "pyproject.toml"
-    text = _PROJECT.format(
-        name=DISTRIBUTION,
-        version=beam_mat.__version__,
-        requirements=json.dumps([str(requirement) for requirement in needed]),
-    )
+    listed = json.dumps([str(requirement) for requirement in needed])
+    text = _PROJECT.format(version=beam_mat.__version__, requirements=listed)
     project.write_text(text, encoding="utf-8")
     return project
 
@@ -137,10 +123,8 @@ def write_project(folder: Path, needed: Iterable[Requirement]) -> Path:
 def pins(needed: Iterable[Requirement]) -> list[str]:
     """The requirements and everything that they require, as ``name==version`` as installed here.
 
-    Apache Beam is left out: a worker's container has the same version.
-
-    Raises:
-        ConfigError: One of them is not installed.
+    Apache Beam is left out: a worker's container has the same version. Raises a ConfigError if one
+    of them is not installed.
     """
     versions: dict[str, str] = {}
     done = set()
@@ -154,11 +138,10 @@ def pins(needed: Iterable[Requirement]) -> list[str]:
         try:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            raise ConfigError(
-                [f"{name} is not installed, but workers need it: pip install '{requirement}'"]
-            ) from None
+            fault = f"{name} is not installed, but workers need it: pip install '{requirement}'"
+            raise ConfigError([fault]) from None
         versions[name] = found.version
-        required = [Requirement(text) for text in found.requires or ()]
+        required = map(Requirement, found.requires or ())
         waiting += [one for one in required if _applies(one, requirement.extras)]
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
@@ -179,12 +162,10 @@ def _download(requirements_file: Path, folder: Path) -> list[str]:
         command += ["--platform", platform]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if line.startswith("ERROR: ")]
-        raise ConfigError(
-            [
-                "the wheels for the workers cannot be fetched "
-                f"({said[-1].removeprefix('ERROR: ') if said else 'pip failed'}); "
-                "submit from a machine where pip can, or give --sdk_container_image"
-            ]
+        why = re.findall("^ERROR: (.*)$", ended.stderr, re.MULTILINE) or ["pip failed"]
+        fault = (
+            f"the wheels for the workers cannot be fetched ({why[-1]}); submit from a machine "
+            "where pip can, or give --sdk_container_image"
         )
-    return sorted(str(wheel) for wheel in folder.iterdir())
+        raise ConfigError([fault])
+    return sorted(map(str, folder.iterdir()))

@@ -9,8 +9,9 @@ import msgspec
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, PRISM
-from beam_mat.runners import choose, find_prism
-from beam_mat.runners.places import output_folder, usable
+from beam_mat.runners import choose
+from beam_mat.runners.addresses import output_folder, usable
+from beam_mat.runners.prism import with_prism
 from beam_mat.storage import files
 from beam_mat.watch.elements import WatchSettings
 
@@ -46,7 +47,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
         ConfigError: There are errors. It contains them all, and those in `faults`.
     """
     faults = list(faults)
-    beam, prism = find_prism.placed(asked.beam)
+    beam, prism = with_prism(asked.beam)
     runner = choose.runner_of(beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     watch, rules = asked.watch, asked.watch.settings

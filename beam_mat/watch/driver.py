@@ -27,8 +27,9 @@ from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command
 from beam_mat.report.write import write_of
 from beam_mat.runners.choose import runner_of
+from beam_mat.runners.dataflow import ensure_idle
 from beam_mat.runners.progress import Receiver
-from beam_mat.runners.run import Running, hold_off, streaming, submit_streaming
+from beam_mat.runners.run import Running, streaming, submit_streaming
 from beam_mat.storage import files
 from beam_mat.watch import messages
 from beam_mat.watch.configuration import WatchJob
@@ -54,7 +55,7 @@ def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None
     options.view_as(StandardOptions).streaming = True
     settings, keep = job.watch.settings, job.watch.keep
     opened = Dataset.open(
-        settings.output, Command.WATCH, console.print, report=write_of, busy=hold_off
+        settings.output, Command.WATCH, console.print, report=write_of, busy=ensure_idle
     )
     with signals_handled() as shutdown, opened as dataset:
         if faults := dataset.differences(settings, None):
@@ -71,8 +72,7 @@ def _run_here(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> No
     with contextlib.closing(Receiver()) as receiver:
         settings = msgspec.structs.replace(job.watch.settings, progress=receiver.address)
         watch = msgspec.structs.replace(job.watch, settings=settings)
-        runner = runner_of(job.beam)
-        with streaming(runner, options, lambda pipeline: build(pipeline, watch)) as running:
+        with streaming(options, lambda pipeline: build(pipeline, watch)) as running:
             _follow(job, running, Monitor(watch, receiver.counts), shutdown)
 
 

@@ -23,7 +23,7 @@ import pytest
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, WorkerOptions
 
 from beam_mat.cli.convert import command_line
-from beam_mat.runners import choose, dataflow, dataflow_job
+from beam_mat.runners import choose, dataflow
 from tests.command import PROGRAM, ROOT, Ran, convert_words, run, spawn
 from tests.making import record, write_shard, write_zip
 from tests.rows import entry, lines, text, write
@@ -212,10 +212,10 @@ class Underway:
 def test_the_display_follows_the_counters_of_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataflow_job, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(dataflow, "POLL_SECONDS", 0.01)
     counts = Counter[str]()
     job = Underway(counts)
-    dataflow_job.wait(job, PipelineOptions([]), str(tmp_path), counts)
+    dataflow.wait(job, PipelineOptions([]), str(tmp_path), counts)
     assert job.shown == {"written": 3}
     assert counts["written"] > 3
 

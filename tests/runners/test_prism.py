@@ -1,4 +1,4 @@
-"""Prism for as long as a job needs it."""
+"""Where a watch finds Prism, and Prism for as long as a job needs it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import apache_beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-from beam_mat.runners.prism import serving
+from beam_mat.core.errors import ConfigError, WorkerLostError
+from beam_mat.core.job import PRISM
+from beam_mat.runners import prism
+from beam_mat.runners.choose import given
+from beam_mat.runners.prism import serving, with_prism
+
+CACHED = f"apache_beam-v{apache_beam.__version__}-prism-linux-amd64"
 
 # Serves at the port that it is told, leaves its process id behind and prints a great deal.
 SERVER = """\
@@ -99,6 +107,23 @@ def test_it_is_gone_after_a_failure(tmp_path: Path) -> None:
     assert not lives(int(place.read_text()))
 
 
+def test_its_death_ends_a_block_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prism, "GRACE_SECONDS", 0.05)
+    place = tmp_path / "pid"
+    text = SERVER.format(python=sys.executable, place=str(place), stubborn=False)
+    options = options_for(program(tmp_path, text))
+
+    def kill() -> None:
+        with serving(options):
+            while not (place.exists() and place.read_text()):
+                time.sleep(0.01)
+            os.kill(int(place.read_text()), signal.SIGKILL)
+            time.sleep(20)
+
+    with pytest.raises(WorkerLostError, match=r"Prism died \(exit code -9\)"):
+        kill()
+
+
 def test_a_program_that_ends_at_once_is_told_with_its_words(tmp_path: Path) -> None:
     path = program(tmp_path, "#!/bin/sh\necho no such flag: --job_port\nexit 3\n")
     with (
@@ -112,3 +137,80 @@ def test_an_endpoint_that_is_there_already_is_used() -> None:
     options = PipelineOptions(["--job_endpoint", "localhost:1"])
     with serving(options):
         assert options.view_as(PortableOptions).job_endpoint == "localhost:1"
+
+
+def written(path: Path, says: str = "-job_port int") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{says}' >&2\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without Prism."""
+    monkeypatch.delenv("PRISM", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(prism, "CHECKOUT", tmp_path / "checkout")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def test_the_first_place_that_has_it_is_used(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = bare / ".apache_beam/cache/prism/bin" / CACHED
+    for path, where in (
+        (cached, "from Beam's cache"),
+        (bare / "checkout/.cache/prism/prism", "built by scripts/prism"),
+        (bare / "bin/prism", "from PATH"),
+        (bare / "mine", "from the variable PRISM"),
+    ):
+        written(path)
+        if path.name == "mine":
+            monkeypatch.setenv("PRISM", str(path))
+        beam, used = with_prism(["--job_name=x"])
+        assert given(beam, "runner") == PRISM
+        assert given(beam, "prism_location") == str(path)
+        assert given(beam, "job_name") == "x"
+        assert used == f"Using Prism at {path} ({where})"
+
+
+@pytest.mark.usefixtures("bare")
+def test_without_any_beam_downloads_it() -> None:
+    beam, used = with_prism([])
+    assert beam == (f"--runner={PRISM}",)
+    assert used.startswith("Prism was not found on this machine; Beam downloads it to ")
+
+
+def test_another_program_of_the_name_is_passed_over(bare: Path) -> None:
+    written(bare / "bin/prism", "a photo viewer")
+    built = written(bare / "checkout/.cache/prism/prism")
+    assert given(with_prism([])[0], "prism_location") == str(built)
+
+
+def test_a_variable_that_names_another_program_is_an_error(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(bare / "bin/prism")
+    monkeypatch.setenv("PRISM", str(bare / "nowhere"))
+    with pytest.raises(ConfigError, match=r"PRISM=.*nowhere: this is not Beam's Prism"):
+        with_prism([])
+
+
+@pytest.mark.parametrize(
+    "beam",
+    [
+        ("--prism_location=/mine",),
+        ("--runner=PrismRunner", "--prism_location=/mine"),
+        ("--runner=DataflowRunner",),
+        ("--runner=PrismRunner", "--job_endpoint=localhost:1"),
+    ],
+)
+def test_what_the_user_says_wins(bare: Path, beam: tuple[str, ...]) -> None:
+    written(bare / "bin/prism")
+    assert with_prism(beam) == (beam, "")
+
+
+def test_beams_cache_is_where_beam_has_it() -> None:
+    assert str(prism.beams_cache()) == PrismJobServer.BIN_CACHE

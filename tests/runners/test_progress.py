@@ -28,14 +28,14 @@ def quick_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_workers_tell_is_added_up() -> None:
-    with progress.shown(100, terminal=False) as receiver:
+    with progress.shown(100) as receiver:
         send_progress(receiver.address, records=3, bytes=50)
         send_progress(receiver.address, records=1, images=2)
         until(lambda: receiver.counts == Counter(records=4, bytes=50, images=2))
 
 
 def test_what_is_not_one_of_ours_does_no_harm() -> None:
-    with progress.shown(100, terminal=False) as receiver:
+    with progress.shown(100) as receiver:
         host, port = receiver.address.split(":")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for packet in (b"", b"\xff\x00", b"[1]", b'{"records": "many"}', b'{"records": {}}'):
@@ -46,7 +46,7 @@ def test_what_is_not_one_of_ours_does_no_harm() -> None:
 
 def test_nobody_listening_does_no_harm() -> None:
     send_progress("", records=1)
-    with progress.shown(1, terminal=False) as receiver:
+    with progress.shown(1) as receiver:
         address = receiver.address
     send_progress(address, records=1)
 
@@ -55,7 +55,7 @@ def test_lines_where_there_is_no_terminal(
     quick_lines: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = ""
-    with progress.shown(200, terminal=False) as receiver:
+    with progress.shown(200) as receiver:
         send_progress(receiver.address, records=1200, bytes=100, wanted=8, images=2, rejected=3)
         send_progress(receiver.address, written=70)
 
@@ -69,8 +69,11 @@ def test_lines_where_there_is_no_terminal(
     assert "split 50 %, 1,200 records found, 2 of 8 images" in line
 
 
-def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.shown(200_000_000, terminal=True) as receiver:
+def test_bars_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.shown(200_000_000) as receiver:
         send_progress(
             receiver.address, records=40, bytes=150_000_000, wanted=8, images=2, rejected=3
         )
@@ -88,12 +91,13 @@ def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 rejected" in shown
 
 
-def test_the_display_ends_with_its_block() -> None:
+def test_the_display_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     # Threads of other tests may end meanwhile.
     before = set(threading.enumerate())
     with (
         pytest.raises(ZeroDivisionError),
-        progress.shown(1, terminal=True),
+        progress.shown(1),
     ):
         _ = 1 / 0
     assert set(threading.enumerate()) <= before

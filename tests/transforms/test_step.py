@@ -14,7 +14,7 @@ from fsspec import config
 
 from beam_mat.convert import pipeline
 from beam_mat.core.settings import Settings
-from beam_mat.runners.dataflow_job import counters
+from beam_mat.runners.dataflow import counters
 from beam_mat.storage import stores
 from beam_mat.transforms.images import ListMembers
 from beam_mat.transforms.step import NAMESPACE, FileStep, Progress, count, send_progress, timed

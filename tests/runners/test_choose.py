@@ -1,4 +1,4 @@
-"""The list of Beam's options is that of the Beam that is installed."""
+"""The lists of Beam's options and runners are those of the Beam that is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the addresses that a user names: for inputs, and for the output folder."""
+"""Checks the addresses of inputs and output. What is wrong with them is added to `faults`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from beam_mat.core.errors import StoreError
 from beam_mat.storage import files, stores
 
 
-def usable(faults: list[str], name: str, uris: Sequence[str]) -> Iterator[str]:
-    """Yields the addresses that can be used at all; nothing is looked up.
-
-    Args:
-        faults: What is wrong with the others is added here.
-        name: The option that names them.
-        uris: The addresses.
-    """
+def usable(faults: list[str], option: str, uris: Sequence[str]) -> Iterator[str]:
+    """Yields the addresses that can be used at all; nothing is looked up."""
     for uri in uris:
         if fault := stores.fault_of(uri):
-            faults.append(f"{name} {without_credentials(uri)}: {fault}")
+            faults.append(f"{option} {without_credentials(uri)}: {fault}")
         else:
             yield uri
 
@@ -28,10 +22,8 @@ def usable(faults: list[str], name: str, uris: Sequence[str]) -> Iterator[str]:
 def output_folder(faults: list[str], uri: str | None, sources: Sequence[str]) -> str:
     """The URI of the output folder, "" where it cannot be used.
 
-    Args:
-        faults: What is wrong with it is added here.
-        uri: As typed; None where it is missing, which has been reported.
-        sources: Folders and zips that it must not overlap.
+    `uri` is as typed, or None if it is missing, which has been reported. The output must not
+    overlap the folders and zips in `sources`.
     """
     if not uri or not list(usable(faults, "--output", [uri])):
         return ""

@@ -1,4 +1,4 @@
-"""What the doctor tells, and what it keeps to itself."""
+"""What the doctor prints, and what it does not."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ import pytest
 from rich.console import Console
 
 import beam_mat
-from beam_mat.doctor import runners, versions
-from beam_mat.doctor.credentials import credentials
-from beam_mat.doctor.examine import examine
-from beam_mat.doctor.finding import Finding, State
-from beam_mat.runners import find_prism
+from beam_mat.doctor import Finding, State, credentials, examine, runners
+from beam_mat.runners import prism
 from tests.command import ROOT, run, spawn
 
 SECRET = "hush-8d1f2c"
@@ -69,7 +66,7 @@ def test_a_package_that_is_missing_or_too_old_is_1(monkeypatch: pytest.MonkeyPat
         return "9.0" if name == "pillow" else installed(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    monkeypatch.setattr(versions, "_wanted", lambda: {"pillow": ">=12.1", "pyarrow": ">=17"})
+    monkeypatch.setattr(metadata, "requires", lambda name: ["pillow>=12.1", "pyarrow>=17"])
     code, text = told()
     assert code == 1
     assert "Conversions do not work here: pillow, pyarrow" in text
@@ -92,18 +89,18 @@ def test_prism_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PRISM", raising=False)
-    monkeypatch.setattr(find_prism, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(prism, "CHECKOUT", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    found = {finding.what: finding for finding in runners.runners()}["Prism"]
-    assert found.state is State.ABSENCE
+    found = {finding.what: finding for finding in runners()}["Prism"]
+    assert found.state is State.MISSING
     assert "install Go and run scripts/prism; with internet" in found.cure
     # Another program of this name is none.
     write_program(tmp_path / "bin" / "prism", "echo Lint your API")
-    assert {finding.what: finding for finding in runners.runners()}["Prism"].state is State.ABSENCE
+    assert {finding.what: finding for finding in runners()}["Prism"].state is State.MISSING
     name = f"apache_beam-v{apache_beam.__version__}-prism-linux-amd64"
     cache = tmp_path / ".apache_beam/cache/prism/bin"
     real = write_program(cache / name, "echo '-job_port int'")
-    found = {finding.what: finding for finding in runners.runners()}["Prism"]
+    found = {finding.what: finding for finding in runners()}["Prism"]
     assert found == Finding(
         "Prism",
         State.GOOD,
@@ -174,7 +171,7 @@ def test_files_of_credentials_are_not_opened(
 
 def test_where_there_are_none_it_says_how_to_get_them(tmp_path: Path) -> None:
     found = {finding.what: finding for finding in credentials({}, tmp_path)}
-    assert {finding.state for finding in found.values()} == {State.ABSENCE}
+    assert {finding.state for finding in found.values()} == {State.MISSING}
     assert all(finding.found == "no credentials found" for finding in found.values())
     assert "gcloud auth" in found["Google"].cure
 

@@ -1,1 +1,0 @@
-"""``beam-mat doctor``: what is installed, and what works on this machine."""
