@@ -133,6 +133,9 @@ class Dataset:
             keep = self.snapshot.number > 0
             self._check_lost(flat.arrange(self.uri, self.snapshot, keep=keep))
         if self.action is Action.UPDATE:
+            made = self.snapshot.made
+            if made and made.keep is not None and self._facts.committed:
+                vacuum.run(self.uri, made.keep)  # its run may have removed only some files
             views.write(self.uri, self.snapshot, self._report)
         if self._facts.committed or self._command is Command.WATCH:
             self._remove_pending()

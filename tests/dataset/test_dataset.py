@@ -203,6 +203,24 @@ def test_a_kill_at_any_step_after_the_commit_is_made_good_by_the_same_conversion
     assert there(root, layout.REPLACED) == set()
 
 
+@pytest.mark.parametrize("step", ["complete", "remove", "ThreadPoolExecutor", "write"])
+def test_publish_ends_what_a_killed_conversion_had_begun_to_remove(
+    root: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    convert(root)
+    owner = {"complete": flat, "write": views}.get(step, vacuum)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, die)
+        with pytest.raises(Killed):
+            convert(root, two, made("f2"))
+    with opened(root, Command.PUBLISH) as dataset:
+        assert dataset.action is Action.UPDATE
+    check_shown(root)
+    assert log.numbers(root).commits == (2,)
+    assert there(root, layout.IMAGES) == {"images/a.0.png", "images/c.0.png"}
+    assert there(root, layout.REPLACED) == set()
+
+
 def test_a_kill_before_the_commit_leaves_the_dataset_in_the_log(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
