@@ -134,7 +134,7 @@ class Dataset:
             self._check_lost(flat.arrange(self.uri, self.snapshot, keep=keep))
         if self.action is Action.UPDATE:
             made = self.snapshot.made
-            if made and made.keep is not None and self._facts.committed:
+            if made and self._facts.committed:
                 vacuum.run(self.uri, made.keep)  # its run may have removed only some files
             views.write(self.uri, self.snapshot, self._report)
         if self._facts.committed or self._command is Command.WATCH:
@@ -223,8 +223,10 @@ class Dataset:
         return self.snapshot
 
     def _vacuum(self, keep: int | None) -> None:
-        if keep is None or (self.state is State.DAMAGED and keep != 1):
+        if self.state is State.DAMAGED and keep != 1:
             return  # in a damaged log, older generations cannot be read
+        if self.state is State.CURRENT and keep is None:
+            return  # no killed run has left files
         # In a sound dataset only images that a table names can be garbage.
         images = vacuum.listed_images(self.uri) if self.state is State.CURRENT else None
         vacuum.run(self.uri, keep, images)

@@ -221,6 +221,21 @@ def test_publish_ends_what_a_killed_conversion_had_begun_to_remove(
     assert there(root, layout.REPLACED) == set()
 
 
+@pytest.mark.parametrize("before", [None, one])
+def test_a_conversion_that_keeps_all_removes_what_a_killed_one_left(
+    root: str, monkeypatch: pytest.MonkeyPatch, before: Wanted | None
+) -> None:
+    if before:
+        convert(root, before, made(keep=None))
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "write", die)
+        with pytest.raises(Killed):
+            convert(root, two, made("f2", keep=None))
+    convert(root, one, made("f3", keep=None))
+    check_shown(root)
+    assert there(root, layout.IMAGES) == {"images/a.0.png", "images/b.0.png"}
+
+
 def test_a_kill_before_the_commit_leaves_the_dataset_in_the_log(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
