@@ -143,6 +143,7 @@ def write_home(home: Path) -> None:
         (home / name).write_text(SECRET)
 
 
+@pytest.mark.slow
 def test_no_secret_is_printed_whatever_holds_it(tmp_path: Path) -> None:
     write_home(tmp_path)
     # Values of the very variables, and of those that name files: people put keys there too.
@@ -193,6 +194,7 @@ raise SystemExit(main(["doctor"]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_off_this_machine_is_asked() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", WATCHED], cwd=ROOT, capture_output=True, text=True, check=False

@@ -194,6 +194,7 @@ def test_every_entry_is_checked_and_others_are_named(tmp_path: Path) -> None:
     assert [item["name"] for item in told(folder, "--name", "b")["entries"]] == ["b"]
 
 
+@pytest.mark.slow
 def test_the_table_says_what_happens_and_what_to_do(tmp_path: Path) -> None:
     ran = spawn("check", write(tmp_path, {"rows.jsonl": lines(text(), ODD, BAD)}, {"d": entry()}))
     assert (ran.code, ran.err) == (3, "")
@@ -296,6 +297,7 @@ def test_a_dataset_on_the_hub_is_checked_there(troubled: Path) -> None:
     assert {seen.method for seen in proxy.seen} <= {"GET", "HEAD"}
 
 
+@pytest.mark.slow
 def test_worker_processes_find_the_same(troubled: Path) -> None:
     expected = run("check", troubled, *LENGTHS)
     two = ("--direct_num_workers", "2", "--direct_running_mode", "multi_processing")
@@ -313,6 +315,7 @@ def test_prism_finds_the_same(troubled: Path, prism: Path) -> None:
     assert ran.out == expected.out
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(
     troubled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

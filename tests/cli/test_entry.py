@@ -28,6 +28,7 @@ def words(tmp_path: Path) -> list[str]:
     return convert_words(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_done_is_0_also_with_rejects(words: list[str], tmp_path: Path) -> None:
     ran = spawn(*words)
     assert ran.code == 0, ran.err
@@ -40,6 +41,7 @@ def test_done_is_0_also_with_rejects(words: list[str], tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_too_many_rejected_is_3(words: list[str], tmp_path: Path) -> None:
     ran = spawn(*words, "--max-rejected", "0.1")
     assert ran.code == 3
@@ -47,6 +49,7 @@ def test_too_many_rejected_is_3(words: list[str], tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_anything_else_is_1(words: list[str], tmp_path: Path) -> None:
     # Its head is that of a zip, its directory says where nothing is.
     zipped = tmp_path / "files.zip"
@@ -107,6 +110,7 @@ def test_options_are_not_abbreviated(words: list[str]) -> None:
     assert "--overw: unknown option" in ran.err
 
 
+@pytest.mark.slow
 def test_options_of_beam_pass_through(words: list[str], tmp_path: Path) -> None:
     ran = spawn(*words, "--job_name", "mine", "--direct_num_workers=1", "--save_main_session")
     assert ran.code == 0, ran.err
@@ -126,6 +130,7 @@ def test_beam_is_given_its_own_options_and_no_others() -> None:
     assert options == {"runner": "PrismRunner", "streaming": True, "experiments": ["a=b"]}
 
 
+@pytest.mark.slow
 def test_a_value_that_only_beam_understands_is_checked_by_beam(words: list[str]) -> None:
     ran = spawn(*words, "--transform_name_mapping", "{")
     assert ran.code == 2
@@ -177,6 +182,7 @@ def test_an_unknown_command_is_a_fault() -> None:
     assert "transmogrify: unknown command; the commands are convert, " in ran.err
 
 
+@pytest.mark.slow
 def test_what_sample_makes_converts(tmp_path: Path) -> None:
     made = spawn("sample", tmp_path / "set", "--records", "9", "--images", "3", "--shards", "2")
     assert made.code == 0, made.err

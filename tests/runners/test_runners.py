@@ -66,12 +66,14 @@ def check(words: list[str], output: Path, expected: dict[str, bytes]) -> None:
     assert survivors(marked) == []
 
 
+@pytest.mark.slow
 def test_two_worker_processes(
     words: list[str], in_process: dict[str, bytes], tmp_path: Path
 ) -> None:
     check([*words, *TWO_PROCESSES], tmp_path / "out", in_process)
 
 
+@pytest.mark.slow
 def test_two_worker_threads(words: list[str], in_process: dict[str, bytes], tmp_path: Path) -> None:
     options = ["--direct_num_workers", "2", "--direct_running_mode", "multi_threading"]
     check([*words, *options], tmp_path / "out", in_process)
@@ -105,6 +107,7 @@ def check_failure(made_up: SampleSummary, bad_zip: Path, output: Path, *options:
     assert survivors(marked) == []
 
 
+@pytest.mark.slow
 def test_a_worker_process_that_fails_names_the_cause(
     made_up: SampleSummary, bad_zip: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_worker_of_prism_that_fails_names_the_cause(
     check_failure(made_up, bad_zip, tmp_path / "out", *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--runner", "DirectRunner"]])
 def test_without_a_place_to_take_prism_from_nothing_is_downloaded(
     made_up: SampleSummary, tmp_path: Path, options: list[str]

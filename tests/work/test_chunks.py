@@ -74,6 +74,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_scanned_is_not_read_again(
     settings: Settings, shard: Shard, reads: list[str]
 ) -> None:
