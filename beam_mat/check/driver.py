@@ -1,4 +1,4 @@
-"""Runs a check: the graph, what its steps left, and what is printed."""
+"""Runs the graph of a check, and prints the result."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from rich.console import Console
 
 from beam_mat.check.job import CheckJob
-from beam_mat.check.pipeline import build
-from beam_mat.check.report import Report, report, show
-from beam_mat.check.steps import FILES, IMAGES, LENGTHS, UNITS, CheckSettings
-from beam_mat.core.contract.entry import Entry
+from beam_mat.check.pipeline import FILES, IMAGES, LENGTHS, UNITS, CheckSettings, build
+from beam_mat.check.report import report, show
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS
@@ -26,9 +24,6 @@ from beam_mat.runners.run import run_graph
 from beam_mat.storage import files
 from beam_mat.work import results
 
-_NO_ENTRY = Entry("", "", {}, {})
-"""For an entry that has no files to read."""
-
 
 def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     """Runs a check and prints its findings, as JSON alone if `to_json`; returns 3 if there are any.
@@ -37,34 +32,29 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
         BeamMatError: With the exit code that it stands for.
     """
     console = Console()
+    data = job.files
     if not to_json:
         where = "in this process" if job.runner == IN_PROCESS else f"on {job.runner}"
-        console.print(f"Checking {len(job.files)} file(s) of {len(job.entries)} entries {where}")
-    found = find(job, options)
+        console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
+    with _scratch(job.runner, options) as scratch:
+        work = Settings(scratch, image_threads=job.image_threads, storage=job.storage)
+        entries = {at: checked.entry for at, checked in enumerate(job.entries) if checked.entry}
+        settings = CheckSettings(work, entries, job.media, job.rules)
+        if data:
+            places = {job.media, *(file.uri for file in data), scratch}
+            run_graph(job.runner, options, lambda pipeline: build(pipeline, data, settings), places)
+        found = report(
+            job,
+            list(results.collect(work, FILES, FileNote)),
+            list(results.collect(work, UNITS, UnitNote)),
+            [note for kind in (IMAGES, LENGTHS) for note in results.collect(work, kind, ImageNote)],
+        )
     if to_json:
         made = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
         print(made)  # noqa: T201  # the output of the command
     else:
         show(console, found)
     return 3 if found.violations else 0
-
-
-def find(job: CheckJob, options: PipelineOptions) -> Report:
-    """Runs the graph, and adds up what its steps left."""
-    with _scratch(job.runner, options) as scratch:
-        work = Settings(scratch, image_threads=job.image_threads, storage=job.storage)
-        entries = tuple(checked.entry or _NO_ENTRY for checked in job.entries)
-        settings = CheckSettings(work, entries, job.media, job.rules)
-        data = job.files
-        if data:
-            places = {job.media, *(file.uri for file in data), scratch}
-            run_graph(job.runner, options, lambda pipeline: build(pipeline, data, settings), places)
-        return report(
-            job,
-            list(results.collect(work, FILES, FileNote)),
-            list(results.collect(work, UNITS, UnitNote)),
-            [note for kind in (IMAGES, LENGTHS) for note in results.collect(work, kind, ImageNote)],
-        )
 
 
 @contextlib.contextmanager
@@ -81,7 +71,9 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
         raise ConfigError([f"{fault}; {cure}"])
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
     if runner != DATAFLOW:  # its messages are passed on
-        logging.getLogger().setLevel(logging.INFO)
+        root = logging.getLogger()
+        for part in (root, *root.handlers):
+            part.setLevel(logging.INFO)
     try:
         yield folder
     finally:

@@ -1,4 +1,4 @@
-"""From checked arguments to a check: the dataset is looked up, all faults told at once."""
+"""Finds the files of the dataset, and makes a job of the arguments."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from beam_mat.core.contract.finding import Finding, Kind, Place
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW
+from beam_mat.core.layout import DATASET_INFO
 from beam_mat.runners import choose
 from beam_mat.storage import files
-
-REGISTRY = "dataset_info.json"
 
 
 class Checked(msgspec.Struct):
@@ -41,7 +40,7 @@ class Checked(msgspec.Struct):
 
 
 class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
-    """The request of a user. Each value is valid, but a file that it names may not exist.
+    """A user's arguments. Each value is valid, but a file that it names may not exist.
 
     `name` is the only entry to check. Image paths start from `media_dir`, by default the dataset's
     folder. `columns` and `tags` describe a dataset without dataset_info.json. `storage_options` are
@@ -54,8 +53,8 @@ class CheckArguments(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, str]
     tags: dict[str, str]
     rules: Rules
-    storage_options: str = ""
-    beam: Sequence[str] = ()
+    storage_options: str
+    beam: Sequence[str]
 
 
 class CheckJob(msgspec.Struct):
@@ -81,7 +80,7 @@ class CheckJob(msgspec.Struct):
         return [file for checked in self.entries for file in checked.files]
 
 
-def resolve(asked: CheckArguments, faults: Iterable[str] = ()) -> CheckJob:
+def resolve(asked: CheckArguments, faults: Iterable[str]) -> CheckJob:
     """Looks the dataset up.
 
     Args:
@@ -106,12 +105,12 @@ def resolve(asked: CheckArguments, faults: Iterable[str] = ()) -> CheckJob:
         if not files.is_folder(job.media):
             fault = f"--media-dir {asked.media_dir}: there is no such folder; check the path"
             raise ConfigError([fault])
-    if registry:
-        if asked.columns:
-            raise ConfigError([f"--columns: {registry} describes the columns; remove --columns"])
-        _read_registry(job, registry, asked.name)
-    else:
+    if not registry:
         _read_columns(job, asked)
+    elif asked.columns:
+        raise ConfigError([f"--columns: {registry} describes the columns; remove --columns"])
+    else:
+        _read_registry(job, registry, asked.name)
     # An entry may name a file anywhere.
     if faults := _service_faults(asked.beam, {"file_name": [file.uri for file in job.files]}):
         raise ConfigError(faults)
@@ -120,13 +119,13 @@ def resolve(asked: CheckArguments, faults: Iterable[str] = ()) -> CheckJob:
 
 def _service_faults(beam: Sequence[str], uris: dict[str, list[str]]) -> list[str]:
     faults = choose.runner_faults(beam, uris, detach=False)
-    if choose.runner_of(beam) != DATAFLOW:
-        return faults
-    return faults + [
-        f"--{name}: check has to wait for the job to add up the findings; remove it"
-        for name in ("template_location", "dry_run")
-        if choose.given(beam, name)
-    ]
+    if choose.runner_of(beam) == DATAFLOW:
+        faults += [
+            f"--{name}: check has to wait for the job to add up the findings; remove it"
+            for name in ("template_location", "dry_run")
+            if choose.given(beam, name)
+        ]
+    return faults
 
 
 def _find(faults: list[str], dataset: str | None) -> tuple[str, str | None]:
@@ -135,11 +134,11 @@ def _find(faults: list[str], dataset: str | None) -> tuple[str, str | None]:
         return "", None
     try:
         uri = files.normalize(dataset)
-        if posixpath.basename(uri) == REGISTRY:
+        if posixpath.basename(uri) == DATASET_INFO:
             uri = posixpath.dirname(uri)
         if not files.exists(uri):
             faults.append(f"{dataset}: there is no such file or folder; check the path")
-        registry = files.join(uri, REGISTRY)
+        registry = files.join(uri, DATASET_INFO)
         return uri, registry if files.is_folder(uri) and files.exists(registry) else None
     except (OSError, ValueError, ImportError) as error:
         faults.append(f"{dataset}: cannot be read ({error}); name a dataset that can")
@@ -150,12 +149,11 @@ def _read_registry(job: CheckJob, registry: str, name: str | None) -> None:
     try:
         entries = json.loads(files.read_bytes(registry).decode())
         json.dumps(entries, ensure_ascii=False).encode()  # finds unpaired surrogates
-        why = "it is no object" if not isinstance(entries, dict) else None
+        if not isinstance(entries, dict):
+            raise ValueError("it is not an object")
     except (ValueError, RecursionError) as error:
-        entries, why = {}, str(error)
-    if why is not None:
-        fault = Finding(Kind.REGISTRY_UNREADABLE, Place(), why)
-        job.entries.append(Checked(name or REGISTRY, None, [fault], []))
+        fault = Finding(Kind.REGISTRY_UNREADABLE, Place(), str(error))
+        job.entries.append(Checked(name or DATASET_INFO, None, [fault], []))
         return
     if name is not None and name not in entries:
         listed = ", ".join(sorted(entries)[:20]) or "no entry"
@@ -171,10 +169,10 @@ def _read_registry(job: CheckJob, registry: str, name: str | None) -> None:
 
 def _read_columns(job: CheckJob, asked: CheckArguments) -> None:
     if asked.name:
-        fault = f"--name {asked.name}: there is no {REGISTRY} in {job.dataset} that has entries"
+        fault = f"--name {asked.name}: there is no {DATASET_INFO} in {job.dataset} that has entries"
         raise ConfigError([f"{fault}; remove --name, and describe the columns with --columns"])
     if not asked.columns:
-        why = f"{asked.dataset}: there is no {REGISTRY}; describe the columns, for example"
+        why = f"{asked.dataset}: there is no {DATASET_INFO}; describe the columns, for example"
         raise ConfigError([f"{why} --columns messages=messages images=images"])
     value: dict[str, Any] = {"formatting": "sharegpt", "columns": asked.columns}
     if asked.tags:
@@ -194,43 +192,37 @@ def _add(job: CheckJob, name: str, value: object) -> None:
         job.skipped[name] = read.why
         return
     entry, findings = read
-    checked = Checked(name, entry, findings, [])
-    if entry is not None and (why := _list_files(job, checked, entry.file_name)):
-        job.skipped[name] = why
-    else:
-        job.entries.append(checked)
-
-
-def _list_files(job: CheckJob, checked: Checked, file_name: str) -> str | None:
-    """Finds an entry's files; returns why they are none that check reads, or None."""
-    found = _located(job.dataset, file_name)
-    if found is None:
-        why = f"there is no {file_name} below {job.dataset}"
-        checked.findings.append(Finding(Kind.FILE_NOT_FOUND, Place(), why))
-        return None
-    if files.is_folder(found):
-        listed = files.entries(found)
-        checked.findings += check_folder((name, info is None) for name, info in listed)
-    elif file_type(file_name) is None:
-        why = f"file_name is {file_name}"
-        checked.findings.append(Finding(Kind.FILE_TYPE_UNKNOWN, Place(), why))
-        return None
-    else:
-        listed = [(posixpath.basename(file_name), files.info(found))]
-    types = {file_type(name) for name, info in listed if info} - {None}
+    found = _listed(job.dataset, entry.file_name, findings) if entry else []
+    types = {str(kind) for _, kind in found if kind}
     if types and not types & {*CHECKED_TYPES}:
-        return f"its files are {', '.join(sorted(map(str, types)))}; check reads JSON and Parquet"
-    for name, info in listed:
-        kind = file_type(name)
-        if info and kind in CHECKED_TYPES:
-            order = (len(job.entries), len(checked.files))
-            checked.files.append(DatasetFile(*order, info.uri, info.size, info.version, kind))
-    return None
+        why = f"its files are {', '.join(sorted(types))}; check reads JSON and Parquet"
+        job.skipped[name] = why
+        return
+    data = [(info, kind) for info, kind in found if kind in CHECKED_TYPES]
+    place = len(job.entries)
+    listed = [
+        DatasetFile(place, order, info.uri, info.size, info.version, str(kind))
+        for order, (info, kind) in enumerate(data)
+    ]
+    job.entries.append(Checked(name, entry, findings, listed))
 
 
-def _located(folder: str, file_name: str) -> str | None:
-    if "://" in file_name or "::" in file_name or not file_name:
-        return None
+def _listed(
+    folder: str, file_name: str, findings: list[Finding]
+) -> list[tuple[files.FileInfo, str | None]]:
+    """The files of an entry with their types. Adds what is wrong with `file_name`."""
+    is_path = file_name and "://" not in file_name and "::" not in file_name
     at = file_name if file_name.startswith("/") else files.join(folder, file_name)
-    at = folder if file_name == "." else at
-    return at.rstrip("/") if files.exists(at) else None
+    at = folder if file_name == "." else at.rstrip("/")
+    if not is_path or not files.exists(at):
+        why = f"there is no {file_name} below {folder}"
+        findings.append(Finding(Kind.FILE_NOT_FOUND, Place(), why))
+    elif files.is_folder(at):
+        found = files.entries(at)
+        findings += check_folder((name, info is None) for name, info in found)
+        return [(info, file_type(name)) for name, info in found if info]
+    elif kind := file_type(file_name):
+        return [(files.info(at), kind)]
+    else:
+        findings.append(Finding(Kind.FILE_TYPE_UNKNOWN, Place(), f"file_name is {file_name}"))
+    return []

@@ -1,22 +1,48 @@
-"""The graph of a check. Its steps pass references to each other, not rows or images."""
+"""The graph of a check, and its steps: split files, and check rows, images and lengths.
+
+The steps pass references to each other, not rows or images, and write their results to a folder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
+import msgspec
 
-from beam_mat.check.steps import (
-    WAITING,
-    CheckImages,
-    CheckLengths,
-    CheckSettings,
-    CheckUnit,
-    SplitFile,
-)
-from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact
+from beam_mat.core.contract.entry import Entry
+from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
+from beam_mat.core.contract.finding import Fault, Finding, Tally
+from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
+from beam_mat.core.geometry import Size
+from beam_mat.core.settings import Settings
 from beam_mat.transforms import coders
 from beam_mat.transforms.group import Group
+from beam_mat.transforms.step import FileStep, count, timed
+from beam_mat.work import data_files, results
+from beam_mat.work.images import pool
+
+FILES = "files"
+UNITS = "units"
+IMAGES = "images"
+LENGTHS = "lengths"
+"""Folders for results below the scratch folder."""
+BUCKETS = 512
+_WAITING = "waiting"
+"""The output of `CheckUnit` with the rows whose lengths depend on image files."""
+
+
+class CheckSettings(msgspec.Struct, frozen=True):
+    """The settings of the steps, with the entries by `DatasetFile.entry`.
+
+    `work` has the folder for results (`output`) and the number of image threads.
+    """
+
+    work: Settings
+    entries: Mapping[int, Entry]
+    media: str
+    rules: Rules
 
 
 def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: CheckSettings) -> None:
@@ -27,7 +53,7 @@ def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: Check
         | "Files" >> beam.Create(list(files)).with_output_types(DatasetFile)
         | "Split" >> beam.ParDo(SplitFile(settings))
         | "Share out units" >> beam.Reshuffle()
-        | "Check rows" >> beam.ParDo(CheckUnit(settings)).with_outputs(WAITING, main="uses")
+        | "Check rows" >> beam.ParDo(CheckUnit(settings)).with_outputs(_WAITING, main="uses")
     )
     tokens = (
         checked.uses
@@ -37,7 +63,105 @@ def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: Check
     if settings.rules.cutoff is None:
         return
     _ = (
-        (checked[WAITING], tokens)
+        (checked[_WAITING], tokens)
         | "Join by unit" >> Group(LengthFact)
         | "Check lengths" >> beam.ParDo(CheckLengths(settings))
     )
+
+
+class _Step(FileStep):
+    def __init__(self, settings: CheckSettings) -> None:
+        super().__init__(settings.work)
+        self._check = settings
+
+    def _write(self, folder: str, name: str, result: msgspec.Struct) -> None:
+        results.write(self._settings, folder, name, result)
+
+
+@beam.typehints.with_input_types(DatasetFile)
+@beam.typehints.with_output_types(Unit)
+class SplitFile(_Step):
+    """Scans a file once, yields references to its units in order, and checks it as a whole."""
+
+    def process(self, file: DatasetFile) -> Iterator[Unit]:
+        note = FileNote(file, findings=[])
+        yield from data_files.units(note)
+        self._write(FILES, file.name, note)
+
+
+@beam.typehints.with_input_types(Unit)
+class CheckUnit(_Step):
+    """Checks the rows of a unit, and yields the image paths that they use, by bucket."""
+
+    def process(self, unit: Unit) -> Iterator[object]:
+        entry = self._check.entries[unit.file.entry]
+        examiner = Examiner(unit, entry, self._check.rules, self._look)
+        with timed("rows"):
+            data_files.examine(unit, entry, examiner)
+            note = examiner.note(with_shape=unit.chunk is not None)
+            self._write(UNITS, unit.name, note)
+        count("rows_checked", note.rows)
+        for use in examiner.uses():
+            digest = hashlib.sha256(use.path.encode("utf-8", "surrogatepass")).digest()
+            yield f"{int.from_bytes(digest[:4], 'big') % BUCKETS:03d}", use
+        lengths = examiner.lengths()
+        if lengths.rows:
+            yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, lengths))
+
+    def _look(self, images: Sequence[bytes]) -> list[Size | Fault]:
+        pixels = [self._check.rules.max_pixels] * len(images)
+        return list(pool(self._settings.image_threads).map(look, images, pixels))
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[ImageUse]])
+@beam.typehints.with_output_types(tuple[str, LengthFact])
+class CheckImages(_Step):
+    """Reads and decodes each image of a bucket once, even if several rows use it.
+
+    If lengths are checked, yields the tokens of the images for each unit.
+    """
+
+    def process(self, element: tuple[str, Iterable[ImageUse]]) -> Iterator[tuple[str, LengthFact]]:
+        bucket, uses = element[0], sorted(element[1], key=lambda use: (use.entry, use.place))
+        paths = sorted({use.path for use in uses})
+        with timed("images"):
+            looked = pool(self._settings.image_threads).map(self._look, paths)
+            found = dict(zip(paths, looked, strict=True))
+        for entry in sorted({use.entry for use in uses}):
+            tally = Tally()
+            mine = [use for use in uses if use.entry == entry]
+            for use in mine:
+                fault = found[use.path]
+                if isinstance(fault, Fault):
+                    tally.add(Finding(fault.kind, use.place, fault.detail), use.rows)
+            note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
+            self._write(IMAGES, f"{bucket}-{entry:04d}", note)
+        count("images_checked", len(paths))
+        rules = self._check.rules
+        if rules.cutoff is not None:
+            tokens = {path: rules.tokens_of(size) for path, size in found.items()}
+            for use in uses:
+                yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
+
+    def _look(self, path: str) -> Size | Fault:
+        data = data_files.read_image(self._check.media, path)
+        if isinstance(data, Fault):
+            return data
+        found = look(data, self._check.rules.max_pixels)
+        return Fault(found.kind, f"{path!r}: {found.detail}") if isinstance(found, Fault) else found
+
+
+@beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])
+class CheckLengths(_Step):
+    """Checks the lengths of a unit's rows once the sizes of their images are known."""
+
+    def process(self, element: tuple[str, Iterable[LengthFact]]) -> None:
+        name, facts = element[0], list(element[1])
+        cutoff = self._check.rules.cutoff
+        assert cutoff is not None
+        sizes = dict(pair for fact in facts for pair in fact.tokens)
+        tally = Tally()
+        for row in (row for fact in facts for row in fact.rows):
+            if found := check_length(row, sizes, cutoff):
+                tally.add(found)
+        self._write(LENGTHS, name, ImageNote(facts[0].entry, tally.counts()))

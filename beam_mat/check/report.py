@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -18,8 +17,6 @@ from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
 from beam_mat.core.scan import Layout
-
-_ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 
 class Where(msgspec.Struct):
@@ -37,14 +34,14 @@ class Violation(msgspec.Struct):
 
     entry: str
     kind: str
-    severity: str
+    severity: Severity
     count: int
     happens: str
     cure: str
     first: list[Where]
 
 
-class Checked(msgspec.Struct):
+class Extent(msgspec.Struct):
     """The size of an entry."""
 
     name: str
@@ -58,7 +55,7 @@ class Report(msgspec.Struct):
     """The output of ``--json``."""
 
     dataset: str
-    entries: list[Checked]
+    entries: list[Extent]
     not_checked: dict[str, str]
     violations: list[Violation]
 
@@ -76,32 +73,40 @@ def report(
         for finding in checked.findings:
             tally.add(finding)
         rows = distinct = 0
-        mine = [note for note in files if note.file.entry == place]
+        of_files = [note for note in files if note.file.entry == place]
         of_units = [note for note in units if note.unit.file.entry == place]
+        of_images = [note for note in images if note.entry == place]
         if checked.entry is not None and checked.files:
-            of_images = [note for note in images if note.entry == place]
-            found, rows, distinct = conclude(checked.entry, mine, of_units, of_images)
+            found, rows, distinct = conclude(checked.entry, of_files, of_units, of_images)
             tally.merge(found.counts())
         uses = sum(note.image_uses for note in of_units)
-        made.entries.append(Checked(checked.name, len(checked.files), rows, distinct, uses))
-        names = {note.file.order: note for note in mine}
-        for count in sorted(tally.counts(), key=lambda count: _ORDER[count.kind.about.severity]):
-            kind, first = count.kind, [_where(finding, names) for finding in count.first]
-            about = (kind.value, kind.about.severity.value, count.number)
-            texts = (kind.about.happens, kind.about.cure)
-            made.violations.append(Violation(checked.name, *about, *texts, first))
+        made.entries.append(Extent(checked.name, len(checked.files), rows, distinct, uses))
+        names = {note.file.order: note for note in of_files}
+        made.violations += [
+            Violation(
+                entry=checked.name,
+                kind=count.kind.value,
+                severity=severity,
+                count=count.number,
+                happens=count.kind.about.happens,
+                cure=count.kind.about.cure,
+                first=[_where(finding, names) for finding in count.first],
+            )
+            for severity in Severity
+            for count in tally.counts()
+            if count.kind.about.severity is severity
+        ]
     return made
 
 
 def _where(finding: Finding, files: dict[int, FileNote]) -> Where:
     place = finding.place
     note = files.get(place.file)
-    row = place.row if place.row >= 0 else None
-    is_line = row is not None and note is not None and note.layout is Layout.LINES
+    has_lines = note is not None and note.layout is Layout.LINES
     return Where(
         file=note.file.uri if note else None,
-        line=row + 1 if is_line and row is not None else None,
-        row=row,
+        line=place.row + 1 if has_lines and place.row >= 0 else None,
+        row=place.row if place.row >= 0 else None,
         id=place.id or None,
         detail=finding.detail,
     )
@@ -119,16 +124,15 @@ def show(console: Console, found: Report) -> None:
     if not found.violations:
         console.print("No violations found")
         return
-    several = len(found.entries) > 1
     for severity in Severity:
-        listed = [item for item in found.violations if item.severity == severity.value]
+        listed = [item for item in found.violations if item.severity is severity]
         if listed:
-            console.print(_table(severity, listed, several=several))
+            console.print(_table(severity, listed, several=len(found.entries) > 1))
     for item in {item.kind: item for item in found.violations}.values():
         console.print(f"{item.kind}: {item.happens}", markup=False, soft_wrap=True)
         console.print(f"  {item.cure}", markup=False, soft_wrap=True)
     sums = Counter(item.severity for item in found.violations)
-    parts = [f"{item.value}: {sums[item.value]}" for item in Severity if sums[item.value]]
+    parts = [f"{severity.value}: {sums[severity]}" for severity in Severity if sums[severity]]
     console.print(f"{_number(len(found.violations), 'kind')} of violations ({', '.join(parts)})")
 
 
@@ -145,8 +149,8 @@ def _table(severity: Severity, listed: list[Violation], *, several: bool) -> Tab
     table.add_column("examples", overflow="fold")
     for item in listed:
         first = "\n".join(_line(where) for where in item.first[:3])
-        cells: list[Any] = [item.kind, f"{item.count:,}", escape(first)]
-        table.add_row(*([escape(item.entry)] if several else []), *cells)
+        entry = [escape(item.entry)] if several else []
+        table.add_row(*entry, item.kind, f"{item.count:,}", escape(first))
     return table
 
 

@@ -10,48 +10,28 @@ from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.loading import loading
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.contract.examine import Rules
-from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, TokenRule
+from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL
 
-MODELS: dict[str, TokenRule] = {
-    "qwen2_vl": QWEN2_VL,
-    "qwen2_5_vl": QWEN2_VL,
-    "qwen3_vl": QWEN3_VL,
-}
-MAX_PIXELS = 768 * 768
-"""LLaMA-Factory's default of ``image_max_pixels``."""
-
-EXAMPLES = (
-    "beam-mat check dataset",
-    "beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl --cutoff-len 8192",
-    "beam-mat check rows.jsonl --columns messages=conversations images=image",
-)
-WANTED = ("DATASET   a folder with dataset_info.json, or a data file with --columns",)
-MORE = """\
-Any Apache Beam option can be added (--runner, --direct_num_workers, ...).
-Exit codes: 0 nothing was found, 1 failed, 2 configuration, 3 violations.
-"""
+MODELS = {"qwen2_vl": QWEN2_VL, "qwen2_5_vl": QWEN2_VL, "qwen3_vl": QWEN3_VL}
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "check",
         "Compares a dataset with what LLaMA-Factory does with it, and says what will fail, what "
         "will be dropped, and what to do about it.",
-        EXAMPLES,
+        (
+            "beam-mat check dataset",
+            "beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl "
+            "--cutoff-len 8192",
+            "beam-mat check rows.jsonl --columns messages=conversations images=image",
+        ),
         usage="beam-mat check DATASET [options]",
-        more=MORE,
-        wanted=WANTED,
+        more="Exit codes: 0 nothing was found, 1 failed, 2 configuration, 3 violations.",
+        needs=("DATASET   a folder with dataset_info.json, or a data file with --columns",),
         takes_beam=True,
     )
     line.add_argument("dataset", nargs="?", metavar="DATASET", help=argparse.SUPPRESS)
-    _add_dataset(line)
-    _add_training(line)
-    line.add_argument("--json", action="store_true", help="print the findings as JSON")
-    return line
-
-
-def _add_dataset(line: CommandLine) -> None:
     group = line.add_argument_group("what to check")
     group.add_argument(
         "--name", metavar="ENTRY", help="one entry of dataset_info.json (default: all)"
@@ -63,53 +43,45 @@ def _add_dataset(line: CommandLine) -> None:
         "(default: the dataset's folder)",
     )
     group.add_argument("--storage-options", metavar="JSON|FILE", help="as for beam-mat convert")
-    columns = group.add_argument(
+    group.add_argument(
         "--columns",
+        type=values.pair(COLUMNS),
         nargs="+",
         metavar="NAME=COLUMN",
         help=f"if there is no dataset_info.json: {', '.join(COLUMNS)}",
     )
-    line.check(columns, values.pair(COLUMNS))
-    tags = group.add_argument(
+    group.add_argument(
         "--tags",
+        type=values.pair(tuple(TAGS)),
         nargs="+",
         metavar="TAG=WORD",
         help=f"the same for {', '.join(TAGS)} (default: LLaMA-Factory's)",
     )
-    line.check(tags, values.pair(tuple(TAGS)))
-
-
-def _add_training(line: CommandLine) -> None:
     group = line.add_argument_group("options of the training run")
-    model = group.add_argument(
-        "--model", metavar="|".join(MODELS), help="count the tokens of images"
+    group.add_argument(
+        "--model",
+        type=values.one_of(*MODELS),
+        metavar="|".join(MODELS),
+        help="count the tokens of images",
     )
-    line.check(model, values.one_of(MODELS))
-    cutoff = group.add_argument(
-        "--cutoff-len", metavar="N", help="with --model: find rows that are cut"
+    group.add_argument(
+        "--cutoff-len",
+        type=values.whole_number(1),
+        metavar="N",
+        help="with --model: find rows that are cut",
     )
-    line.check(cutoff, values.whole_number(1))
-    pixels = group.add_argument(
+    group.add_argument(
         "--image-max-pixels",
-        default=str(MAX_PIXELS),
+        type=values.whole_number(28 * 28),
+        default=768 * 768,  # LLaMA-Factory's
         metavar="N",
         help="larger images are scaled down to N pixels (default: %(default)s)",
     )
-    line.check(pixels, values.whole_number(28 * 28))
+    line.add_argument("--json", action="store_true", help="print the findings as JSON")
+    return line
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``check``.
-
-    Returns:
-        0 where nothing was found, else 3.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
     typed, faults = command_line().parse(argv)
     if len({"model", "cutoff_len"} & typed.given) == 1:
         faults.append("--model and --cutoff-len belong together; give both or neither")
@@ -125,7 +97,7 @@ def run(argv: Sequence[str]) -> int:
         media_dir=typed.media_dir,
         columns=dict(typed.columns or ()),
         tags=dict(typed.tags or ()),
-        rules=Rules(typed.image_max_pixels, typed.cutoff_len, MODELS.get(typed.model or "")),
+        rules=Rules(typed.image_max_pixels, typed.cutoff_len, MODELS.get(typed.model)),
         storage_options=typed.storage_options or "",
         beam=typed.beam,
     )

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from beam_mat.cli.faults import explained, unexpected
 from beam_mat.core.errors import ConfigError, NothingAskedError
 from beam_mat.runners.choose import OPTIONS, has_own_options, runner_of
 
 WIDTH = 96
+_BEAM_VALUES: dict[str, dict[str, Any]] = {
+    "flag": {"nargs": 0},
+    "optional": {"nargs": "?"},
+    "int": {"type": int},
+    "float": {"type": float},
+    "text": {},
+}
+"""How argparse reads each kind of `OPTIONS`."""
+_EXPLANATIONS = (
+    (r"argument (\S+): invalid int value: '(.*)'", r"\1 \2: give a whole number, such as \1 10"),
+    (r"argument (\S+): invalid float value: '(.*)'", r"\1 \2: give a number, such as \1 0.5"),
+    (r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", r"\1 \2: give one of \3"),
+    (r"argument (\S+): expected one argument", r"\1: the value is missing; write it after \1"),
+    (
+        r"argument (\S+): expected at least one argument",
+        r"\1: the value is missing; write one or more after \1",
+    ),
+    (r"argument (\S+): not allowed with argument (\S+)", r"\1: cannot be used with \2; give one"),
+    (
+        r"argument (\S+): ignored explicit argument '(.*)'",
+        r"\1=\2: this option takes no value; remove =\2",
+    ),
+    (r"argument ([^:]+): (.*)", r"\1: \2"),
+)
+"""Messages of argparse, and the sentences with value, cause and cure that replace them."""
 
 
 class CommandLine(argparse.ArgumentParser):
     """The arguments of one command.
+
+    The `type` of an argument may be a check of `beam_mat.cli.values`: what it raises is collected.
 
     Args:
         command: Its name.
@@ -23,8 +51,7 @@ class CommandLine(argparse.ArgumentParser):
         examples: Complete command lines, the simplest first.
         usage: The usage line, where argparse's would be too long.
         more: More text for the help.
-        wanted: What the command cannot do without, a line each; by default its positional
-            arguments.
+        needs: What the command cannot do without, a line each; by default its positional arguments.
         takes_beam: Whether the options of Apache Beam are accepted as well.
     """
 
@@ -36,17 +63,17 @@ class CommandLine(argparse.ArgumentParser):
         *,
         usage: str | None = None,
         more: str = "",
-        wanted: Sequence[str] = (),
+        needs: Sequence[str] = (),
         takes_beam: bool = False,
     ) -> None:
-        self.command = command
-        self.does = does
-        self.examples = tuple(examples)
-        self.takes_beam = takes_beam
-        self._wanted = tuple(wanted)
-        self._checks: list[_Check] = []
-        listed = "Examples:\n" + "\n".join(f"  {example}" for example in self.examples)
-        shown = [textwrap.fill(does, WIDTH), listed, more.rstrip()]
+        self.does = textwrap.fill(does, WIDTH)
+        self.examples = examples
+        self._needs = needs
+        self._takes_beam = takes_beam
+        self._faults: list[tuple[argparse.Action, str]] = []
+        beam = "Any Apache Beam option can be added (--runner, --direct_num_workers, ...).\n"
+        more = (beam if takes_beam else "") + more.rstrip()
+        shown = [self.does, "Examples:\n" + _indented(examples), more]
         super().__init__(
             prog=f"beam-mat {command}",
             usage=usage,
@@ -54,43 +81,36 @@ class CommandLine(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if takes_beam:
-            self._add_beam_options()
-
-    def check(self, option: argparse.Action, check: Callable[[str], Any]) -> None:
-        """Checks what is typed for an option, and replaces it with what `check` returns.
-
-        Args:
-            option: What `add_argument` returned.
-            check: Raises a ValueError that says what to give; see `beam_mat.cli.values`.
-        """
-        self._checks.append(_Check(option, check))
+        for option, kind in OPTIONS.items() if takes_beam else ():
+            how = _BEAM_VALUES[kind] if isinstance(kind, str) else {"choices": kind}
+            self.add_argument(option, action=_ForBeam, help=argparse.SUPPRESS, **how)
 
     def parse(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Parses what was typed, once.
-
-        Args:
-            argv: What follows the command.
+        """Parses what follows the command.
 
         Returns:
             The values; and what is wrong, a sentence each. A wrong value is replaced with the
             default. ``beam`` lists the options of Beam's, and ``given`` has the names of all
-            arguments that have a value.
+            arguments that have a value, even a wrong one.
 
         Raises:
             ConfigError: Something is wrong that hides the rest, such as a missing value.
             NothingAskedError: Nothing was typed, and the command needs something.
         """
-        self._hold_to_words(argv)
+        if not argv:
+            self._ask()
+        self._faults.clear()
         typed, rest = self.parse_known_args(list(argv))
         typed.beam = list(getattr(typed, "beam", []))
-        if self.takes_beam and has_own_options(runner_of(typed.beam)):
+        if self._takes_beam and has_own_options(runner_of(typed.beam)):
             typed.beam += rest
             rest = []
-        faults = self._unknown(rest)
         typed.given = {name for name, value in vars(typed).items() if value is not None}
-        for check in self._checks:
-            faults += check.apply(typed)
+        faults = self._unknown(rest) + [fault for _, fault in self._faults]
+        for action, _ in self._faults:
+            default = action.default
+            is_text = isinstance(default, str)
+            setattr(typed, action.dest, self._get_value(action, default) if is_text else default)
         return typed, faults
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -105,46 +125,52 @@ class CommandLine(argparse.ArgumentParser):
             raise ConfigError(faults)
         return typed
 
-    def _hold_to_words(self, argv: Sequence[str]) -> None:
-        lines = self._wanted or [
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print below many lines of usage."""
+        missing = re.fullmatch(r"the following arguments are required: (.*)", message)
+        if missing:
+            fault = f"{missing[1]} is missing: name it, for example {self.examples[0]}"
+        else:
+            fault = f"{_explained(message)}; see {self.prog} --help"
+        raise ConfigError([fault])
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        # argparse would stop at the first value that is wrong, and lose the text of a ValueError.
+        if not callable(action.type) or action.type in (int, float):
+            return super()._get_value(action, arg_string)
+        try:
+            return action.type(arg_string)
+        except ValueError as error:
+            words = [*action.option_strings[:1], arg_string or "''"]
+            self._faults.append((action, f"{' '.join(words)}: {error}"))
+            return arg_string
+
+    def _ask(self) -> None:
+        needs = self._needs or [
             f"{action.metavar or action.dest}: {action.help}"
             for action in self._get_positional_actions()
             if action.required
         ]
-        if argv or not lines:
-            return
-        needs = "\n".join(f"  {line}" for line in lines)
-        examples = "\n".join(f"  {example}" for example in self.examples[:2])
-        raise NothingAskedError(
-            f"{textwrap.fill(self.does, WIDTH)}\n\nIt needs\n{needs}\n\nFor example\n{examples}"
-            f"\n\n{self.prog} --help lists all options."
-        )
+        if needs:
+            raise NothingAskedError(
+                f"{self.does}\n\nIt needs\n{_indented(needs)}\n\nFor example\n"
+                f"{_indented(self.examples[:2])}\n\n{self.prog} --help lists all options."
+            )
 
     def _unknown(self, words: Sequence[str]) -> list[str]:
         known = [option for action in self._actions for option in action.option_strings]
-        before = ["", *words]
-        return [
-            unexpected(word, self.command, known)
-            for last, word in zip(before, words, strict=False)
+        faults = []
+        for last, word in zip(["", *words], words, strict=False):
+            if word.startswith("-"):
+                name = word.partition("=")[0]
+                fault = f"{name}: unknown option;{did_you_mean(name, known)}"
             # What follows an unknown option is most likely its value.
-            if word.startswith("-") or not last.startswith("-")
-        ]
-
-    def _add_beam_options(self) -> None:
-        kinds: dict[str, dict[str, Any]] = {
-            "flag": {"nargs": 0},
-            "optional": {"nargs": "?"},
-            "int": {"type": int},
-            "float": {"type": float},
-            "text": {},
-        }
-        for option, kind in OPTIONS.items():
-            how = kinds[kind] if isinstance(kind, str) else {"choices": kind}
-            self.add_argument(option, action=_ForBeam, help=argparse.SUPPRESS, **how)
-
-    def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print below many lines of usage."""
-        raise ConfigError([explained(message, self.command, self.examples[0])])
+            elif last.startswith("-"):
+                continue
+            else:
+                fault = f"{word}: unexpected argument;"
+            faults.append(f"{fault} see {self.prog} --help")
+        return faults
 
 
 class _ForBeam(argparse.Action):
@@ -154,44 +180,34 @@ class _ForBeam(argparse.Action):
         super().__init__(option_strings, dest, default=argparse.SUPPRESS, **how)
 
     def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
+        self, _parser: Any, namespace: Any, values: Any, option_string: str | None = None
     ) -> None:
         without = self.nargs == 0 or (self.nargs == "?" and values is None)
         word = str(option_string) if without else f"{option_string}={values}"
         namespace.beam = [*getattr(namespace, "beam", []), word]
 
 
-class _Check:
-    """A check of what was typed for one option."""
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question with the known word that is nearest, or "".
 
-    def __init__(self, option: argparse.Action, check: Callable[[str], Any]) -> None:
-        self._option = option
-        self._check = check
+    >>> did_you_mean("--ouput", ["--output", "--json"])
+    ' did you mean --output?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f" did you mean {near[0]}?" if near else ""
 
-    def apply(self, typed: argparse.Namespace) -> list[str]:
-        """Replaces the typed text with the value, and returns what is wrong."""
-        dest, default = self._option.dest, self._option.default
-        text = getattr(typed, dest)
-        if text is None:
-            return []
-        faults: list[str] = []
-        value = self._value(text, faults)
-        setattr(typed, dest, value if not faults else default and self._value(default, []))
-        return faults
 
-    def _value(self, text: Any, faults: list[str]) -> Any:
-        if isinstance(text, list):
-            return tuple(self._one(word, faults) for word in text)
-        return self._one(text, faults)
+def _explained(message: str) -> str:
+    """Turns an error of argparse into a sentence with value, cause and cure.
 
-    def _one(self, text: str, faults: list[str]) -> Any:
-        try:
-            return self._check(text)
-        except ValueError as error:
-            shown = text or "''"
-            faults.append(f"{self._option.option_strings[0]} {shown}: {error}")
-            return None
+    >>> _explained("argument --shards: invalid int value: 'many'")
+    '--shards many: give a whole number, such as --shards 10'
+    """
+    for pattern, sentence in _EXPLANATIONS:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return found.expand(sentence)
+    return message
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)

@@ -9,12 +9,12 @@ import argparse
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import COMMANDS
-from beam_mat.cli.printing import print_text
+from beam_mat.cli.commands import COMMANDS, load
+from beam_mat.cli.entry import print_text
 from beam_mat.core.errors import ConfigError
 
 SHELLS = ("bash", "zsh", "fish")
-BEAM_OPTIONS = {
+_BEAM_OPTIONS = {
     "--runner": "where the job runs",
     "--direct_num_workers": "worker processes",
     "--direct_running_mode": "threads or processes",
@@ -22,12 +22,11 @@ BEAM_OPTIONS = {
 }
 """Those of Beam's many options that are worth completing, with their help."""
 _RUNNERS = ("DirectRunner", "PrismRunner", "DataflowRunner", "FlinkRunner")
-_PLACES = {"URI", "DATASET", "OUTPUT", "DIR", "JSON|FILE", "PATH"}
+_PLACES = {"URI", "DATASET", "OUTPUT", "DIR", "JSON|FILE"}
 """Names that the help has for a value that may be a file or folder."""
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "completion",
         "Prints a script that makes a shell complete beam-mat's commands, options and file names.",
@@ -43,54 +42,33 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``completion``.
-
-    Raises:
-        ConfigError: There is no script for this shell.
-    """
     typed = command_line().read(argv)
     import shtab
 
-    try:
-        print_text(shtab.complete(_all_commands(), typed.shell))
-    except NotImplementedError as error:
-        raise ConfigError([f"SHELL {typed.shell}: {error}; pip install -U shtab"]) from error
-    return 0
-
-
-def _all_commands() -> argparse.ArgumentParser:
-    """One parser of all commands, as shtab wants it."""
     whole = argparse.ArgumentParser(prog="beam-mat")
     whole.add_argument("--version", action="store_true", help="print the version")
     parsers = whole.add_subparsers()
-    for command in COMMANDS.values():
-        line = command.load().command_line()
+    for name, help in COMMANDS.items():
+        line = load(name).command_line()
         for action in line._actions:
             _describe(action)
-        parsers.add_parser(
-            command.name,
-            parents=[line],
-            add_help=False,
-            help=command.help,
-            description=command.help,
-        )
-    return whole
+        parsers.add_parser(name, parents=[line], add_help=False, help=help, description=help)
+    try:
+        print_text(shtab.complete(whole, typed.shell))
+    except NotImplementedError as error:
+        raise ConfigError([f"SHELL {typed.shell}: {error}; pip install -U shtab"]) from error
+    return 0
 
 
 def _describe(action: argparse.Action) -> None:
     """Tells shtab what may follow an option."""
     import shtab
 
-    option = action.option_strings[0] if action.option_strings else ""
-    if option in BEAM_OPTIONS:
-        action.help = BEAM_OPTIONS[option]
+    option, name = "".join(action.option_strings[:1]), str(action.metavar)
+    action.help = _BEAM_OPTIONS.get(option, action.help)
     if option == "--runner":
         action.choices = _RUNNERS
-    metavar = "PATH" if option == "--prism_location" else str(action.metavar)
-    if metavar in _PLACES:
+    if name in _PLACES or option == "--prism_location":
         action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab looks for it
-    elif "|" in metavar and action.choices is None:
-        action.choices = metavar.split("|")
+    elif "|" in name and action.choices is None:
+        action.choices = name.split("|")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
@@ -10,11 +10,11 @@ from beam_mat.core.geometry import Budget
 from beam_mat.core.image import resizer_name
 from beam_mat.core.settings import Settings
 
-DEFAULT_REWRITE = "data/open_llava_next/=tongagent/"
+_REWRITE = "data/open_llava_next/=tongagent/"
 
 
-def add_places(line: CommandLine, *, images: str, keep: str) -> None:
-    """Adds the options for inputs and output.
+def add_options(line: CommandLine, *, images: str, keep: str) -> None:
+    """Adds the options.
 
     Args:
         line: The command line.
@@ -39,8 +39,9 @@ def add_places(line: CommandLine, *, images: str, keep: str) -> None:
         help="options of file systems, an object by protocol, such as "
         '{"gs": {"token": "anon"}}, or a file that holds one; use a file for secrets',
     )
-    formats = group.add_argument(
+    group.add_argument(
         "--formats",
+        type=values.formats,
         default="jsonl,parquet",
         metavar="LIST",
         help="jsonl, parquet or both (default: %(default)s)",
@@ -50,75 +51,71 @@ def add_places(line: CommandLine, *, images: str, keep: str) -> None:
         action="store_true",
         help="with --runner DataflowRunner: submit the job, print where it is, and end",
     )
-    line.check(formats, values.formats)
-    generations = group.add_argument(
+    group.add_argument(
         "--keep-generations",
+        type=values.generations,
         metavar="N|all",
         help="how many generations of the dataset stay readable as URI@N; what no kept one needs "
         f"is removed (default: {keep})",
     )
-    line.check(generations, values.generations)
-
-
-def add_rules(line: CommandLine) -> None:
-    """Adds the options that decide what comes out."""
     group = line.add_argument_group("rules")
-    max_pixels = group.add_argument(
+    group.add_argument(
         "--max-pixels",
-        default="262144",
+        type=values.whole_number(28 * 28),
+        default=262144,
         metavar="N",
         help="scale larger images down to N pixels, width times height (default: %(default)s)",
     )
-    line.check(max_pixels, values.whole_number(28 * 28))
-    min_pixels = group.add_argument(
+    group.add_argument(
         "--min-pixels",
-        default="1024",
+        type=values.whole_number(1),
+        default=1024,
         metavar="N",
         help="scale smaller images up to N pixels (default: %(default)s)",
     )
-    line.check(min_pixels, values.whole_number(1))
-    rewrite = group.add_argument(
+    group.add_argument(
         "--rewrite",
+        type=values.prefix,
         nargs="+",
-        default=[DEFAULT_REWRITE],
         metavar="OLD=NEW",
-        help="path prefixes to replace; the first that matches is used (default: %(default)s)",
+        help=f"path prefixes to replace; the first that matches is used (default: {_REWRITE})",
     )
-    line.check(rewrite, values.prefix)
-    val_fraction = group.add_argument(
+    group.add_argument(
         "--val-fraction",
-        default="0.0",
+        type=values.fraction,
+        default=0.0,
         metavar="FRACTION",
         help="share of ids, chosen by hash, for the validation set (default: %(default)s)",
     )
-    line.check(val_fraction, values.fraction)
-    limit = group.add_argument(
-        "--limit", metavar="N", help="convert only the first N records, to try things out"
+    group.add_argument(
+        "--limit",
+        type=values.whole_number(1),
+        metavar="N",
+        help="convert only the first N records, to try things out",
     )
-    line.check(limit, values.whole_number(1))
-    duplicates = group.add_argument(
+    group.add_argument(
         "--duplicates",
+        type=values.one_of("keep", "drop"),
         default="keep",
         metavar="keep|drop",
         help="records with the id of an earlier record (default: %(default)s)",
     )
-    line.check(duplicates, values.one_of(("keep", "drop")))
-    exif = group.add_argument(
+    group.add_argument(
         "--exif",
+        type=values.one_of("ignore", "apply"),
         default="ignore",
         metavar="ignore|apply",
         help="EXIF orientation of images; LLaMA-Factory ignores it (default: %(default)s)",
     )
-    line.check(exif, values.one_of(("ignore", "apply")))
-    max_rejected = group.add_argument(
+    group.add_argument(
         "--max-rejected",
+        type=values.fraction,
         metavar="FRACTION",
         help="publish nothing and exit with 3 when a greater share of records is rejected",
     )
-    line.check(max_rejected, values.fraction)
 
 
-def rules_of(typed: argparse.Namespace, faults: list[str]) -> Settings:
+def rules_of(typed: Namespace, faults: list[str]) -> Settings:
     """The rules that were typed: settings without places. Adds what is wrong to `faults`."""
     budget = Budget(typed.max_pixels, typed.min_pixels)
     if budget.min_pixels > budget.max_pixels:
@@ -129,7 +126,7 @@ def rules_of(typed: argparse.Namespace, faults: list[str]) -> Settings:
     return Settings(
         output="",
         budget=budget,
-        prefixes=typed.rewrite,
+        prefixes=tuple(typed.rewrite or [values.prefix(_REWRITE)]),
         formats=typed.formats,
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",
@@ -138,13 +135,6 @@ def rules_of(typed: argparse.Namespace, faults: list[str]) -> Settings:
     )
 
 
-def missing(typed: argparse.Namespace, **cures: str) -> list[str]:
-    """A fault for each option that is missing.
-
-    Args:
-        typed: What was typed.
-        cures: What to do, by option.
-    """
-    return [
-        f"--{name} is missing: {cure}" for name, cure in cures.items() if not typed.__dict__[name]
-    ]
+def missing(typed: Namespace, **cures: str) -> list[str]:
+    """A fault for each option that is missing, with what to do about it."""
+    return [f"--{name} is missing: {cure}" for name, cure in cures.items() if not vars(typed)[name]]

@@ -5,57 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.conversion import add_places, add_rules, missing, rules_of
+from beam_mat.cli.conversion import add_options, missing, rules_of
 from beam_mat.cli.loading import loading, own_log
-
-EXAMPLES = (
-    "beam-mat convert --json mat_train.json --images files.zip --output dataset",
-    "beam-mat convert --json 'shards/*.json' --images unzipped/ more.zip --output dataset",
-    "beam-mat convert --json mat_train.json --images files.zip --output first --limit 100",
-    "beam-mat convert --json hf://datasets/PengxiangLi/MAT/mat_train.json "
-    "--images hf://datasets/PengxiangLi/MAT/files.zip --output gs://bucket/mat",
-)
-WANTED = (
-    "--json URI ...     the trajectories, such as MAT's mat_train.json",
-    "--images URI ...   zips or folders with their images, such as MAT's files.zip",
-    "--output URI       a new folder for the dataset",
-)
-MORE = """\
-Any Apache Beam option can be added (--runner, --direct_num_workers, ...).
-Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.
-"""
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "convert",
         "Makes a LLaMA-Factory dataset from MAT shards and image zips.",
-        EXAMPLES,
+        (
+            "beam-mat convert --json mat_train.json --images files.zip --output dataset",
+            "beam-mat convert --json 'shards/*.json' --images unzipped/ more.zip --output dataset",
+            "beam-mat convert --json mat_train.json --images files.zip --output first --limit 100",
+            "beam-mat convert --json hf://datasets/PengxiangLi/MAT/mat_train.json "
+            "--images hf://datasets/PengxiangLi/MAT/files.zip --output gs://bucket/mat",
+        ),
         usage="beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]",
-        more=MORE,
-        wanted=WANTED,
+        more="Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.",
+        needs=(
+            "--json URI ...     the trajectories, such as MAT's mat_train.json",
+            "--images URI ...   zips or folders with their images, such as MAT's files.zip",
+            "--output URI       a new folder for the dataset",
+        ),
         takes_beam=True,
     )
-    add_places(
+    add_options(
         line,
         images="zips of images, or folders of unzipped ones; for an image that several have, the "
         "first one is used",
         keep="as many as the dataset keeps now; 1 for a new one",
     )
-    add_rules(line)
     return line
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``convert``.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(

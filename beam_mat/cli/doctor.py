@@ -8,7 +8,6 @@ from beam_mat.cli.command_line import CommandLine
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     return CommandLine(
         "doctor",
         "Shows what is installed, which runners work here (it runs one small pipeline), what the "
@@ -20,14 +19,6 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``doctor``.
-
-    Returns:
-        1 where conversions cannot work here, else 0.
-    """
     command_line().read(argv)
     from rich.console import Console
 

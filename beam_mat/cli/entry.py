@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 import beam_mat
-from beam_mat.cli.commands import COMMANDS
-from beam_mat.cli.faults import no_such_command
+from beam_mat.cli.command_line import did_you_mean
+from beam_mat.cli.commands import COMMANDS, load
 from beam_mat.cli.loading import quieten
-from beam_mat.cli.printing import print_text
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 
@@ -27,48 +28,54 @@ violations or damaged files found by check or verify.
 """
 
 
-def usage() -> str:
-    """The help of ``beam-mat`` itself."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {command.name:<{width}}  {command.help}" for command in COMMANDS.values()]
-    return _USAGE.format(commands="\n".join(lines))
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage(), end="", file=sys.stdout if words else sys.stderr)
+        width = max(map(len, COMMANDS))
+        lines = [f"  {name:<{width}}  {help}" for name, help in COMMANDS.items()]
+        usage = _USAGE.format(commands="\n".join(lines))
+        print(usage, end="", file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
     if words[0] == "--version":
         print(f"beam-mat {beam_mat.__version__}")
         return 0
+    nothing = "; nothing was published" if words[0] in ("convert", "publish") else ""
     try:
         return _run(words[0], words[1:])
-    except NothingAskedError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
     except ConfigError as error:
         count = len(error.faults)
         errors = "error" if count == 1 else "errors"
-        print(f"beam-mat: {count} configuration {errors}:", file=sys.stderr)
-        for fault in error.faults:
-            print(f"  {fault}", file=sys.stderr)
-        return error.exit_code
+        listed = "".join(f"\n  {fault}" for fault in error.faults)
+        return _failed(f"beam-mat: {count} configuration {errors}:{listed}", error.exit_code)
+    except NothingAskedError as error:
+        return _failed(str(error), error.exit_code)
     except BeamMatError as error:
-        print(f"beam-mat: {error}", file=sys.stderr)
-        return error.exit_code
+        return _failed(f"beam-mat: {error}", error.exit_code)
     except KeyboardInterrupt:
-        print(f"beam-mat: interrupted{_unpublished(words[0])}", file=sys.stderr)
-        return 130
+        return _failed(f"beam-mat: interrupted{nothing}", 130)
     except Exception as error:  # noqa: BLE001  # the last resort
-        return _failed(error, words[0])
+        if cause := cause_of(error):
+            return _failed(f"beam-mat: {cause}", cause.exit_code)
+        traceback.print_exc()
+        return _failed(
+            f"beam-mat: failed{nothing}; run the same command again, and please report what is "
+            "printed above if that does not help",
+            1,
+        )
 
 
-def _run(name: str, argv: list[str]) -> int:
+def _failed(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _run(name: str, argv: Sequence[str]) -> int:
     if name not in COMMANDS:
-        raise ConfigError([no_such_command(name, list(COMMANDS))])
-    module = COMMANDS[name].load()
+        known = ", ".join(COMMANDS)
+        fault = f"{name}: unknown command;{did_you_mean(name, COMMANDS)} the commands are {known}"
+        raise ConfigError([fault])
+    module = load(name)
     if "-h" in argv or "--help" in argv:
         print_text(module.command_line().format_help().rstrip())
         return 0
@@ -76,22 +83,9 @@ def _run(name: str, argv: list[str]) -> int:
     return module.run(argv)
 
 
-def _failed(error: Exception, command: str) -> int:
-    if cause := cause_of(error):
-        print(f"beam-mat: {cause}", file=sys.stderr)
-        return cause.exit_code
-    traceback.print_exc()
-    print(
-        f"beam-mat: failed{_unpublished(command)}; run the same command again, and please report "
-        "what is printed above if that does not help",
-        file=sys.stderr,
-    )
-    return 1
-
-
-def _unpublished(command: str) -> str:
-    return "; nothing was published" if command in ("convert", "publish") else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def print_text(text: str) -> None:
+    """Prints a long text to standard output, whose reader may close it early."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,6 @@ from beam_mat.cli.output_argument import add_output, output_of
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "log",
         "Lists the generations of a dataset: how many records and images each one has, and what "
@@ -21,16 +20,8 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``log``.
-
-    Raises:
-        BeamMatError: There is no dataset, or its log cannot be read.
-    """
     typed = command_line().read(argv)
-    output = output_of(typed, writes=False)
+    output = output_of(typed.output, typed.storage_options, writes=False)
     from rich.console import Console
 
     from beam_mat.report.printed import print_log, read_log

@@ -10,7 +10,6 @@ from beam_mat.cli.output_argument import add_output, output_of
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "publish",
         "Publishes the dataset of a finished job whose driver has ended: the job was started with "
@@ -23,15 +22,8 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``publish``.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
-    output = output_of(command_line().read(argv), writes=True)
+    typed = command_line().read(argv)
+    output = output_of(typed.output, typed.storage_options, writes=True)
     with loading():
         from rich.console import Console
 

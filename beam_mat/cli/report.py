@@ -9,7 +9,6 @@ from beam_mat.cli.output_argument import add_output, output_of
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "report",
         "Makes the report of a dataset again, from its manifest, statistics and images; for a "
@@ -20,15 +19,8 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``report``.
-
-    Raises:
-        BeamMatError: There is no dataset, or the report cannot be written.
-    """
-    output = output_of(command_line().read(argv), writes=True)
+    typed = command_line().read(argv)
+    output = output_of(typed.output, typed.storage_options, writes=True)
     from rich.console import Console
 
     from beam_mat.report.write import make_again

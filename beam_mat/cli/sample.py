@@ -11,7 +11,6 @@ from beam_mat.core.errors import ConfigError
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "sample",
         "Makes a small MAT-shaped set, JSON shards and files.zip, to try things out.",
@@ -22,22 +21,14 @@ def command_line() -> CommandLine:
         ),
     )
     line.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
-    for name, default, least, what in (
-        ("--records", "40", 0, "number of records"),
-        ("--images", "30", 0, "number of images"),
-        ("--shards", "1", 1, "number of JSON files"),
+    for name, check, default, what in (
+        ("--records", whole_number(0), 40, "number of records"),
+        ("--images", whole_number(0), 30, "number of images"),
+        ("--shards", whole_number(1), 1, "number of JSON files"),
+        ("--seed", int, 0, "another number gives another set"),
     ):
-        option = line.add_argument(
-            name, default=default, metavar="N", help=f"{what} (default: %(default)s)"
-        )
-        line.check(option, whole_number(least))
-    line.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="another number gives another set (default: %(default)s)",
-    )
+        shown = f"{what} (default: %(default)s)"
+        line.add_argument(name, type=check, default=default, metavar="N", help=shown)
     line.add_argument(
         "--faults", action="store_true", help="also one record or image for every reject reason"
     )
@@ -45,14 +36,6 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``sample``.
-
-    Raises:
-        BeamMatError: The arguments are wrong, or the folder cannot be used.
-    """
     typed = command_line().read(argv)
     from beam_mat.sample.write import write_sample
 

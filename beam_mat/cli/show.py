@@ -9,11 +9,9 @@ from beam_mat.cli.loading import loading
 from beam_mat.cli.output_argument import add_output, output_of
 from beam_mat.cli.values import whole_number
 from beam_mat.core.errors import ConfigError
-from beam_mat.show.arguments import FIRST_REJECTS, ShowArguments
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "show",
         "Prints one trajectory of a dataset turn by turn, with its images, or the records that "
@@ -31,14 +29,16 @@ def command_line() -> CommandLine:
     add_output(line, "DATASET", "the dataset's folder")
     which = line.add_mutually_exclusive_group()
     which.add_argument("--id", metavar="ID", help="the first row with this id")
-    index = which.add_argument(
-        "--index", metavar="N", help="row N, from 0, the validation set last (default: 0)"
+    which.add_argument(
+        "--index",
+        type=whole_number(0),
+        metavar="N",
+        help="row N, from 0, the validation set last (default: 0)",
     )
-    line.check(index, whole_number(0))
     line.add_argument(
         "--rejected",
         action="store_true",
-        help=f"show rejected records: the first {FIRST_REJECTS}, or the one named",
+        help="show rejected records: the first few, or the one named",
     )
     line.add_argument(
         "--name", metavar="ENTRY", help="only rows of this entry of dataset_info.json"
@@ -52,32 +52,20 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``show``.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
     typed, faults = command_line().parse(argv)
     if typed.rejected and typed.name is not None:
         faults.append(f"--name {typed.name}: rejected records are in no entry; remove --name")
     if faults:
         raise ConfigError(faults)
-    asked = ShowArguments(
-        folder=output_of(typed, writes=False),
-        id=typed.id,
-        index=typed.index,
-        name=typed.name,
-        full=typed.full,
-    )
+    folder = output_of(typed.output, typed.storage_options, writes=False)
     with loading():
         from rich.console import Console
 
-        from beam_mat.show.draw import Drawing
-        from beam_mat.show.rejects import show_rejects
-        from beam_mat.show.row import show_row
-    drawing = Drawing(Console(), asked.folder, full=asked.full)
-    (show_rejects if typed.rejected else show_row)(asked, drawing)
+        from beam_mat.show.find import show_rejects, show_row
+        from beam_mat.show.printer import Printer
+    printer = Printer(Console(), folder, full=typed.full)
+    if typed.rejected:
+        show_rejects(printer, folder, typed.id, typed.index)
+    else:
+        show_row(printer, folder, typed.id, typed.index, typed.name)
     return 0

@@ -11,36 +11,25 @@ from beam_mat.cli.output_argument import add_output, output_of
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "vacuum",
         "Removes the files of a dataset that no kept generation needs, and says which and how "
         "much.",
         ("beam-mat vacuum dataset --dry-run", "beam-mat vacuum gs://bucket/mat --keep 10"),
     )
-    keep = line.add_argument(
+    line.add_argument(
         "--keep",
+        type=values.generations,
         metavar="N|all",
         help="how many generations stay (default: as many as the dataset keeps)",
     )
-    line.check(keep, values.generations)
     line.add_argument("--dry-run", action="store_true", help="remove nothing, only say what")
     return add_output(line, "DATASET", "the dataset")
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``vacuum``.
-
-    Raises:
-        BeamMatError: There is no dataset, another run writes to it, or a conversion is not
-            finished.
-    """
     typed = command_line().read(argv)
-    output = output_of(typed, writes=True)
-
+    output = output_of(typed.output, typed.storage_options, writes=True)
     with loading():
         from rich.console import Console
 

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from beam_mat.core.duration import seconds
 from beam_mat.core.settings import JSONL, PARQUET
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """A check for whole numbers of at least `least`.
-
-    >>> whole_number(1)("12")
-    12
-    """
+    """A check for whole numbers of at least `least`."""
 
     def check(text: str) -> int:
-        cure = f"give a whole number of at least {least}"
         try:
             number = int(text)
         except ValueError:
-            raise ValueError(cure) from None
+            number = least - 1
         if number < least:
-            raise ValueError(cure)
+            raise ValueError(f"give a whole number of at least {least}")
         return number
 
     return check
 
 
 def fraction(text: str) -> float:
-    """A number from 0 to 1.
-
-    >>> fraction("0.1")
-    0.1
-    """
+    """A number from 0 to 1."""
     try:
         number = float(text)
     except ValueError:
@@ -51,13 +43,24 @@ def generations(text: str) -> int:
     (3, 0)
     """
     try:
-        number = 0 if text == "all" else whole_number(1)(text)
-    except ValueError:
-        raise ValueError("give a whole number of at least 1, or all") from None
-    return number
+        return 0 if text == "all" else whole_number(1)(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or all") from None
 
 
-def one_of(known: Iterable[str]) -> Callable[[str], str]:
+def generation(text: str) -> tuple[str, int]:
+    """The URI of a dataset and one of its generations.
+
+    >>> generation("gs://b/mat@42")
+    ('gs://b/mat', 42)
+    """
+    uri, _, number = text.rpartition("@")
+    if not uri or not number.isdecimal():
+        raise ValueError("names no generation; give DATASET@N, such as dataset@1")
+    return uri, int(number)
+
+
+def one_of(*known: str) -> Callable[[str], str]:
     """A check for one of a few words."""
 
     def check(text: str) -> str:
@@ -74,18 +77,14 @@ def formats(text: str) -> tuple[str, ...]:
     >>> formats("parquet, jsonl")
     ('jsonl', 'parquet')
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or not {*names} <= {JSONL, PARQUET}:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if not names or not names <= {JSONL, PARQUET}:
         raise ValueError("give jsonl, parquet or both, such as jsonl,parquet")
-    return tuple(name for name in (JSONL, PARQUET) if name in names)
+    return tuple(sorted(names))
 
 
 def prefix(text: str) -> tuple[str, str]:
-    """A path prefix and what replaces it.
-
-    >>> prefix("data/=tongagent/")
-    ('data/', 'tongagent/')
-    """
+    """A path prefix and what replaces it, which may be empty: OLD=NEW."""
     old, sign, new = text.partition("=")
     if not sign or not old:
         raise ValueError("give OLD=NEW, such as data/=tongagent/")
@@ -96,8 +95,8 @@ def pair(known: Sequence[str]) -> Callable[[str], tuple[str, str]]:
     """A check for NAME=WORD with one of a few names."""
 
     def check(text: str) -> tuple[str, str]:
-        name, sign, word = text.partition("=")
-        if not sign or not word or name not in known:
+        name, _, word = text.partition("=")
+        if not word or name not in known:
             raise ValueError(f"give NAME=WORD, where NAME is one of {', '.join(known)}")
         return name, word
 
@@ -105,11 +104,7 @@ def pair(known: Sequence[str]) -> Callable[[str], tuple[str, str]]:
 
 
 def duration(least: float) -> Callable[[str], float]:
-    """A check for durations of at least `least` seconds; returns seconds.
-
-    >>> duration(0.1)("2m")
-    120.0
-    """
+    """A check for durations of at least `least` seconds; returns seconds."""
 
     def check(text: str) -> float:
         found = seconds(text)
@@ -142,7 +137,6 @@ def address(text: str) -> tuple[str, int]:
 
 def subscription(text: str) -> str:
     """The name of a Pub/Sub subscription."""
-    words = text.split("/")
-    if len(words) != 4 or (words[0], words[2]) != ("projects", "subscriptions") or not all(words):
+    if not re.fullmatch(r"projects/[^/]+/subscriptions/[^/]+", text):
         raise ValueError("give projects/PROJECT/subscriptions/NAME")
     return text

@@ -9,7 +9,6 @@ from beam_mat.cli.output_argument import add_output, output_of
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "verify",
         "Compares every part and every image of a dataset with the size and the SHA-256 that were "
@@ -21,15 +20,8 @@ def command_line() -> CommandLine:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``verify``.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
-    output = output_of(command_line().read(argv), writes=False)
+    typed = command_line().read(argv)
+    output = output_of(typed.output, typed.storage_options, writes=False)
     from rich.console import Console
 
     from beam_mat.dataset.verify import verify

@@ -8,22 +8,10 @@ from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.conversion import add_places, add_rules, missing, rules_of
+from beam_mat.cli.conversion import add_options, missing, rules_of
 from beam_mat.cli.loading import loading, own_log
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
-EXAMPLES = (
-    f"beam-mat watch {_PLACES}",
-    f"beam-mat watch {_PLACES} --window 10s --stop-when-idle 5m",
-    f"beam-mat watch {_PLACES} --image-wait 2m --metrics-port 9464",
-    "beam-mat watch --json 'gs://b/in/*.json' --images 'gs://b/in/*.zip' --output gs://b/dataset "
-    "--runner DataflowRunner --project P --region R --temp_location gs://b/tmp",
-)
-WANTED = (
-    "--json GLOB ...     where shards arrive, such as 'in/*.json'",
-    "--images GLOB ...   where zips arrive, such as 'in/*.zip'",
-    "--output URI        the dataset's folder",
-)
 REFUSED = ("duplicates", "limit", "max_rejected", "overwrite")
 """Options of a conversion that mean nothing here; `_refused` says why."""
 MORE = """\
@@ -31,92 +19,88 @@ The first Ctrl-C (or SIGTERM) commits what was begun and ends; a second one ends
 loses anything: the same command resumes. See docs/streaming.md.
 The graph runs on Beam's Prism. It is searched for in $PRISM, on PATH, in .cache/prism of a checkout
 and in Beam's own cache; if it is not found, Beam downloads it. --prism_location names another.
-Any Apache Beam option can be added (--runner, --prism_location, ...).
 """
 
 
 def command_line() -> CommandLine:
-    """The arguments of the command."""
     line = CommandLine(
         "watch",
         "Keeps a LLaMA-Factory dataset current while shards and zips arrive.",
-        EXAMPLES,
+        (
+            f"beam-mat watch {_PLACES}",
+            f"beam-mat watch {_PLACES} --window 10s --stop-when-idle 5m",
+            f"beam-mat watch {_PLACES} --image-wait 2m --metrics-port 9464",
+            "beam-mat watch --json 'gs://b/in/*.json' --images 'gs://b/in/*.zip' "
+            "--output gs://b/dataset --runner DataflowRunner --project P --region R "
+            "--temp_location gs://b/tmp",
+        ),
         usage="beam-mat watch --json GLOB [GLOB ...] --images GLOB [GLOB ...] --output URI "
         "[options]",
         more=MORE,
-        wanted=WANTED,
+        needs=(
+            "--json GLOB ...     where shards arrive, such as 'in/*.json'",
+            "--images GLOB ...   where zips arrive, such as 'in/*.zip'",
+            "--output URI        the dataset's folder",
+        ),
         takes_beam=True,
     )
-    _add_own(line)
-    add_places(
+    group = line.add_argument_group("watching")
+    group.add_argument(
+        "--interval",
+        type=values.duration(0.1),
+        default="10s",
+        metavar="DURATION",
+        help="time between two looks; a local file is taken in when two looks found it unchanged "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--window",
+        type=values.duration(0.1),
+        default="60s",
+        metavar="DURATION",
+        help="what is finished within this time is committed as one generation "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--image-wait",
+        type=values.duration(0.0),
+        default="10m",
+        metavar="DURATION",
+        help="how long a record waits for its images before it is rejected; it is accepted if "
+        "they come later (default: %(default)s)",
+    )
+    group.add_argument(
+        "--stop-when-idle",
+        type=values.duration(0.0),
+        metavar="DURATION",
+        help="end when there has been nothing to do for this long (default: never)",
+    )
+    group.add_argument(
+        "--subscription",
+        type=values.subscription,
+        metavar="projects/P/subscriptions/S",
+        help="on Dataflow: a Pub/Sub subscription to the bucket's notifications, used instead of "
+        "looking for new files",
+    )
+    group.add_argument(
+        "--metrics-port",
+        type=values.address,
+        metavar="[ADDRESS:]PORT",
+        help="serve Prometheus metrics and /healthz there, without an address on 127.0.0.1 "
+        "(default: not served)",
+    )
+    add_options(
         line,
         images="zips of images; for an image that several have, the first one is used",
         keep="all",
     )
-    add_rules(line)
     for action in line._actions:
         if action.dest in REFUSED:
             action.help = argparse.SUPPRESS
     return line
 
 
-def _add_own(line: CommandLine) -> None:
-    group = line.add_argument_group("watching")
-    interval = group.add_argument(
-        "--interval",
-        default="10s",
-        metavar="DURATION",
-        help="time between two looks; a local file is taken in when two looks found it unchanged "
-        "(default: %(default)s)",
-    )
-    line.check(interval, values.duration(0.1))
-    window = group.add_argument(
-        "--window",
-        default="60s",
-        metavar="DURATION",
-        help="what is finished within this time is committed as one generation "
-        "(default: %(default)s)",
-    )
-    line.check(window, values.duration(0.1))
-    image_wait = group.add_argument(
-        "--image-wait",
-        default="10m",
-        metavar="DURATION",
-        help="how long a record waits for its images before it is rejected; it is accepted if "
-        "they come later (default: %(default)s)",
-    )
-    line.check(image_wait, values.duration(0.0))
-    idle = group.add_argument(
-        "--stop-when-idle",
-        metavar="DURATION",
-        help="end when there has been nothing to do for this long (default: never)",
-    )
-    line.check(idle, values.duration(0.0))
-    subscription = group.add_argument(
-        "--subscription",
-        metavar="projects/P/subscriptions/S",
-        help="on Dataflow: a Pub/Sub subscription to the bucket's notifications, used instead of "
-        "looking for new files",
-    )
-    line.check(subscription, values.subscription)
-    metrics = group.add_argument(
-        "--metrics-port",
-        metavar="[ADDRESS:]PORT",
-        help="serve Prometheus metrics and /healthz there, without an address on 127.0.0.1 "
-        "(default: not served)",
-    )
-    line.check(metrics, values.address)
-
-
 def run(argv: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        argv: What follows ``watch``.
-
-    Raises:
-        BeamMatError: With the exit code that it stands for.
-    """
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -162,14 +146,14 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _refused(typed: argparse.Namespace) -> list[str]:
-    faults = []
+    faults = [
+        f"--{name.replace('_', '-')}: is an option of beam-mat convert; remove it"
+        for name in ("limit", "max_rejected", "overwrite")
+        if vars(typed)[name]
+    ]
     if typed.duplicates == "drop":
         faults.append(
             "--duplicates drop: which record of an id is the first is only known once all have "
             "arrived; remove it, or use beam-mat convert"
         )
-    for name in ("limit", "max_rejected", "overwrite"):
-        if typed.__dict__[name]:
-            option = name.replace("_", "-")
-            faults.append(f"--{option}: is an option of beam-mat convert; remove it")
     return faults

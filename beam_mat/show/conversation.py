@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -27,32 +26,25 @@ class Picture(msgspec.Struct, frozen=True):
 class Conversation(msgspec.Struct, frozen=True):
     """A row as a person reads it; `extra` has further columns that are not empty."""
 
-    id: str
     system: str
-    turns: tuple[Turn, ...]
-    images: tuple[Picture, ...]
+    turns: list[Turn]
+    images: list[Picture]
     extra: dict[str, str]
 
 
 def conversation_of(value: object, entry: Entry) -> Conversation | None:
     """The trajectory of a decoded row, or None if it has none."""
-    if not isinstance(value, dict):
+    messages = value.get(entry.columns["messages"]) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(messages, list) or not messages:
         return None
-    messages = value.get(entry.columns["messages"])
-    if not isinstance(messages, list) or not messages:
-        return None
-    turns = [_turn(message, entry) for message in messages]
-    system = _column(value, entry, "system")
-    is_tagged = turns[0].role == entry.tags.get("system_tag", "system")
-    if is_tagged and not system:
+    columns = {name: value.get(column) for name, column in entry.columns.items()}
+    turns = [_turn(message, entry.tags) for message in messages]
+    system = columns.get("system")
+    if turns[0].role == entry.tags.get("system_tag", "system") and not system:
         system = turns.pop(0).content
-    extra = {
-        name: text_of(found)
-        for name in ("tools", "videos", "audios")
-        if (found := _column(value, entry, name))
-    }
-    images = tuple(_pictures(_column(value, entry, "images")))
-    return Conversation(text_of(value.get("id", "")), text_of(system), tuple(turns), images, extra)
+    others = ("tools", "videos", "audios")
+    extra = {name: text_of(columns[name]) for name in others if columns.get(name)}
+    return Conversation(text_of(system), turns, list(_pictures(columns.get("images"))), extra)
 
 
 def images_by_turn(found: Conversation) -> tuple[list[list[int]], list[int]]:
@@ -68,16 +60,11 @@ def images_by_turn(found: Conversation) -> tuple[list[list[int]], list[int]]:
     return of_turns, list(places)
 
 
-def _column(value: dict[str, Any], entry: Entry, name: str) -> Any:
-    column = entry.columns.get(name)
-    return value.get(column) if column else None
-
-
-def _turn(message: object, entry: Entry) -> Turn:
+def _turn(message: object, tags: dict[str, str]) -> Turn:
     if not isinstance(message, dict):
         return Turn("(no role)", text_of(message))
-    role = message.get(entry.tags.get("role_tag", "role"), "(no role)")
-    return Turn(text_of(role), text_of(message.get(entry.tags.get("content_tag", "content"))))
+    role = message.get(tags.get("role_tag", "role"), "(no role)")
+    return Turn(text_of(role), text_of(message.get(tags.get("content_tag", "content"))))
 
 
 def _pictures(images: object) -> Iterator[Picture]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from beam_mat.check import steps
+from beam_mat.check import pipeline
 from beam_mat.core.contract import examine as images_of
 from beam_mat.sample import SampleSummary
 from beam_mat.storage import stores
@@ -125,7 +125,7 @@ def test_each_image_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Mon
         decoded[data] += 1
         return images_of.look(data, max_pixels)
 
-    monkeypatch.setattr(steps, "look", counting)
+    monkeypatch.setattr(pipeline, "look", counting)
     names = [f"{at}.png" for at in range(5)]
     files: dict[str, bytes | None] = {name: picture((40 + at, 30)) for at, name in enumerate(names)}
     rows = [seen(images=[names[at % 5]]) for at in range(40)]

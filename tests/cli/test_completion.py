@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.cli.commands import COMMANDS
+from beam_mat.cli.commands import COMMANDS, load
 from beam_mat.cli.completion import SHELLS
 from tests.command import PROGRAM, ROOT, run
 
@@ -150,7 +150,7 @@ def test_every_help_has_examples_that_its_own_parser_takes(name: str) -> None:
         words = shlex.split(example, comments=True)
         if ">" in words:
             words = words[: words.index(">")]
-        _, faults = COMMANDS[name].load().command_line().parse(words[2:])
+        _, faults = load(name).command_line().parse(words[2:])
         assert faults == []
 
 

@@ -6,12 +6,20 @@ markup.
 
 from __future__ import annotations
 
+import io
+import posixpath
+import warnings
+
+from PIL import Image
 from rich.console import Console
+from rich.filesize import decimal
 from rich.rule import Rule
 from rich.text import Text
 
 from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
+from beam_mat.core.errors import BeamMatError
+from beam_mat.core.image import FORMATS
 from beam_mat.core.record import IMAGE
 from beam_mat.core.reject import Reject
 from beam_mat.show.conversation import (
@@ -22,7 +30,7 @@ from beam_mat.show.conversation import (
     images_by_turn,
     text_of,
 )
-from beam_mat.show.look import look
+from beam_mat.storage import files
 
 STYLES = {
     "system": "magenta",
@@ -37,9 +45,11 @@ SHORT_CHARACTERS = 300
 RECORD_CHARACTERS = 4000
 BRIEF_CHARACTERS = 400
 INDENT = "  "
+HEAD_BYTES = 1 << 20
+"""How much of an image file is read to find its size."""
 
 
-class Drawing:
+class Printer:
     """Prints to a console. Image paths start from `folder`; with `full`, nothing is shortened."""
 
     def __init__(self, console: Console, folder: str, *, full: bool) -> None:
@@ -53,26 +63,22 @@ class Drawing:
 
     def conversation(self, found: Conversation) -> None:
         """Prints a trajectory, turn by turn, each with its images."""
-        if found.system:
-            self._heading("system", f"{len(found.system):,} characters")
-            self._body(self._shortened(found.system))
-        for name, text in found.extra.items():
+        before = {"system": found.system, **found.extra} if found.system else found.extra
+        for name, text in before.items():
             self._heading(name, f"{len(text):,} characters")
             self._body(self._shortened(text))
         of_turns, unnamed = images_by_turn(found)
         for number, turn in enumerate(found.turns):
             self._heading(turn.role, f"turn {number + 1} of {len(found.turns)}")
             self._body(turn.content)
-            for place in of_turns[number]:
-                self._image(place, found.images[place])
+            self._images(found, of_turns[number])
         if unnamed:
             self._heading("images", f"not referenced by any {IMAGE}")
-            for place in unnamed:
-                self._image(place, found.images[place])
+            self._images(found, unnamed)
 
     def value(self, value: object) -> None:
         """Prints a row that is not a trajectory."""
-        self._body(self._cut(text_of(value)))
+        self._body(self._cut(text_of(value), RECORD_CHARACTERS))
 
     def reject(self, reject: Reject, *, briefly: bool) -> None:
         """Prints why a record was rejected, where it is, what to do about it, and the record.
@@ -94,14 +100,14 @@ class Drawing:
         found = conversation_of(value, RECORD)
         if found is None or not isinstance(value, dict):
             self._heading("the record as it is", f"{len(reject.record):,} characters")
-            self._body(self._cut(reject.record))
+            self.value(reject.record)
             if reject.record_truncated:
                 self.line("  … the rest is only in the shard", "dim")
             return
         self.conversation(found)
         if value.get("image"):
             self._heading("image", "as in the record")
-            self._body(self._cut(text_of(value["image"])))
+            self.value(value["image"])
 
     def _heading(self, role: str, aside: str) -> None:
         title = Text(one_line(role), style=f"bold {STYLES.get(role, 'yellow')}")
@@ -116,20 +122,52 @@ class Drawing:
             line.rstrip()
             self._console.print(Text(INDENT) + line, soft_wrap=True, highlight=False)
 
-    def _image(self, place: int, picture: Picture) -> None:
-        path = picture.path or "(no path)"
-        self.line(f"  image {place + 1}: {path}  {look(picture, self._folder)}", "yellow")
+    def _images(self, found: Conversation, places: list[int]) -> None:
+        for place in places:
+            picture = found.images[place]
+            path = picture.path or "(no path)"
+            about = _describe(picture, self._folder)
+            self.line(f"  image {place + 1}: {path}  {about}", "yellow")
 
     def _shortened(self, text: str) -> str:
-        lines = text.splitlines()
-        short = "\n".join(lines[:SHORT_LINES])[:SHORT_CHARACTERS]
-        if self._full or len(short) >= len(text.rstrip()):
+        short = "\n".join(text.splitlines()[:SHORT_LINES])[:SHORT_CHARACTERS]
+        if len(short) >= len(text.rstrip()):
             return text
-        short = short[: max(short.rfind(" "), short.rfind("\n"))]
-        return f"{short}\n… {len(text) - len(short):,} more characters: --full prints them"
+        end = max(short.rfind(" "), short.rfind("\n"))
+        return self._cut(text, end if end > 0 else len(short))
 
-    def _cut(self, text: str, most: int = RECORD_CHARACTERS) -> str:
+    def _cut(self, text: str, most: int) -> str:
         if self._full or len(text) <= most:
             return text
-        rest = len(text) - most
-        return f"{text[:most]}\n… {rest:,} more characters: --full prints them"
+        return f"{text[:most]}\n… {len(text) - most:,} more characters: --full prints them"
+
+
+def _describe(picture: Picture, folder: str) -> str:
+    """The size, format and bytes of an image, or why they are unknown. Nothing is decoded."""
+    if picture.data is not None:
+        return f"{_measured(picture.data)}, {decimal(len(picture.data))} in the row"
+    path = picture.path
+    # A row may name anything. Opening it could contact a server, so nothing outside is opened.
+    outside = path.startswith("/") or "://" in path or "::" in path
+    if outside or ".." in path.split("/") or posixpath.normpath(path) == ".":
+        return "not opened, because its path is not inside the dataset"
+    try:
+        uri = files.join(folder, path)
+        size = files.info(uri).size
+        head = files.read_range(uri, 0, min(size, HEAD_BYTES))
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, ValueError, BeamMatError) as error:
+        return f"cannot be read: {error}"
+    return f"{_measured(head)}, {decimal(size)}"
+
+
+def _measured(head: bytes) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
+                return f"{image.width} × {image.height} {image.format}"
+    # Hostile bytes can make decoders raise anything.
+    except Exception:  # noqa: BLE001
+        return "not a readable picture"

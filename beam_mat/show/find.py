@@ -1,0 +1,151 @@
+"""Finds the row or the rejected records that were asked for, and prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from beam_mat.core import layout
+from beam_mat.core.display import one_line
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.reject import Reject
+from beam_mat.dataset import manifest
+from beam_mat.show.conversation import conversation_of
+from beam_mat.show.entries import RowFile, no_dataset, row_files
+from beam_mat.show.printer import Printer
+from beam_mat.storage import files
+from beam_mat.work.rows import FoundRow, lines, rows
+
+FIRST_REJECTS = 5
+"""How many rejected records are printed when none is named."""
+LISTED = 8
+"""How many other rows of the same id are listed."""
+
+_Found = tuple[int, RowFile, FoundRow, object]
+"""A row: its number among all, its file, itself, and its value."""
+
+
+def show_row(
+    printer: Printer, folder: str, id: str | None, index: int | None, name: str | None
+) -> None:
+    """Prints the first row with this id, or else the one with this index, by default the first.
+
+    With a name, only rows of this entry are counted.
+
+    Raises:
+        ConfigError: There is no such row.
+    """
+    listed = row_files(folder, name)
+    (number, data, row, value), others = _find(listed, id, index or 0)
+    counts = [data.rows for data in listed if data.rows is not None]
+    of_all = f" of {sum(counts):,}" if len(counts) == len(listed) else ""
+    printer.line(f"row {number}{of_all}{f', id {row.id}' if row.id else ''}", "bold")
+    place = data.file.uri.removeprefix(f"{folder}/")
+    printer.line(f"{data.entry.name}: {place} row {row.index}", "dim")
+    if others:
+        # MAT repeats records on purpose, so that training sees them more often.
+        printer.line(f"{len(others):,} more with this id: {_option(others)}", "yellow")
+    conversation = conversation_of(value, data.entry)
+    if conversation is None:
+        printer.line("The row has no conversation; beam-mat check says what is wrong with it")
+        printer.value(value)
+    else:
+        printer.conversation(conversation)
+
+
+def _find(listed: Sequence[RowFile], id: str | None, index: int) -> tuple[_Found, list[int]]:
+    """The row, and the numbers of others with the id.
+
+    Files that cannot have the index, because a manifest has the numbers of their rows, are not
+    read.
+    """
+    number = 0
+    first: _Found | None = None
+    others: list[int] = []
+    for data in listed:
+        if id is None and data.rows is not None and number + data.rows <= index:
+            number += data.rows
+            continue
+        for row in rows(data.file):
+            if id is None and number == index:
+                return (number, data, row, row.load()), []
+            if id is not None and row.id == id:
+                if first is None:
+                    first = (number, data, row, row.load())
+                else:
+                    others.append(number)
+            number += 1
+    if first is not None:
+        return first, others
+    if id is not None:
+        cure = "it may have been rejected (add --rejected), or name a row by --index"
+        fault = f"--id {id}: none of {number:,} rows has this id; {cure}"
+    elif number:
+        fault = f"--index {index}: there are {number:,} rows; give a number from 0 to {number - 1}"
+    else:
+        fault = f"--index {index}: the files have no rows; beam-mat check says what is wrong"
+    raise ConfigError([fault])
+
+
+def show_rejects(printer: Printer, folder: str, id: str | None, index: int | None) -> None:
+    """Prints the first rejected record with this id, the one with this index, or the first few.
+
+    Raises:
+        ConfigError: There is no such record.
+    """
+    listed = manifest.read(folder)
+    if listed is None:
+        fault = no_dataset(folder)
+        if files.exists(files.join(folder, layout.DATASET_INFO)):
+            fault = (
+                f"{folder}: has no {layout.MANIFEST}, so beam-mat did not make it, and there are "
+                "no rejected records; remove --rejected"
+            )
+        raise ConfigError([fault])
+    few = id is None and index is None
+    number, shown, others = -1, 0, []
+    for number, reject in enumerate(_rejects(folder, listed)):
+        if id not in (None, reject.id) or index not in (None, number):
+            continue
+        if shown == (FIRST_REJECTS if few else 1):
+            others.append(number)
+            continue
+        if shown:
+            printer.line("")
+        shown += 1
+        printer.line(f"reject {number}{f', id {reject.id}' if reject.id else ''}", "bold")
+        printer.reject(reject, briefly=few)
+        if index is not None:
+            return
+    if others:
+        with_id = " with this id" if id is not None else ""
+        printer.line("")
+        printer.line(f"{len(others):,} more{with_id}: --rejected {_option(others)}", "yellow")
+    if shown:
+        return
+    if id is not None:
+        cure = "remove --rejected to search the accepted ones"
+        raise ConfigError([f"--id {id}: no rejected record has this id; {cure}"])
+    if index is not None and number >= 0:
+        fault = f"--index {index}: there are {number + 1:,} rejected records"
+        raise ConfigError([f"{fault}; give a number from 0 to {number:,}"])
+    printer.line("No record was rejected")
+
+
+def _rejects(folder: str, listed: manifest.Manifest) -> Iterator[Reject]:
+    for part in listed.rejects:
+        for line in lines(files.join(folder, part.path), part.bytes):
+            try:
+                yield msgspec.json.decode(line, type=Reject)
+            except msgspec.DecodeError as error:
+                fault = f"{one_line(part.path)}: a line is not a rejected record ({error})"
+                cure = "beam-mat verify says whether the file changed"
+                raise ConfigError([f"{fault}; {cure}"]) from None
+
+
+def _option(numbers: list[int]) -> str:
+    """The option that prints the first of these rows, and how many more there are."""
+    rest = len(numbers) - LISTED
+    listed = ", ".join(str(number) for number in numbers[:LISTED])
+    return f"--index {listed}{f' and {rest:,} more' if rest > 0 else ''}"
