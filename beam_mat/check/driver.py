@@ -72,8 +72,9 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
     if runner != DATAFLOW:  # its messages are passed on
         root = logging.getLogger()
-        for part in (root, *root.handlers):
-            part.setLevel(logging.INFO)
+        root.setLevel(logging.INFO)
+        for handler in root.handlers:
+            handler.setLevel(logging.INFO)
     try:
         yield folder
     finally:

@@ -21,7 +21,8 @@ def command_line() -> CommandLine:
             "--images hf://datasets/PengxiangLi/MAT/files.zip --output gs://bucket/mat",
         ),
         usage="beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]",
-        more="Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows.",
+        more="Exit codes: 0 done, 1 failed, 2 configuration, "
+        "3 more rejected than --max-rejected allows.",
         needs=(
             "--json URI ...     the trajectories, such as MAT's mat_train.json",
             "--images URI ...   zips or folders with their images, such as MAT's files.zip",
