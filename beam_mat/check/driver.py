@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS
 from beam_mat.core.settings import Settings
-from beam_mat.runners.choose import is_local
+from beam_mat.runners import choose
+from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run_graph
 from beam_mat.storage import files
 from beam_mat.work import results
@@ -33,16 +33,18 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     """
     console = Console()
     data = job.files
+    runner = choose.runner_of(job.beam)
     if not to_json:
-        where = "in this process" if job.runner == IN_PROCESS else f"on {job.runner}"
+        where = "in this process" if runner == IN_PROCESS else f"on {runner}"
         console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
-    with _scratch(job.runner, options) as scratch:
-        work = Settings(scratch, image_threads=job.image_threads, storage=job.storage)
+    with _scratch(runner, options) as scratch:
+        threads = choose.image_threads(job.beam)
+        work = Settings(scratch, image_threads=threads, storage=job.storage)
         entries = {at: checked.entry for at, checked in enumerate(job.entries) if checked.entry}
         settings = CheckSettings(work, entries, job.media, job.rules)
         if data:
             places = {job.media, *(file.uri for file in data), scratch}
-            run_graph(job.runner, options, lambda pipeline: build(pipeline, data, settings), places)
+            run_graph(runner, options, lambda pipeline: build(pipeline, data, settings), places)
         found = report(
             job,
             list(results.collect(work, FILES, FileNote)),
@@ -60,7 +62,7 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
 @contextlib.contextmanager
 def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
     """A folder that the workers and this process can reach, until the block ends."""
-    if is_local(runner):
+    if choose.is_local(runner):
         with tempfile.TemporaryDirectory(prefix="beam-mat-check-") as folder:
             yield folder
         return
@@ -71,10 +73,7 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
         raise ConfigError([f"{fault}; {cure}"])
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
     if runner != DATAFLOW:  # its messages are passed on
-        root = logging.getLogger()
-        root.setLevel(logging.INFO)
-        for handler in root.handlers:
-            handler.setLevel(logging.INFO)
+        show_all()
     try:
         yield folder
     finally:

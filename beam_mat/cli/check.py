@@ -89,22 +89,22 @@ def run(argv: Sequence[str]) -> int:
         faults.append("DATASET is missing: name it first, for example beam-mat check dataset")
     if "tags" in typed.given and "columns" not in typed.given:
         faults.append("--tags is given without --columns; add --columns messages=...")
-    from beam_mat.check.job import CheckArguments, resolve
+    from beam_mat.check.job import CheckJob, resolve
 
-    asked = CheckArguments(
-        dataset=typed.dataset,
+    job = CheckJob(
+        dataset=typed.dataset or "",
         name=typed.name,
-        media_dir=typed.media_dir,
+        media=typed.media_dir or "",
         columns=dict(typed.columns or ()),
         tags=dict(typed.tags or ()),
         rules=Rules(typed.image_max_pixels, typed.cutoff_len, MODELS.get(typed.model)),
-        storage_options=typed.storage_options or "",
+        storage=typed.storage_options or "",
         beam=typed.beam,
     )
-    job = resolve(asked, faults)
+    resolve(job, faults)
     with loading():
         from beam_mat.check.driver import run_check
         from beam_mat.runners.choose import pipeline_options
 
-        options = pipeline_options(asked.beam)
+        options = pipeline_options(job.beam)
     return run_check(job, options, to_json=typed.json)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.conversion import add_options, missing, rules_of
-from beam_mat.cli.loading import loading, own_log
+from beam_mat.cli.loading import loading
+from beam_mat.runners.logs import printed
 
 
 def command_line() -> CommandLine:
@@ -21,8 +22,8 @@ def command_line() -> CommandLine:
             "--images hf://datasets/PengxiangLi/MAT/files.zip --output gs://bucket/mat",
         ),
         usage="beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]",
-        more="Exit codes: 0 done, 1 failed, 2 configuration, "
-        "3 more rejected than --max-rejected allows.",
+        more="Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected "
+        "allows.",
         needs=(
             "--json URI ...     the trajectories, such as MAT's mat_train.json",
             "--images URI ...   zips or folders with their images, such as MAT's files.zip",
@@ -71,6 +72,6 @@ def run(argv: Sequence[str]) -> int:
         from beam_mat.runners.choose import pipeline_options
 
         options = pipeline_options(asked.beam)
-    with own_log():
+    with printed():
         run_conversion(job, options, Console())
     return 0

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
 from beam_mat.cli.commands import COMMANDS, load
-from beam_mat.cli.loading import quieten
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
+from beam_mat.runners.logs import quieten
 
 _USAGE = """\
 usage: beam-mat COMMAND ...

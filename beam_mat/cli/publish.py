@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading, own_log
+from beam_mat.cli.loading import loading
 from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.runners.logs import printed
 
 
 def command_line() -> CommandLine:
@@ -28,6 +29,6 @@ def run(argv: Sequence[str]) -> int:
         from rich.console import Console
 
         from beam_mat.convert.driver import publish
-    with own_log():
+    with printed():
         publish(output, Console())
     return 0

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading, own_log
+from beam_mat.cli.loading import loading
 from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.runners.logs import printed
 
 
 def command_line() -> CommandLine:
@@ -34,6 +35,6 @@ def run(argv: Sequence[str]) -> int:
         from rich.console import Console
 
         from beam_mat.convert.driver import vacuum
-    with own_log():
+    with printed():
         vacuum(output, Console(), keep=typed.keep, dry_run=typed.dry_run)
     return 0

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.conversion import add_options, missing, rules_of
-from beam_mat.cli.loading import loading, own_log
+from beam_mat.cli.loading import loading
+from beam_mat.runners.logs import printed
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
 REFUSED = ("duplicates", "limit", "max_rejected", "overwrite")
@@ -140,7 +141,7 @@ def run(argv: Sequence[str]) -> int:
         from beam_mat.watch.driver import run_watch
 
         options = pipeline_options(job.beam)
-    with own_log(logging.INFO):
+    with printed(least=logging.INFO):
         run_watch(job, options, Console(stderr=True))
     return 0
 

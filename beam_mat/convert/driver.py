@@ -6,7 +6,6 @@ A conversion opens the dataset, runs the graph, and commits what it has written.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Mapping
 
@@ -36,6 +35,7 @@ from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
+from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run
 from beam_mat.storage import inputs
 
@@ -144,7 +144,7 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
         f"{where}{resumed}"
     )
     if job.runner not in (IN_PROCESS, PRISM, DATAFLOW):
-        _show_log()
+        show_all()
     with contextlib.ExitStack() as stack:
         settings = job.settings
         if is_local(job.runner):
@@ -158,13 +158,6 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
         except (OSError, RuntimeError, SourceError):
             _check_inputs(job)  # if an input has changed, that is the cause
             raise
-
-
-def _show_log() -> None:
-    # Other runners report the job, its address and its errors only in the log.
-    logging.getLogger().setLevel(logging.INFO)
-    for handler in logging.getLogger().handlers:
-        handler.setLevel(logging.INFO)
 
 
 def finish(

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import re
 import shlex
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from beam_mat.core.errors import OutputInUseError
 from beam_mat.core.image import resizer_name
 from beam_mat.runners import worker_package
 from beam_mat.runners.choose import missing_for_dataflow
+from beam_mat.runners.logs import printed
 from beam_mat.storage import files
 from beam_mat.transforms.step import NAMESPACE
 
@@ -211,7 +211,9 @@ def wait_or_cancel(result: Any, options: PipelineOptions) -> bool:
 
 def _follow(result: Any, options: PipelineOptions, counts: Counter[str]) -> None:
     try:
-        with _messages(), _counting(result, counts):
+        # What Beam logs about a submission is left out, because it contains all the options.
+        messages = printed(dataflow_runner.__name__, logging.INFO, form=None)
+        with messages, _counting(result, counts):
             result.wait_until_finish()
     except dataflow_runner.DataflowRuntimeException as error:
         raise RuntimeError(f"{error}\n{_address(result, options)}") from None
@@ -265,25 +267,3 @@ def _counting(result: Any, counts: Counter[str]) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-
-
-class _ToStandardError(logging.Handler):
-    """Writes to whatever standard error is at the moment: a progress display may replace it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
-
-
-@contextlib.contextmanager
-def _messages() -> Iterator[None]:
-    # The service's messages, including worker errors with tracebacks. What Beam logs about a
-    # submission is left out, because it contains all the options.
-    logger = logging.getLogger(dataflow_runner.__name__)
-    handler, level = _ToStandardError(), logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
 from beam_mat.core import layout
+from beam_mat.core.contract.entry import Entry, Unsupported, read_entry
+from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reject
-from beam_mat.dataset import manifest
+from beam_mat.dataset import entries, manifest
 from beam_mat.show.conversation import conversation_of
-from beam_mat.show.entries import RowFile, no_dataset, row_files
 from beam_mat.show.printer import Printer
 from beam_mat.storage import files
 from beam_mat.work.rows import FoundRow, lines, rows
@@ -21,6 +22,15 @@ FIRST_REJECTS = 5
 """How many rejected records are printed when none is named."""
 LISTED = 8
 """How many other rows of the same id are listed."""
+
+
+class RowFile(msgspec.Struct, frozen=True):
+    """A data file, its entry of dataset_info.json, and its rows if a manifest has their number."""
+
+    entry: Entry
+    file: DatasetFile
+    rows: int | None
+
 
 _Found = tuple[int, RowFile, FoundRow, object]
 """A row: its number among all, its file, itself, and its value."""
@@ -36,7 +46,7 @@ def show_row(
     Raises:
         ConfigError: There is no such row.
     """
-    listed = row_files(folder, name)
+    listed = _row_files(folder, name)
     (number, data, row, value), others = _find(listed, id, index or 0)
     counts = [data.rows for data in listed if data.rows is not None]
     of_all = f" of {sum(counts):,}" if len(counts) == len(listed) else ""
@@ -54,7 +64,7 @@ def show_row(
         printer.conversation(conversation)
 
 
-def _find(listed: Sequence[RowFile], id: str | None, index: int) -> tuple[_Found, list[int]]:
+def _find(listed: list[RowFile], id: str | None, index: int) -> tuple[_Found, list[int]]:
     """The row, and the numbers of others with the id.
 
     Files that cannot have the index, because a manifest has the numbers of their rows, are not
@@ -88,6 +98,72 @@ def _find(listed: Sequence[RowFile], id: str | None, index: int) -> tuple[_Found
     raise ConfigError([fault])
 
 
+def _row_files(folder: str, name: str | None) -> list[RowFile]:
+    """The data files of a dataset, entry by entry in order, the training set first.
+
+    If rows exist both as JSON Lines and as Parquet, the JSON Lines are used. With `name`, only
+    this entry is used.
+    """
+    listed, unread = _entries(folder, name)
+    counts = {}
+    if known := manifest.read(folder):
+        counts = {files.join(folder, part.path): part.rows for part in known.parts}
+        if name is None:
+            # Our own datasets may have the same rows as Parquet.
+            listed = [one for one in listed if one.file_name.startswith("jsonl")] or listed
+    found = [
+        RowFile(entry, file, counts.get(file.uri))
+        for place, entry in enumerate(listed)
+        for file in entries.checked_files(place, entries.files_of(folder, entry.file_name, []))
+    ]
+    if counts:
+        # In a watched dataset there may be parts of a generation that is not committed yet.
+        found = [data for data in found if data.rows is not None]
+    if not found:
+        reasons = "; ".join([*unread, *(f"{entry.name} has no data file" for entry in listed)])
+        fault = f"{folder}: has no rows to show ({reasons or 'no entry'})"
+        cure = "beam-mat check says what is wrong with it"
+        other = "beam-mat show --rejected prints rejected records"
+        raise ConfigError([f"{fault}; {cure}, and {other}"])
+    return found
+
+
+def _entries(folder: str, name: str | None) -> tuple[list[Entry], list[str]]:
+    """The entries whose rows can be read, and why others cannot."""
+    registry = files.join(folder, layout.DATASET_INFO)
+    try:
+        found = entries.read(registry)
+    except FileNotFoundError:
+        raise ConfigError([_no_dataset(folder)]) from None
+    except ValueError as error:
+        fault = f"{registry}: is not JSON that lists entries ({error})"
+        raise ConfigError([f"{fault}; correct it, or convert again"]) from None
+    readable, unread = [], []
+    for known, value in entries.named(found, name, registry).items():
+        read = read_entry(known, value)
+        if isinstance(read, Unsupported):
+            unread.append(one_line(f"{known}: {read.why}"))
+        elif read[0] is None:
+            unread.append(one_line(f"{known}: {read[1][0].detail}"))
+        else:
+            readable.append(read[0])
+    return readable, unread
+
+
+def _no_dataset(folder: str) -> str:
+    if not files.exists(folder):
+        return f"{folder}: there is no such folder; check the path"
+    if files.exists(files.join(folder, layout.WORK)):
+        return (
+            f"{folder}: the conversion into it is not finished; run the same beam-mat convert "
+            "again, which resumes"
+        )
+    return (
+        f"{folder}: has no {layout.DATASET_INFO}, so it is not a dataset; name the --output of "
+        "beam-mat convert, or a folder that LLaMA-Factory reads"
+    )
+
+
 def show_rejects(printer: Printer, folder: str, id: str | None, index: int | None) -> None:
     """Prints the first rejected record with this id, the one with this index, or the first few.
 
@@ -96,7 +172,7 @@ def show_rejects(printer: Printer, folder: str, id: str | None, index: int | Non
     """
     listed = manifest.read(folder)
     if listed is None:
-        fault = no_dataset(folder)
+        fault = _no_dataset(folder)
         if files.exists(files.join(folder, layout.DATASET_INFO)):
             fault = (
                 f"{folder}: has no {layout.MANIFEST}, so beam-mat did not make it, and there are "

@@ -10,12 +10,12 @@ from tests.command import ROOT
 
 PROGRAM = """
 import logging
-from beam_mat.cli.loading import own_log, quieten
+from beam_mat.runners.logs import printed, quieten
 
 quieten()
 ours, beams = logging.getLogger("beam_mat.watch.steps"), logging.getLogger("apache_beam.runners")
 ours.warning("before")
-with own_log(logging.INFO):
+with printed(least=logging.INFO):
     ours.warning("a.zip cannot be read")
     ours.info("taken in")
     ours.debug("details")
