@@ -5,35 +5,38 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from beam_mat.core.duration import seconds
 from beam_mat.core.settings import JSONL, PARQUET
 
+T = TypeVar("T")
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A check for whole numbers of at least `least`."""
 
-    def check(text: str) -> int:
+def _check(read: Callable[[str], T], holds: Callable[[T], bool], cure: str) -> Callable[[str], T]:
+    def check(text: str) -> T:
         try:
-            number = int(text)
+            value = read(text)
         except ValueError:
-            number = least - 1
-        if number < least:
-            raise ValueError(f"give a whole number of at least {least}")
-        return number
+            raise ValueError(cure) from None
+        if not holds(value):
+            raise ValueError(cure)
+        return value
 
     return check
 
 
-def fraction(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise ValueError("give a number from 0 to 1")
-    return number
+fraction = _check(float, lambda share: 0 <= share <= 1, "give a number from 0 to 1")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A check for whole numbers of at least `least`."""
+    return _check(int, lambda number: number >= least, f"give a whole number of at least {least}")
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    """A check for one of a few words."""
+    return _check(str, lambda word: word in known, f"give {' or '.join(known)}")
 
 
 def generations(text: str) -> int:
@@ -58,17 +61,6 @@ def generation(text: str) -> tuple[str, int]:
     if not uri or not number.isdecimal():
         raise ValueError("names no generation; give DATASET@N, such as dataset@1")
     return uri, int(number)
-
-
-def one_of(*known: str) -> Callable[[str], str]:
-    """A check for one of a few words."""
-
-    def check(text: str) -> str:
-        if text not in known:
-            raise ValueError(f"give {' or '.join(known)}")
-        return text
-
-    return check
 
 
 def formats(text: str) -> tuple[str, ...]:

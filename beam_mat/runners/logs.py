@@ -29,8 +29,9 @@ def quieten() -> None:
 def show_all() -> None:
     """Prints Beam's log after all: some runners report the job and its errors only there."""
     root = logging.getLogger()
-    for part in (root, *root.handlers):
-        part.setLevel(logging.INFO)
+    root.setLevel(logging.INFO)
+    for handler in root.handlers:
+        handler.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager
