@@ -1,4 +1,4 @@
-"""What a watch prints of the log."""
+"""What is printed of the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.command import ROOT
 
 PROGRAM = """
 import logging
-from beam_mat.runners.logs import printed, quieten
+from beam_mat.runners.logs import printed, quieten, show_all
 
 quieten()
 ours, beams = logging.getLogger("beam_mat.watch.steps"), logging.getLogger("apache_beam.runners")
@@ -21,10 +21,12 @@ with printed(least=logging.INFO):
     ours.debug("details")
     beams.warning("of no use")
 ours.warning("after")
+show_all()
+beams.info("job 1")
 """
 
 
-def test_a_watch_prints_its_own_log_once_and_not_beams() -> None:
+def test_our_own_log_is_printed_once_and_beams_only_where_all_is_shown() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -32,5 +34,7 @@ def test_a_watch_prints_its_own_log_once_and_not_beams() -> None:
         text=True,
         check=True,
     )
-    lines = [line.split(" ", 2)[2] for line in ran.stderr.splitlines()]
+    *ours, beams = ran.stderr.splitlines()
+    lines = [line.split(" ", 2)[2] for line in ours]
     assert lines == ["WARNING a.zip cannot be read", "INFO taken in"]
+    assert beams.endswith("job 1")
