@@ -103,10 +103,7 @@ def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) ->
     with _open(output, Command.VACUUM, console) as dataset:
         made = dataset.snapshot.made
         number = (made.keep if made else None) if keep is None else keep or None
-        stay = vacuums.kept(output, number)
-        garbage = vacuums.find(output, stay)
-        if not dry_run:
-            vacuums.remove(output, stay, garbage)
+        garbage = vacuums.run(output, number, dry_run=dry_run)
         print_garbage(console, garbage, dry_run=dry_run)
 
 

@@ -135,7 +135,7 @@ class Dataset:
         if self.action is Action.UPDATE:
             made = self.snapshot.made
             if made and self._facts.committed:
-                vacuum.run(self.uri, made.keep)  # its run may have removed only some files
+                self._vacuum(made.keep)  # its run may have removed only some files
             views.write(self.uri, self.snapshot, self._report)
         if self._facts.committed or self._command is Command.WATCH:
             self._remove_pending()
@@ -225,11 +225,13 @@ class Dataset:
     def _vacuum(self, keep: int | None) -> None:
         if self.state is State.DAMAGED and keep != 1:
             return  # in a damaged log, older generations cannot be read
-        if self.state is State.CURRENT and keep is None:
-            return  # no killed run has left files
-        # In a sound dataset only images that a table names can be garbage.
-        images = vacuum.listed_images(self.uri) if self.state is State.CURRENT else None
-        vacuum.run(self.uri, keep, images)
+        is_sound = self.state is State.CURRENT  # no killed run has left files
+        if keep is not None:
+            # In a sound dataset only images that a table names can be garbage.
+            images = vacuum.listed_images(self.uri) if is_sound else None
+            vacuum.run(self.uri, keep, images)
+        elif not is_sound:
+            vacuum.remove_unnamed(self.uri)
 
 
 def _holds_files(uri: str) -> bool:

@@ -47,27 +47,24 @@ def kept(output: str, keep: int | None) -> list[Snapshot]:
     return stay
 
 
-def run(output: str, keep: int | None, images: Iterable[str] | None = None) -> list[Garbage]:
+def run(
+    output: str, keep: int | None, images: Iterable[str] | None = None, *, dry_run: bool = False
+) -> list[Garbage]:
     """Removes all files that the newest `keep` generations do not need, and returns them.
 
-    `images` are as in `find`.
+    `images` are as in `find`. A dry run removes nothing.
     """
     stay = kept(output, keep)
     garbage = find(output, stay, images)
-    remove(output, stay, garbage)
+    if not dry_run:
+        remove(output, stay, garbage)
     return garbage
 
 
 def run_beside_work(output: str, keep: int) -> None:
     """Like `run`, but leaves files that no commit names: work in progress may need them."""
     stay = kept(output, keep)
-    named = listed_images(output)
-    there = log.numbers(output)
-    commits = [log.read(output, number) for number in there.commits]
-    commits += [log.read(output, number, checkpoint=True) for number in there.checkpoints]
-    for commit in filter(None, commits):
-        for delta in (commit.parts, commit.rejects, commit.images):
-            named |= {part.path for part in delta.added}
+    named = _named(output, with_units=False)
     garbage = [
         one
         for one in find(output, stay)
@@ -75,6 +72,40 @@ def run_beside_work(output: str, keep: int) -> None:
         or (one.path.startswith(f"{layout.GENERATIONS}/") and one.path.endswith(".json"))
     ]
     remove(output, stay, garbage)
+
+
+def remove_unnamed(output: str) -> None:
+    """Removes the images and replaced files that no commit names: a killed run has left them.
+
+    Each commit is read once and none is held, so this suits a dataset that keeps all generations.
+    """
+    named = _named(output, with_units=True)
+    listed = [
+        f"{folder}/{name}"
+        for folder in (layout.IMAGES, layout.REPLACED)
+        for name, _ in files.find(files.join(output, folder))
+    ]
+    _remove_files(
+        output, (path for path in listed if path.removeprefix(f"{layout.REPLACED}/") not in named)
+    )
+
+
+def _named(output: str, *, with_units: bool) -> set[str]:
+    """Returns the paths of all files that a commit adds, and of the images in its tables.
+
+    With units, these include parts of shards that were never in the dataset, but only in a mix.
+    """
+    named, tables = set[str](), set[str]()
+    there = log.numbers(output)
+    for numbers, checkpoint in ((there.commits, False), (there.checkpoints, True)):
+        for number in numbers:
+            if commit := log.read(output, number, checkpoint=checkpoint):
+                parts = [*commit.parts.added, *commit.rejects.added]
+                if with_units:
+                    parts += [part for one in commit.shards.added for part in one.parts]
+                named.update(part.path for part in parts)
+                tables.update(part.path for part in commit.images.added)
+    return named | tables | image_table.files_of(output, tables)
 
 
 def find(
@@ -112,8 +143,12 @@ def remove(output: str, stay: Sequence[Snapshot], garbage: Iterable[Garbage]) ->
     # If a number has both files, the checkpoint goes last: it stands for the commits that are gone.
     for path in sorted(commits, key=_age):
         files.remove_file(files.join(output, path))
+    _remove_files(output, rest)
+
+
+def _remove_files(output: str, paths: Iterable[str]) -> None:
     with ThreadPoolExecutor(REMOVED_AT_ONCE, thread_name_prefix="vacuum") as pool:
-        list(pool.map(lambda path: files.remove_file(files.join(output, path)), rest))
+        list(pool.map(lambda path: files.remove_file(files.join(output, path)), paths))
     for folder in (layout.IMAGES, layout.REPLACED, layout.WORK, *layout.FLAT_FOLDERS):
         files.prune(files.join(output, folder))
 

@@ -234,6 +234,7 @@ def test_a_conversion_that_keeps_all_removes_what_a_killed_one_left(
     convert(root, one, made("f3", keep=None))
     check_shown(root)
     assert there(root, layout.IMAGES) == {"images/a.0.png", "images/b.0.png"}
+    assert there(root, layout.REPLACED) == set()
 
 
 def test_a_kill_before_the_commit_leaves_the_dataset_in_the_log(
