@@ -32,7 +32,7 @@ from beam_mat.storage import files
 from beam_mat.watch.commit import Committer
 from tests.command import run
 from tests.making import image_record, picture, record
-from tests.watching import take_in
+from tests.work.plain import finish
 
 ROOT = "memory:///golden"
 PREFIXES = (("data/open_llava_next/", "tongagent/"),)
@@ -148,12 +148,12 @@ def watched(output: str) -> None:
 
     def commit(shards: Sequence[str], archive: str) -> None:
         looked = [files.info(uri) for uri in shards]
-        take_in(
-            committer,
-            settings,
-            [Shard(one.uri, 0, one.size, one.version) for one in looked],
-            [Source(archive, 0, files.info(archive).size, files.info(archive).version)],
-        )
+        found = files.info(archive)
+        zips = [Source(archive, 0, found.size, found.version)]
+        finished = [
+            finish(settings, Shard(one.uri, 0, one.size, one.version), zips) for one in looked
+        ]
+        committer.commit(finished, zips)
 
     archive = put("watched.zip", zipped(members))
     one, two = shard("watched-1.json", records), shard("watched-2.json", texts)

@@ -7,7 +7,6 @@ half of the time of a small conversion. Here they remember what they computed.
 
 from __future__ import annotations
 
-import copy
 import weakref
 from typing import Any
 
@@ -27,7 +26,7 @@ def _remembered_specs(dofn: Any) -> Any:
         return _get_dofn_specs(dofn)
     if kind not in _specs:
         _specs[kind] = _get_dofn_specs(dofn)
-    return copy.copy(_specs[kind])
+    return _specs[kind]
 
 
 def _remembered_view(options: Any, kind: type) -> Any:

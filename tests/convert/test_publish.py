@@ -19,17 +19,7 @@ from beam_mat.storage import files
 from tests import outputs as dataset
 from tests.command import Ran, convert_words, run
 from tests.making import image_record, picture, record, write_shard, write_zip
-
-COLUMNS = {"messages": "messages", "images": "images", "system": "system"}
-TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "observation_tag": "observation",
-    "function_tag": "function_call",
-    "system_tag": "system",
-}
+from tests.rows import COLUMNS, TAGS
 
 
 def part(format: str, split: str) -> Part:

@@ -22,12 +22,11 @@ from beam_mat.dataset.state import Command, State
 from beam_mat.storage import files
 from beam_mat.watch import commit as commits
 from beam_mat.watch.commit import ROUNDS, Committer
-from beam_mat.work import chunks, results
+from beam_mat.work import results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.work import plain
-from tests.work.plain import image_facts, job_of, make, shard_at, source_at
+from tests.work.plain import finish, job_of, make, shard_at, source_at
 
 
 class Killed(BaseException):
@@ -71,12 +70,7 @@ class Watch:
 
     def work(self, shard: Shard, *zips: Source) -> str:
         """Does what the graph does to a shard; returns the name of the summary."""
-        settings = self.settings
-        some = list(chunks.split(settings, shard))
-        facts = image_facts(settings, some, zips)
-        written = [plain.write(settings, one, facts.get(one.name, ()))[0] for one in some]
-        summed = chunks.summary(settings, shard, written)
-        return chunks.write_summary(settings, summed, exact=True)
+        return finish(self.settings, shard, zips)
 
     def take(self, shard: Shard, *zips: Source) -> Commit | None:
         """Works on a shard and commits it with its zips."""

@@ -92,6 +92,14 @@ def write(
     return chunks.write(settings, [*facts, ChunkFact(chunk=chunk)])
 
 
+def finish(settings: Settings, shard: Shard, sources: Iterable[Source]) -> str:
+    """Does what the graph of a watch does to a shard; returns the name of the summary."""
+    some = list(chunks.split(settings, shard))
+    facts = image_facts(settings, some, sources)
+    written = [write(settings, one, facts.get(one.name, ()))[0] for one in some]
+    return chunks.write_summary(settings, chunks.summary(settings, shard, written), exact=True)
+
+
 def image_facts(
     settings: Settings, some: Iterable[Chunk], sources: Iterable[Source]
 ) -> dict[str, list[ChunkFact]]:
