@@ -8,14 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from beam_mat.sample import SampleSummary, write_sample
-from tests import quick_beam
+from tests import properties, quick_beam
 from tests.build import SHARED
 from tests.command import converted
 from tests.stands import servers
 
 quick_beam.install()
+settings.load_profile(properties.THOROUGH)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets background processes ignore Ctrl-C, but some tests need it.

@@ -14,8 +14,9 @@ from beam_mat.core.limits import MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Break, Layout, Span
 from tests.build import shard
+from tests.properties import examples
 
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=examples(150))
 
 LENGTHS = st.lists(
     st.tuples(st.integers(1, 50), st.sampled_from([100, 1 << 20, 3 << 20, MAX_RECORD_BYTES + 1])),

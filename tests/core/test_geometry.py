@@ -19,6 +19,7 @@ from beam_mat.core.geometry import (
     tokens,
     vanishes,
 )
+from tests.properties import examples
 
 TABLE = json.loads(
     (Path(__file__).parents[1] / "llamafactory" / "sizes.json").read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def test_a_size_that_came_out_stays(size: Size) -> None:
     assert min(out) >= 28
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.integers(1, 65535), st.integers(1, 65535), st.sampled_from([262144, 589824, 1]))
 def test_no_step_on_the_way_is_much_larger_than_the_budget(
     width: int, height: int, max_pixels: int

@@ -23,6 +23,7 @@ from beam_mat.core.image import Action, ImageFault, Picture, prepare
 from beam_mat.core.limits import MAX_IMAGE_BYTES
 from beam_mat.core.reject import Reason
 from tests.build import SHARED, canvas, needs_photos, opened, picture, save
+from tests.properties import examples
 
 # Pillow warns of what it finds odd; warnings are errors only here, and decide on nothing.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -96,7 +97,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(600), suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=60) | damaged(), st.sampled_from([BUDGET, SMALL]), st.booleans())
 @example(b"", BUDGET, False)
 def test_any_bytes_give_a_picture_or_a_fault(data: bytes, budget: Budget, apply_exif: bool) -> None:

@@ -23,6 +23,7 @@ from beam_mat.core.image_path import (
     unsafe,
 )
 from beam_mat.core.limits import MAX_PATH_BYTES
+from tests.properties import examples
 
 PARTS = st.lists(
     st.sampled_from(
@@ -33,7 +34,7 @@ PARTS = st.lists(
 ).map("/".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(PARTS)
 def test_a_safe_path_stays_below_the_folder_and_names_one_place(path: str) -> None:
     if unsafe(path):
@@ -97,7 +98,7 @@ def test_the_first_prefix_that_fits_is_replaced_once() -> None:
     assert rewrite("a", ()) == "a"
 
 
-few = settings(max_examples=80, deadline=None)
+few = settings(max_examples=examples(80))
 
 _LETTERS = "aA.-_ ?#%*[]{}<>|\"'~$&;!`^@+=,()éÉ图\u0301\u200d\ufe0f\u2028\U0001f600\x85"
 """Of every kind, among them all that mean something to a store, a shell or a file system."""

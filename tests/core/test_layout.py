@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from beam_mat.core import layout
 from beam_mat.core.geometry import Budget
 from beam_mat.core.settings import Settings
+from tests.properties import examples
 
 
 def test_each_format_and_split_has_a_flat_folder_of_its_own() -> None:
@@ -29,7 +30,7 @@ def test_work_files_lie_outside_the_flat_folders() -> None:
     assert all(folder.startswith(f"{layout.WORK}/") for folder in work)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.text(min_size=1), st.floats(0, 1), st.floats(0, 1))
 def test_a_record_changes_sides_only_when_the_share_grows_past_it(
     id: str, one: float, two: float

@@ -25,6 +25,7 @@ from beam_mat.core.member import (
     unpack,
 )
 from beam_mat.core.reject import Reason
+from tests.properties import examples
 
 DATA = b"An image, or so. " * 20
 
@@ -94,7 +95,7 @@ def test_a_local_header_that_lies_is_found_out(header: dict[str, Any]) -> None:
     damaged(unpack(member(held), memoryview(held)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.sampled_from([Packing.STORED, Packing.DEFLATED]), st.data())
 def test_any_bytes_are_the_right_ones_or_a_fault(packing: Packing, data: st.DataObject) -> None:
     held = bytearray(entry(packing=packing))
@@ -153,7 +154,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(ENTRIES)
 def test_runs_hold_each_member_once_and_are_worth_one_bounded_read(
     entries: list[tuple[str, int, int, Packing]],

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from beam_mat.core.mix import MAX_RUN, interleave, mixed, plan, surplus
 from beam_mat.core.results import MixJob, Unit
+from tests.properties import examples
 
-few = settings(max_examples=200, deadline=None)
+few = settings(max_examples=examples(200))
 UNITS = st.lists(
     st.tuples(st.integers(0, 1 << 30), st.integers(0, 5), st.integers(1, 5)),
     max_size=12,

@@ -23,6 +23,7 @@ from beam_mat.core.record import (
 )
 from beam_mat.core.reject import Reason
 from tests.build import PREFIXES, SHARED, dialogue, encode, needs_mat_sample, record, turn
+from tests.properties import examples
 
 COUNTED = ("<image>", "<video>", "<audio>")
 
@@ -88,7 +89,7 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_give_a_verdict(raw: bytes) -> None:
     assert isinstance(parse(raw, PREFIXES), Fault)
@@ -111,7 +112,7 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
     return {**record(*turns, image=image), **draw(CHANGES | st.just({}))}
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000))
 @given(nearly_right(), st.sampled_from([False, False, False, True]))
 def test_what_is_nearly_a_record_is_fit_for_training_or_rejected(
     value: dict[str, Any], surrogates: bool
@@ -358,7 +359,7 @@ def test_real_records_come_out_as_their_publishers_intend() -> None:
         assert sorted(found.images) == sorted(wanted["images"])
 
 
-few = settings(max_examples=300, deadline=None)
+few = settings(max_examples=examples(300))
 
 WORDS = st.lists(
     st.sampled_from(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from beam_mat.core.scan import Break, Head, Layout, Span, detect, scan, scan_chunk
 from tests.build import blocks, encode
+from tests.properties import examples
 
-few = settings(max_examples=150, deadline=None)
+few = settings(max_examples=examples(150))
 
 TEXTS = st.text(st.sampled_from('"\\[]{},:\n\r\t aé\u2028𝄞<'), max_size=8) | st.text(max_size=8)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
@@ -76,7 +77,7 @@ def test_json_lines_in_any_style_give_back_their_values(
     assert len(found) == len(values)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(Layout), SOUP, SIZES)
 def test_any_bytes_give_ordered_spans_and_one_break_at_most(
     layout: Layout, data: bytes, sizes: list[int]

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core import statistics
@@ -57,7 +57,6 @@ def merged(*parts: Statistics) -> bytes:
     return msgspec.json.encode(total.ordered())
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3000), unique=True, max_size=300), st.integers(1, 9))
 def test_parts_add_up_to_the_whole_in_any_order(numbers: list[int], cuts: int) -> None:
     whole = merged(counted(sorted(numbers)))

@@ -21,8 +21,9 @@ from beam_mat.dataset.commit import (
     in_order,
 )
 from tests.dataset.made import commits_of, content, how, part, shard, source
+from tests.properties import examples
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=examples(25))
 
 SHARDS = st.dictionaries(
     st.sampled_from("abcd"),

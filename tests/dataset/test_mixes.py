@@ -11,8 +11,9 @@ from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.dataset.mixes import all_jobs, plan_mixes
 from tests.dataset.made import content, how, mix_of, shard
+from tests.properties import examples
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=examples(30))
 
 
 def take(found: Snapshot, *new: ShardSummary, gone: str = "") -> Commit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.statistics import bucket
@@ -24,7 +24,6 @@ from beam_mat.report.charts import (
 histograms = st.dictionaries(st.integers(0, 1 << 30).map(bucket), st.integers(1, 10**6), min_size=1)
 
 
-@settings(deadline=None)
 @given(histograms)
 def test_bars_hold_every_value_and_stand_side_by_side(histogram: dict[int, int]) -> None:
     drawn = chart(histogram)

@@ -20,6 +20,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.storage import catalog, files
 from beam_mat.storage.catalog import fetch, load
 from tests.build import with_entry, zip64_end, zip_of
+from tests.properties import examples
 
 TWO = {"tongagent/a.jpg": b"first" * 40, "tongagent/b.png": b"second"}
 
@@ -307,9 +308,7 @@ def test_entries_that_overlap_do_not_multiply_what_is_read(uri: str) -> None:
 SMALL = zip64_end(zip_of(dict(list(ENTRIES.items())[:4]), comment=b"a comment"))
 
 
-@settings(
-    max_examples=700, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(700), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), zip64=st.booleans())
 @pytest.mark.filterwarnings("ignore::UserWarning:zipfile")
 def test_any_corruption_gives_right_bytes_faults_or_a_source_error(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from beam_mat.core import layout
@@ -29,6 +29,7 @@ from beam_mat.core.results import MixJob, Part, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, parts
 from beam_mat.work.mix import mix
+from tests.properties import examples
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["\u2028", "a\r\nb", "\x85\x0b\x0c", "é𝄞", '"\\'])
 
@@ -122,9 +123,7 @@ def test_a_row_is_as_documented(settings: Settings) -> None:
     assert written(settings, jsonl) == written(settings, parquet) == [expected]
 
 
-@examples(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@trying(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.builds(row, TEXTS, st.sampled_from([(), (A,), (A, C)]), TEXTS, TEXTS),
@@ -319,7 +318,7 @@ def mixed(settings: Settings, job: MixJob) -> dict[str, list[list[dict[str, Any]
     return made
 
 
-@examples(max_examples=25, deadline=None)
+@trying(max_examples=examples(25))
 @given(
     st.integers(1, 12),
     st.integers(0, 30),

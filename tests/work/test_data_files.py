@@ -19,6 +19,7 @@ from beam_mat.core.contract.finding import Kind
 from beam_mat.core.contract.unit import DatasetFile, FileNote, Unit, UnitNote
 from beam_mat.storage import files
 from beam_mat.work import data_files as dataset
+from tests.properties import examples
 from tests.rows import COLUMNS, TAGS, array, inside, lines, parquet, seen, text
 
 ENTRY = Entry("d", "d", COLUMNS, TAGS)
@@ -45,7 +46,7 @@ def batches(data: bytes, size: int) -> list[bytes]:
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=30), st.integers(20, 200))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lines_are_cut_as_their_reader_cuts_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[int], size: int
 ) -> None:
@@ -65,7 +66,7 @@ def test_lines_are_cut_as_their_reader_cuts_them(
 
 
 @given(st.binary(max_size=40), st.integers(0, 300), st.sampled_from([lines, array]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_give_findings(tmp_path: Path, junk: bytes, at: int, form: object) -> None:
     whole = lines(text(), seen()) if form is lines else array(text(), seen())
     for data in (junk, whole[:at] + junk + whole[at + len(junk) :], whole[:at]):
@@ -76,9 +77,7 @@ def test_any_bytes_give_findings(tmp_path: Path, junk: bytes, at: int, form: obj
 
 
 @given(st.binary(max_size=40), st.integers(0, 3000))
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_in_parquet_give_findings(tmp_path: Path, junk: bytes, at: int) -> None:
     whole = parquet(inside(), inside())
     path = tmp_path / "rows.parquet"
