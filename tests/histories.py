@@ -199,7 +199,7 @@ class World:
         self._options.append("--max-pixels=100000")
         self._lost = False
         self._keep: list[str] = []
-        if kept := chance.choice((None, None, "2", "all")):
+        if kept := chance.choice((None, "1", "2", "all")):
             self._keep = ["--keep-generations", kept]
         self._folder.mkdir()
 

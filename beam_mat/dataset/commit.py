@@ -157,12 +157,13 @@ class Snapshot(Content):
     def next(self, made: Made, content: Content) -> Commit:
         """Returns the commit that changes the dataset to the given content.
 
-        If only one generation is kept, the commit builds on no other.
+        If a conversion keeps only its own generation, the commit builds on no other.
 
         Raises:
             LostRecordError: The number of rows in a format differs from the accepted records.
         """
-        before = Snapshot() if made.keep == 1 or self.made is None else self
+        is_alone = made.command == CONVERT and made.keep == 1
+        before = Snapshot() if is_alone or self.made is None else self
         parts, shards = content.parts(), in_order(content.shards.values())
         sources = in_order(content.sources.values())
         _check_rows(parts, sum(one.accepted for one in shards))

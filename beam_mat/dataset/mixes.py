@@ -24,7 +24,8 @@ def plan_mixes(
 
     Mixes that are still valid are kept, so that a commit replaces few files. Text-only units that
     are in no mix are mixed with image units that are in no mix. If there is no such image unit, all
-    mixes of the split are planned again.
+    mixes of the split are planned again. An image unit that comes out of a mix gets a mix of its
+    own: perhaps its rows are in no other file.
 
     Args:
         shards: The shards of the dataset.
@@ -33,24 +34,37 @@ def plan_mixes(
     Returns:
         The mixes to keep, by name, and the mixes to make.
     """
+    before = {mix.job.name: mix for mix in mixes}
+    mixed = {(mix.job.split, mix.job.base.name) for mix in before.values() if mix.job.base}
     units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
-    kept = {mix.job.name: mix for mix in mixes if _is_valid(mix.job, units)}
     jobs: list[MixJob] = []
     for split in sorted({split for split, _ in units}):
         here = [unit for unit in units.values() if unit.split == split]
-        mixed = {name: mix.job for name, mix in kept.items() if mix.job.split == split}
         has_images = any(unit.image_rows for unit in here)
         # Text-only units that were mixed without images can now be mixed with images.
-        stay = {name: job for name, job in mixed.items() if job.base or not has_images}
-        used = {unit for job in stay.values() for unit in job.inputs()}
-        free = [unit for unit in here if unit not in used]
+        stay = [
+            mix.job
+            for mix in before.values()
+            if mix.job.split == split
+            and mix.job.texts
+            and (mix.job.base or not has_images)
+            and _is_valid(mix.job, units)
+        ]
+        free = _without(here, stay)
         if not all(unit.image_rows for unit in free):
             if has_images and not any(unit.image_rows for unit in free):
-                stay, free = {}, here
-            jobs += plan(free)
-        for name in mixed.keys() - stay.keys():
-            del kept[name]
-    return kept, jobs
+                stay, free = [], here
+            stay += plan(free)
+        stay += [MixJob(unit, ()) for unit in _without(free, stay) if (split, unit.name) in mixed]
+        jobs += stay
+    kept = {job.name: before[job.name] for job in jobs if job.name in before}
+    return kept, [job for job in jobs if job.name not in kept]
+
+
+def _without(units: Iterable[Unit], jobs: Iterable[MixJob]) -> list[Unit]:
+    """Returns the units that are in no job."""
+    used = {unit for job in jobs for unit in job.inputs()}
+    return [unit for unit in units if unit not in used]
 
 
 def _is_valid(job: MixJob, units: dict[tuple[str, str], Unit]) -> bool:

@@ -226,7 +226,7 @@ class Committer:
         newer = image_table.newer_rows(
             settings.output,
             self._table,
-            ((chunks.image_paths(settings, one.stem), one.tables) for one in new.values()),
+            ((chunks.image_paths(settings, one.shard), one.tables) for one in new.values()),
         )
         table = image_table.merge(self._table, newer)
         images = list(snapshot.images)

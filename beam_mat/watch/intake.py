@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import SourceError
 from beam_mat.core.references import PathFact, Source
 from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
@@ -168,16 +170,18 @@ class Intake:
 
     def _take_up_requests(self, now: float) -> None:
         requests = messages.reprocess_requests(self._settings)
-        entries = _requested_shards(self._settings, requests, self._snapshot.shards.values())
+        listed = self._shards.listed
+        # A deleted shard cannot be read again, and a changed one is converted anyway.
+        present = [
+            entry
+            for entry in self._snapshot.shards.values()
+            if (found := listed.get(entry.uri)) and (found.size, found.version) == entry.content
+        ]
+        entries = _requested_shards(self._settings, requests, present)
         digest = self._settings.digest()
         in_progress = {one.file.stem(digest) for one in self._shards.working.values()}
         for name, request in requests.items():
-            again = []
-            for entry in entries[name]:
-                # A deleted shard cannot be read again.
-                found = self._shards.listed.get(entry.uri)
-                if found and (found.size, found.version) == entry.content:
-                    again.append(found)
+            again = [listed[entry.uri] for entry in entries[name]]
             if not again and request.stem in in_progress:
                 continue
             messages.take_up(self._settings, name)
@@ -190,7 +194,7 @@ class Intake:
 def _requested_shards(
     settings: Settings, requests: Mapping[str, Reprocess], entries: Iterable[ShardSummary]
 ) -> dict[str, list[ShardSummary]]:
-    """Returns the shards of the dataset that each request is for; none if they were replaced.
+    """Returns which of the shards each request is for.
 
     To find the shards that use an image, the work results of all chunks are read, once for all
     requests. This is rare: a zip must contain another picture for a path that is in use.
@@ -202,8 +206,10 @@ def _requested_shards(
         if entry.stem in by_stem:
             found[by_stem[entry.stem]].append(entry)
         if by_path:
-            for path in chunks.image_paths(settings, entry.stem) & by_path.keys():
-                found[by_path[path]].append(entry)
+            # A shard that has changed since it was listed is converted anyway.
+            with contextlib.suppress(SourceError, FileNotFoundError):
+                for path in chunks.image_paths(settings, entry.shard) & by_path.keys():
+                    found[by_path[path]].append(entry)
     return found
 
 

@@ -135,11 +135,22 @@ def _write(
     )
 
 
-def image_paths(settings: Settings, stem: str) -> set[str]:
-    """Returns the published paths of all images that the records of a split shard request."""
-    (found,) = results.read(settings, layout.SPLITS, [stem], ShardSplit)
-    names = (chunk.name for chunk in found.chunks)
-    requests = results.read(settings, layout.REQUESTS, names, ChunkRequest)
+def image_paths(settings: Settings, shard: Shard) -> set[str]:
+    """Returns the published paths of all images that the records of a shard request.
+
+    The shard is read again if results of its split are lost.
+
+    Raises:
+        SourceError: The shard changed in the meantime.
+        FileNotFoundError: It was removed.
+    """
+    stem = shard.stem(settings.digest())
+    try:
+        (found,) = results.read(settings, layout.SPLITS, [stem], ShardSplit)
+        names = (chunk.name for chunk in found.chunks)
+        requests = list(results.read(settings, layout.REQUESTS, names, ChunkRequest))
+    except FileNotFoundError:
+        requests = [request(settings, chunk) for chunk in split(settings, shard)]
     return {path for made in requests for path in made.images}
 
 

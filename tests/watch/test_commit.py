@@ -485,3 +485,28 @@ def test_text_only_rows_that_come_after_a_conversion_are_mixed(
     assert watch.take(watch.shard("u", record("u"))) is not None
     watch.check()
     assert watch.ids() == ["a", "t", "t1", "t2", "u"]
+
+
+def test_rows_come_out_of_a_mix_whose_inputs_are_gone(watch: Watch) -> None:
+    zips = [Path(watch.zip("i", pictures("a", "b")).uri)]
+    watch.shard("a", image_record("a", "a.jpg"), image_record("b", "b.jpg"))
+    watch.shard("t", record("t"))
+    paths = [watch.folder / "a.json", watch.folder / "t.json"]
+    make(job_of(watch.output, paths, zips))  # keeps one generation, so only the mix has the rows
+    watch.restart(keep=1)
+    zipped = watch.zip("j", pictures("c"))
+    assert watch.take(watch.shard("t", image_record("c", "c.jpg")), zipped)
+    watch.check()
+    assert watch.ids() == ["a", "b", "c"]
+    assert watch.take(watch.shard("t", record("t")), zipped)
+    watch.check()
+    assert watch.ids() == ["a", "b", "t"]
+
+
+def test_old_rows_leave_the_folder_if_one_generation_is_kept(watch: Watch) -> None:
+    watch.restart(keep=1)
+    zipped = watch.zip("i", pictures("a", "b"))
+    watch.take(watch.shard("a", image_record("a", "a.jpg")), zipped)
+    watch.take(watch.shard("a", image_record("b", "b.jpg")), zipped)
+    watch.check()
+    assert watch.ids() == ["b"]

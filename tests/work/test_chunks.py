@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,22 @@ def test_a_chunk_requests_each_image_of_a_valid_record_once(
     assert reads == []
     assert chunks.request(fresh(settings), chunk) == first
     assert reads == ["records"]
+
+
+@pytest.mark.parametrize("lost", [layout.SPLITS, layout.REQUESTS])
+def test_the_images_of_a_shard_are_known_if_results_are_lost(
+    settings: Settings, shard: Shard, lost: str
+) -> None:
+    settings = msgspec.structs.replace(settings, resume=True)
+    (chunk,) = chunks.split(settings, shard)
+    asked = chunks.request(settings, chunk).images
+    assert chunks.image_paths(settings, shard) == set(asked)
+    shutil.rmtree(Path(settings.output, lost))
+    assert chunks.image_paths(settings, shard) == set(asked)
+    Path(shard.uri).unlink()
+    shutil.rmtree(Path(settings.output, lost))
+    with pytest.raises(FileNotFoundError):
+        chunks.image_paths(settings, shard)
 
 
 def test_ids_are_noted_where_duplicates_are_dropped(
