@@ -13,7 +13,6 @@ from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reject
 from beam_mat.dataset import entries, manifest
-from beam_mat.show.conversation import conversation_of
 from beam_mat.show.printer import Printer
 from beam_mat.storage import files
 from beam_mat.work.rows import FoundRow, lines, rows
@@ -56,12 +55,9 @@ def show_row(
     if others:
         # MAT repeats records on purpose, so that training sees them more often.
         printer.line(f"{len(others):,} more with this id: {_option(others)}", "yellow")
-    conversation = conversation_of(value, data.entry)
-    if conversation is None:
+    if not printer.conversation(value, data.entry):
         printer.line("The row has no conversation; beam-mat check says what is wrong with it")
         printer.value(value)
-    else:
-        printer.conversation(conversation)
 
 
 def _find(listed: list[RowFile], id: str | None, index: int) -> tuple[_Found, list[int]]:
