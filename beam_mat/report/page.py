@@ -10,19 +10,19 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from importlib import resources
-from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.filesize import decimal
 
 from beam_mat.core.image import Action
 from beam_mat.core.reject import Reason
-from beam_mat.core.statistics import Amount, Histogram, Statistics
+from beam_mat.core.statistics import Amount
+from beam_mat.dataset.manifest import Manifest
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
-from beam_mat.report.examples import draw, pieces, speaker
-from beam_mat.report.read import ReportData
+from beam_mat.report.examples import Thumbnail, draw, pieces, speaker
+from beam_mat.report.findings import Findings
 
 MAX_PARTS = 200
 MAX_TOOLS = 30
@@ -32,27 +32,30 @@ CUTOFF = 10240
 """The value in the trainer's presets."""
 
 
-def render(data: ReportData) -> str:
-    """Renders the page. The same data give the same bytes."""
-    found = data.findings
-    counts = data.manifest.counts
+def render(manifest: Manifest, found: Findings, thumbnails: Mapping[str, Thumbnail]) -> str:
+    """Renders the page. The same data give the same bytes.
+
+    `thumbnails` has the images of the examples that can be read, by path.
+    """
+    counts = manifest.counts
     pixels = [*found.images.pixels_before, *found.images.pixels_after] or [0]
-    style, script = _text("style.css"), _text("script.js")
     templates = _environment()
-    cards, pictures = draw(data, templates.get_template("card.html").module)
+    cards, pictures = draw(found, thumbnails, templates.get_template("card.html").module)
     rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
     done = [action.value for action in Action]
     before, after, none = found.images.formats_before, found.images.formats_after, Amount()
-    formats = sorted({*before, *after})
+    tokens = {
+        "Qwen2-VL, Qwen2.5-VL": found.records.qwen2_vl_tokens,
+        "Qwen3-VL": found.records.qwen3_vl_tokens,
+    }
     return templates.get_template("page.html").render(
-        manifest=data.manifest,
+        manifest=manifest,
         counts=counts,
         usable=sum(counts["images"].get(action, 0) for action in done),
         statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
         first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
         reasons={reason.value for reason in Reason},
-        min_pixels=min(pixels),
-        max_pixels=max(pixels),
+        reach=(min(pixels), max(pixels)),
         found=found,
         flow=flow(counts["accepted"], rejected),
         rejected=rejected,
@@ -61,44 +64,26 @@ def render(data: ReportData) -> str:
         left_out=len(found.examples) + len(found.rejects) - len(cards),
         tools=list(found.records.tools.items())[:MAX_TOOLS],
         shown_tools=sorted({tool for example in found.examples for tool in example.tools}),
-        tokens=list(_tokens(found.records)),
+        # Only the records with images.
+        tokens={name: {n: rows for n, rows in all.items() if n} for name, all in tokens.items()},
         cutoffs=CUTOFFS,
         cutoff=CUTOFF,
-        formats=[(name, before.get(name, none), after.get(name, none)) for name in formats],
-        parts=data.manifest.parts[:MAX_PARTS],
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        formats=[
+            (name, before.get(name, none), after.get(name, none))
+            for name in sorted({*before, *after})
+        ],
+        parts=manifest.parts[:MAX_PARTS],
+        style=_text("style.css"),
+        script=_text("script.js"),
     )
-
-
-class TokenChart(NamedTuple):
-    """Image tokens of the records with images, for one model family.
-
-    `over` has the number of records with at least so many image tokens, for each cutoff.
-    """
-
-    models: str
-    histogram: Histogram
-    over: dict[int, int]
-
-
-def _tokens(records: Statistics) -> Iterator[TokenChart]:
-    for models, counted in (
-        ("Qwen2-VL, Qwen2.5-VL", records.qwen2_vl_tokens),
-        ("Qwen3-VL", records.qwen3_vl_tokens),
-    ):
-        rows = {least: count for least, count in counted.items() if least}
-        yield TokenChart(models, rows, {cutoff: at_least(rows, cutoff) for cutoff in CUTOFFS})
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _text(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @functools.cache
@@ -115,6 +100,8 @@ def _environment() -> Environment:
     made.filters |= {
         "number": "{:,}".format,
         "about": _about,
+        "at_least": at_least,
+        "hash": _hash,
         "size": decimal,
         "share": _share,
         "picture_id": _picture_id,
