@@ -17,7 +17,6 @@ from beam_mat.check.report import report, show
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS
-from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
 from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run_graph
@@ -38,18 +37,26 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
         where = "in this process" if runner == IN_PROCESS else f"on {runner}"
         console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
     with _scratch(runner, options) as scratch:
-        threads = choose.image_threads(job.beam)
-        work = Settings(scratch, image_threads=threads, storage=job.storage)
-        entries = {at: checked.entry for at, checked in enumerate(job.entries) if checked.entry}
-        settings = CheckSettings(work, entries, job.media, job.rules)
+        settings = CheckSettings(
+            output=scratch,
+            image_threads=choose.image_threads(job.beam),
+            storage=job.storage,
+            entries={at: each.entry for at, each in enumerate(job.entries) if each.entry},
+            media=job.media,
+            rules=job.rules,
+        )
         if data:
             places = {job.media, *(file.uri for file in data), scratch}
             run_graph(runner, options, lambda pipeline: build(pipeline, data, settings), places)
         found = report(
             job,
-            list(results.collect(work, FILES, FileNote)),
-            list(results.collect(work, UNITS, UnitNote)),
-            [note for kind in (IMAGES, LENGTHS) for note in results.collect(work, kind, ImageNote)],
+            list(results.collect(settings, FILES, FileNote)),
+            list(results.collect(settings, UNITS, UnitNote)),
+            [
+                note
+                for folder in (IMAGES, LENGTHS)
+                for note in results.collect(settings, folder, ImageNote)
+            ],
         )
     if to_json:
         made = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()

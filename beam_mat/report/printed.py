@@ -51,11 +51,10 @@ def print_summary(
         records["words respelled"] = totals.respelled
     images = totals.images
     sizes = {"bytes before": decimal(images.source_bytes), "bytes after": decimal(images.bytes)}
-    console.print(_counts("Records", _numbers(records)))
+    console.print(_counts("Records", records))
     if totals.rejected:
         console.print(_rejects(totals))
-    counts = {"requested": images.number, **images.status}
-    console.print(_counts("Images", _numbers(counts) | sizes))
+    console.print(_counts("Images", {"requested": images.number, **images.status, **sizes}))
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
@@ -92,14 +91,10 @@ def _number(name: str = "") -> Column:
     return Column(name, justify="right")
 
 
-def _numbers(counts: Mapping[str, int]) -> dict[str, str]:
-    return {name: f"{count:,}" for name, count in counts.items()}
-
-
-def _counts(title: str, counts: Mapping[str, str]) -> Table:
+def _counts(title: str, counts: Mapping[str, int | str]) -> Table:
     table = _table(title, "", _number(), show_header=False)
-    for row in counts.items():
-        table.add_row(*row)
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}" if isinstance(count, int) else count)
     return table
 
 
