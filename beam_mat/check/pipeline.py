@@ -26,8 +26,7 @@ from beam_mat.work.images import pool
 FILES = "files"
 UNITS = "units"
 IMAGES = "images"
-LENGTHS = "lengths"
-"""Folders for results below the scratch folder."""
+"""Folders for results below the scratch folder. `IMAGES` also has those of lengths."""
 BUCKETS = 512
 _WAITING = "waiting"
 """The output of `CheckUnit` with the rows whose lengths depend on image files."""
@@ -158,4 +157,4 @@ class CheckLengths(_Step):
         for row in (row for fact in facts for row in fact.rows):
             if found := check_length(row, sizes, cutoff):
                 tally.add(found)
-        results.write(self._settings, LENGTHS, name, ImageNote(facts[0].entry, tally.counts()))
+        results.write(self._settings, IMAGES, name, ImageNote(facts[0].entry, tally.counts()))

@@ -163,9 +163,10 @@ def read_log(output: str) -> list[LogLine]:
                 builds_on=commit.previous or None,
             )
         )
-        before = log.snapshot(output, commit.generation) if not before.number else before
-        if before.number != commit.generation:
+        if before.number:
             before.apply(commit)
+        else:
+            before = log.snapshot(output, commit.generation)
     if not lines:
         manifests.read(output)  # which may be of another layout
         raise ConfigError([f"{output}: has no dataset; make one with beam-mat convert or watch"])
