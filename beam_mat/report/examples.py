@@ -42,13 +42,6 @@ class Thumbnail(NamedTuple):
     full_size: tuple[int, int]
 
 
-class Piece(NamedTuple):
-    """A piece of a turn. `kind` is text, code or image; `value` is the text or the image's path."""
-
-    kind: str
-    value: str
-
-
 def speaker(turn: ShownTurn) -> str:
     """The speaker: user, assistant or observation. MAT puts the output of tools in user turns."""
     if turn.role == "user" and _OBSERVATION.match(turn.text):
@@ -56,8 +49,11 @@ def speaker(turn: ShownTurn) -> str:
     return turn.role
 
 
-def pieces(turn: ShownTurn) -> Iterator[Piece]:
-    """Splits a turn. Images whose placeholders were truncated come last."""
+def pieces(turn: ShownTurn) -> Iterator[tuple[str, str]]:
+    """Splits a turn into pieces: text, code or image, and the text or the image's path.
+
+    Images whose placeholders were truncated come last.
+    """
     paths = iter(turn.images)
     at = 0
     for found in _PIECE.finditer(turn.text):
@@ -67,19 +63,19 @@ def pieces(turn: ShownTurn) -> Iterator[Piece]:
         yield from _text(turn.text[at : found.start()])
         at = found.end()
         if code is not None:
-            yield Piece("code", code)
+            yield "code", code
         marks = 1 if code is None else code.count(IMAGE) if turn.role == "user" else 0
         for path in itertools.islice(paths, marks):
-            yield Piece("image", path)
+            yield "image", path
     yield from _text(turn.text[at:])
     for path in paths:
-        yield Piece("image", path)
+        yield "image", path
 
 
-def _text(text: str) -> Iterator[Piece]:
+def _text(text: str) -> Iterator[tuple[str, str]]:
     text = text.strip()
     if text:
-        yield Piece("text", text)
+        yield "text", text
 
 
 def draw(

@@ -1,8 +1,8 @@
 """Renders the page: combines templates, a style sheet and a script in one file.
 
-The templates escape all text from records and file names. The style sheet and the script are
-constants, and the page's Content-Security-Policy allows only their hashes. Whatever a record
-contains, the browser therefore runs and fetches nothing else.
+The templates escape all text from records and file names, and the page's Content-Security-Policy
+allows only the hashes of style sheet and script. The browser therefore runs and fetches nothing
+else, whatever a record contains.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
 from beam_mat.report.examples import Thumbnail, draw, pieces, speaker
 from beam_mat.report.findings import Findings
 
-MAX_PARTS = 200
 MAX_TOOLS = 30
 CUTOFFS = (2048, 4096, 8192, 10240, 16384, 32768)
 """Values of `cutoff_len` to choose from. The first one is LLaMA-Factory's default."""
@@ -44,6 +43,7 @@ def render(manifest: Manifest, found: Findings, thumbnails: Mapping[str, Thumbna
     rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
     done = [action.value for action in Action]
     before, after, none = found.images.formats_before, found.images.formats_after, Amount()
+    formats = sorted({*before, *after})
     tokens = {
         "Qwen2-VL, Qwen2.5-VL": found.records.qwen2_vl_tokens,
         "Qwen3-VL": found.records.qwen3_vl_tokens,
@@ -68,11 +68,7 @@ def render(manifest: Manifest, found: Findings, thumbnails: Mapping[str, Thumbna
         tokens={name: {n: rows for n, rows in all.items() if n} for name, all in tokens.items()},
         cutoffs=CUTOFFS,
         cutoff=CUTOFF,
-        formats=[
-            (name, before.get(name, none), after.get(name, none))
-            for name in sorted({*before, *after})
-        ],
-        parts=manifest.parts[:MAX_PARTS],
+        formats=[(name, before.get(name, none), after.get(name, none)) for name in formats],
         style=_text("style.css"),
         script=_text("script.js"),
     )

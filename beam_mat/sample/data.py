@@ -11,13 +11,11 @@ import random
 import struct
 import zlib
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
 from beam_mat.core.reject import Reason
-
-_T = TypeVar("_T")
 
 MAX_PICTURES = 900_000
 """The six digits that tell the pictures of one source apart are enough for this many."""
@@ -38,10 +36,6 @@ PATHS = {
 def body(name: str) -> bytes:
     """Returns the bytes of a data file, such as ``pictures/person.jpg``."""
     return resources.files("beam_mat.sample").joinpath(name).read_bytes()
-
-
-def _table(name: str, row: type[_T]) -> tuple[_T, ...]:
-    return msgspec.json.decode(body(name), type=tuple[row, ...])  # type: ignore[valid-type]
 
 
 class Working(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,9 +76,9 @@ class Original(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The shape of one of the records that each block of the sample has.
 
-    `repeats` is the position of the record that is repeated here, if any. `pictures` are counted
-    within the block; several pictures have `keys`, their placeholders. `field` says whether the
-    record names them as text or as older files do, and `twist` what else is unusual.
+    `repeats` is the position of a record that is repeated here. `pictures` are counted within the
+    block, and `keys` are their placeholders if there are several. `field` says how the record names
+    its pictures, and `twist` what else is unusual.
     """
 
     repeats: int | None = None
@@ -98,9 +92,9 @@ class FaultyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An invalid element of the JSON array, or (without a reason) a valid one of two with one id.
 
     In the element's JSON, the first text of `replace` is replaced by the Latin-1 bytes of the
-    second one, `times` times. Invalid images are in ``data/faulty.zip``: a
-    text, half a picture, 81 megapixels, a bitmap of one colour, a link, and members that are
-    encrypted, packed by an unknown method, changed in a byte, or with a wrong checksum.
+    second one, `times` times. ``data/faulty.zip`` has the invalid images: a text, half a picture,
+    81 megapixels, a bitmap of one colour, a link, and members that are encrypted, packed by an
+    unknown method, changed in a byte, or with a wrong checksum.
     """
 
     value: Any
@@ -110,11 +104,13 @@ class FaultyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SYSTEM_PROMPT = body("data/system_prompt.txt").decode()
-TASKS = _table("data/tasks.json", Task)
+TASKS = msgspec.json.decode(body("data/tasks.json"), type=tuple[Task, ...])
 """Tasks without a picture."""
-ORIGINALS = _table("pictures/pictures.json", Original)
-BLOCK = _table("data/block.json", Shape)
-FAULTY_RECORDS = _table("data/faulty_records.json", FaultyRecord)
+ORIGINALS = msgspec.json.decode(body("pictures/pictures.json"), type=tuple[Original, ...])
+BLOCK = msgspec.json.decode(body("data/block.json"), type=tuple[Shape, ...])
+FAULTY_RECORDS = msgspec.json.decode(
+    body("data/faulty_records.json"), type=tuple[FaultyRecord, ...]
+)
 
 
 class Picture(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import itertools
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from beam_mat.core.reject import Reason
@@ -26,8 +26,8 @@ class SampleSummary:
     shards: tuple[Path, ...]
     image_zip: Path
     records: int
-    rejected: Mapping[Reason, int] = field(default_factory=dict)
-    duplicates: int = 0
+    rejected: Mapping[Reason, int]
+    duplicates: int
 
 
 def write_sample(
@@ -120,8 +120,7 @@ def _check(folder: Path, records: int, images: int, shards: int) -> None:
     if shards < 1:
         raise ValueError(f"shards is {shards}; it must be 1 or more.")
     if folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty; choose a new folder or empty this one first."
-        )
+        cure = "choose a new folder or empty this one first."
+        raise FileExistsError(f"{folder} is not empty; {cure}")
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; choose a new folder.")
