@@ -15,7 +15,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.dataset import manifest as manifests
 from beam_mat.report import examples as shown_examples
 from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS, Findings
-from beam_mat.report.page import render
+from beam_mat.report.write import render
 from tests import outputs as dataset
 from tests.command import converted
 from tests.making import image_record, picture, record, write_shard, write_zip
