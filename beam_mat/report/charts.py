@@ -165,8 +165,7 @@ def _short(value: int) -> str:
 class Branch(NamedTuple):
     """One end of the flow; the reason of the accepted records is "".
 
-    `units` is the height in text rows, `path` the outline of the band as SVG path data, or "" if
-    there are no records.
+    `units` is the height in text rows, `path` the band as SVG path data, "" without records.
     """
 
     reason: str

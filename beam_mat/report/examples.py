@@ -81,10 +81,9 @@ def _text(text: str) -> Iterator[tuple[str, str]]:
 def draw(
     found: Findings, thumbnails: Mapping[str, Thumbnail], card: Any
 ) -> tuple[list[str], dict[str, Thumbnail]]:
-    """Renders as many accepted records as fit, and all rejected records, which are few.
+    """Renders as many accepted records as fit, and then all rejected records, which are few.
 
-    Returns their HTML, accepted ones first, and the thumbnails that they show, by path. `card` is
-    the module of card.html.
+    Returns their HTML and the thumbnails that they show. `card` is the module of card.html.
     """
     rejected = [card.rejected(reject) for reject in found.rejects]
     room = MAX_BYTES - sum(map(_size, rejected))

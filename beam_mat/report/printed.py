@@ -114,8 +114,7 @@ def _rejects(totals: Totals) -> Table:
 class LogLine(msgspec.Struct, frozen=True):
     """A generation in the log: counts of the whole dataset, and what came and went with it.
 
-    `shards_added` are new or have a new version. `builds_on` is the generation before it, or None
-    where the log starts anew.
+    `shards_added` are new or changed. `builds_on` is None where the log starts anew.
     """
 
     generation: int
@@ -205,10 +204,9 @@ def _print_json(values: Iterable[object]) -> None:
 
 
 def print_diff(found: Diff, console: Console | None) -> None:
-    """Prints what differs between two generations.
+    """Prints counts of what differs between two generations, and the first changes of each kind.
 
-    A table has the counts, followed by the first changes of each kind. Without a console, one JSON
-    object a change is printed.
+    Without a console, one JSON object a change is printed.
     """
     groups = {"input": found.inputs, "record": found.records, "image": found.images}
     if console is None:

@@ -102,7 +102,6 @@ def render(manifest: Manifest, found: Findings, small: Mapping[str, Thumbnail]) 
     `small` has the images of the examples that can be read, by path.
     """
     counts = manifest.counts
-    pixels = [*found.images.pixels_before, *found.images.pixels_after] or [0]
     templates = _environment()
     cards, pictures = draw(found, small, templates.get_template("card.html").module)
     rejected = dict(sorted(counts["rejected_by_reason"].items(), key=lambda item: -item[1]))
@@ -120,7 +119,7 @@ def render(manifest: Manifest, found: Findings, small: Mapping[str, Thumbnail]) 
         statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
         first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
         reasons={reason.value for reason in Reason},
-        reach=(min(pixels), max(pixels)),
+        pixels=[*found.images.pixels_before, *found.images.pixels_after],
         found=found,
         flow=flow(counts["accepted"], rejected),
         rejected=rejected,

@@ -125,11 +125,6 @@ class Picture(msgspec.Struct, frozen=True):
     note: str
 
     @property
-    def attachment(self) -> str:
-        """The path in a record's text."""
-        return f"data/tongagent/{self.path}"
-
-    @property
     def member(self) -> str:
         """The name in the zip."""
         return f"tongagent/{self.path}"

@@ -46,7 +46,7 @@ def _record(seed: int, number: int, shown: Sequence[Picture]) -> dict[str, objec
     keys = shape.keys[: len(shown)] if several else ["<image>"] * len(shown)
     twist = shape.twist if several or shape.twist in ("literal <image>", "system field") else ""
     task = _task(rng, shown, keys if twist == "named twice" else ())
-    attachments = " ".join(f"{one.attachment};" for one in shown)
+    attachments = " ".join(f"data/{one.member};" for one in shown)
     asked = f"Task: {task.question}\n"
     if shown:
         asked = "\n".join(keys) + f"\n{asked} Attachment: {attachments}  "
@@ -120,7 +120,7 @@ def _answers(task: Task, shown: Sequence[Picture], mentioned: str) -> Iterator[s
         if len(shown) > 1:
             question, what = "What does this picture show in detail?", "the pictures one by one"
         calls = "\n".join(
-            f'print(image_qa(question="{question}", image_path="{one.attachment}"))'
+            f'print(image_qa(question="{question}", image_path="data/{one.member}"))'
             for one in shown
         )
         mention = f" I begin with {mentioned}." if mentioned else ""

@@ -105,9 +105,8 @@ class Printer:
         """
         self.line(f"{reject.reason.value}: {reject.detail}", "bold red")
         self.line(reject.reason.sentence)
-        self.line(
-            f"in {reject.source}, record {reject.index}, bytes {reject.start} to {reject.end}"
-        )
+        span = f"bytes {reject.start} to {reject.end}"
+        self.line(f"in {reject.source}, record {reject.index}, {span}")
         if briefly:
             self._body(self._cut(reject.record, BRIEF_CHARACTERS))
             return
