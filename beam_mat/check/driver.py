@@ -1,28 +1,75 @@
-"""Runs the graph of a check, and prints the result."""
+"""Runs the graph of a check, and prints the findings as text or JSON."""
 
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from beam_mat.check.job import CheckJob
-from beam_mat.check.pipeline import FILES, IMAGES, LENGTHS, UNITS, CheckSettings, build
-from beam_mat.check.report import report, show
+from beam_mat.check.pipeline import FILES, IMAGES, UNITS, CheckSettings, build
+from beam_mat.core.contract.conclude import conclude
+from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
+from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS
-from beam_mat.core.settings import Settings
+from beam_mat.core.scan import Layout
 from beam_mat.runners import choose
 from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run_graph
 from beam_mat.storage import files
 from beam_mat.work import results
+
+
+class Where(msgspec.Struct):
+    """The location of a finding. Lines are counted from 1, rows from 0."""
+
+    file: str | None
+    line: int | None
+    row: int | None
+    id: str | None
+    detail: str
+
+
+class Violation(msgspec.Struct):
+    """All violations of one kind in an entry."""
+
+    entry: str
+    kind: str
+    severity: Severity
+    count: int
+    happens: str
+    cure: str
+    first: list[Where]
+
+
+class Extent(msgspec.Struct):
+    """The size of an entry."""
+
+    name: str
+    files: int
+    rows: int
+    images: int
+    image_uses: int
+
+
+class Report(msgspec.Struct):
+    """The output of ``--json``."""
+
+    dataset: str
+    entries: list[Extent]
+    not_checked: dict[str, str]
+    violations: list[Violation]
 
 
 def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
@@ -38,24 +85,23 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
         where = "in this process" if runner == IN_PROCESS else f"on {runner}"
         console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
     with _scratch(runner, options) as scratch:
-        threads = choose.image_threads(job.beam)
-        work = Settings(scratch, image_threads=threads, storage=job.storage)
-        entries = {at: checked.entry for at, checked in enumerate(job.entries) if checked.entry}
-        settings = CheckSettings(work, entries, job.media, job.rules)
+        settings = CheckSettings(
+            output=scratch,
+            image_threads=choose.image_threads(job.beam),
+            storage=job.storage,
+            entries={at: each.entry for at, each in enumerate(job.entries) if each.entry},
+            media=job.media,
+            rules=job.rules,
+        )
         if data:
             places = {job.media, *(file.uri for file in data), scratch}
             run_graph(runner, options, lambda pipeline: build(pipeline, data, settings), places)
-        found = report(
-            job,
-            list(results.collect(work, FILES, FileNote)),
-            list(results.collect(work, UNITS, UnitNote)),
-            [note for kind in (IMAGES, LENGTHS) for note in results.collect(work, kind, ImageNote)],
-        )
+        found = _report(job, settings)
     if to_json:
         made = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
         print(made)  # noqa: T201  # the output of the command
     else:
-        show(console, found)
+        _print(console, found)
     return 3 if found.violations else 0
 
 
@@ -78,3 +124,107 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
         yield folder
     finally:
         files.remove(folder)
+
+
+def _report(job: CheckJob, settings: CheckSettings) -> Report:
+    """Merges the results of the steps for each entry."""
+    files_read = list(results.collect(settings, FILES, FileNote))
+    units = list(results.collect(settings, UNITS, UnitNote))
+    images = list(results.collect(settings, IMAGES, ImageNote))
+    made = Report(job.dataset, [], job.skipped, [])
+    for place, checked in enumerate(job.entries):
+        tally = Tally()
+        for finding in checked.findings:
+            tally.add(finding)
+        rows = distinct = 0
+        of_files = [note for note in files_read if note.file.entry == place]
+        of_units = [note for note in units if note.unit.file.entry == place]
+        of_images = [note for note in images if note.entry == place]
+        if checked.entry is not None and checked.files:
+            found, rows, distinct = conclude(checked.entry, of_files, of_units, of_images)
+            tally.merge(found.counts())
+        uses = sum(note.image_uses for note in of_units)
+        made.entries.append(Extent(checked.name, len(checked.files), rows, distinct, uses))
+        names = {note.file.order: note for note in of_files}
+        made.violations += [
+            Violation(
+                entry=checked.name,
+                kind=count.kind.value,
+                severity=severity,
+                count=count.number,
+                happens=count.kind.about.happens,
+                cure=count.kind.about.cure,
+                first=[_where(finding, names) for finding in count.first],
+            )
+            for severity in Severity
+            for count in tally.counts()
+            if count.kind.about.severity is severity
+        ]
+    return made
+
+
+def _where(finding: Finding, files: dict[int, FileNote]) -> Where:
+    place = finding.place
+    note = files.get(place.file)
+    has_lines = note is not None and note.layout is Layout.LINES
+    return Where(
+        file=note.file.uri if note else None,
+        line=place.row + 1 if has_lines and place.row >= 0 else None,
+        row=place.row if place.row >= 0 else None,
+        id=place.id or None,
+        detail=finding.detail,
+    )
+
+
+def _print(console: Console, found: Report) -> None:
+    """Prints the report as text."""
+    for entry in found.entries:
+        rows, files = _number(entry.rows, "row"), _number(entry.files, "file")
+        images, sources = _number(entry.image_uses, "image"), _number(entry.images, "image file")
+        said = f"{entry.name}: {rows} in {files}, {images} ({sources})"
+        console.print(said, markup=False, soft_wrap=True)
+    for name, why in found.not_checked.items():
+        console.print(f"{name} was not checked: {why}", markup=False, soft_wrap=True)
+    if not found.violations:
+        console.print("No violations found")
+        return
+    for severity in Severity:
+        listed = [item for item in found.violations if item.severity is severity]
+        if listed:
+            console.print(_table(severity, listed, several=len(found.entries) > 1))
+    for item in {item.kind: item for item in found.violations}.values():
+        console.print(f"{item.kind}: {item.happens}", markup=False, soft_wrap=True)
+        console.print(f"  {item.cure}", markup=False, soft_wrap=True)
+    sums = Counter(item.severity for item in found.violations)
+    parts = [f"{severity.value}: {sums[severity]}" for severity in Severity if sums[severity]]
+    console.print(f"{_number(len(found.violations), 'kind')} of violations ({', '.join(parts)})")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _table(severity: Severity, listed: list[Violation], *, several: bool) -> Table:
+    table = Table(title=severity.value.capitalize(), title_justify="left", title_style="bold")
+    if several:
+        table.add_column("entry")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("count", justify="right")
+    table.add_column("examples", overflow="fold")
+    for item in listed:
+        first = "\n".join(_line(where) for where in item.first[:3])
+        entry = [escape(item.entry)] if several else []
+        table.add_row(*entry, item.kind, f"{item.count:,}", escape(first))
+    return table
+
+
+def _line(where: Where) -> str:
+    place = posixpath.basename(where.file) if where.file else ""
+    if where.line is not None:
+        place += f" line {where.line}"
+    elif where.row is not None:
+        place += f" row {where.row}"
+    if where.id:
+        place += f" (id {where.id})"
+    detail = where.detail.replace("\n", " ")
+    return one_line(f"{place}: {detail}" if place else detail)

@@ -36,16 +36,10 @@ class Checked(msgspec.Struct):
 class CheckJob(msgspec.Struct, kw_only=True):
     """A check as a user asks for it. `resolve` finds what it names and completes it.
 
-    Attributes:
-        dataset: The folder or the only data file; after `resolve` the URI of the folder.
-        name: The only entry to check.
-        media: The folder that image paths start from, "" for that of the dataset.
-        columns, tags: They describe a dataset without dataset_info.json.
-        rules: The settings of the training run.
-        storage: Storage options as typed; after `resolve`, those for workers.
-        beam: Beam's options, see `beam_mat.runners.choose`.
-        entries: The entries to check.
-        skipped: The reason why other entries are not checked, by name.
+    `dataset` is the folder or the only data file, and after `resolve` the URI of the folder.
+    `media` is the folder that image paths start from, "" for that of the dataset. `storage` are the
+    storage options as typed, and after `resolve` those for workers. `skipped` has the reason why an
+    entry is not among `entries`, by name.
     """
 
     dataset: str
@@ -164,8 +158,8 @@ def _add(job: CheckJob, name: str, value: object) -> None:
     found = entries.files_of(job.dataset, entry.file_name, findings) if entry else []
     types = {kind for _, kind in found if kind}
     if types and not types & {*CHECKED_TYPES}:
-        why = f"its files are {', '.join(sorted(types))}; check reads JSON and Parquet"
-        job.skipped[name] = why
+        types_found = ", ".join(sorted(types))
+        job.skipped[name] = f"its files are {types_found}; check reads JSON and Parquet"
         return
     listed = entries.checked_files(len(job.entries), found)
     job.entries.append(Checked(name, entry, findings, listed))

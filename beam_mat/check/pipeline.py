@@ -6,10 +6,10 @@ The steps pass references to each other, not rows or images, and write their res
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
-import msgspec
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
@@ -26,20 +26,18 @@ from beam_mat.work.images import pool
 FILES = "files"
 UNITS = "units"
 IMAGES = "images"
-LENGTHS = "lengths"
-"""Folders for results below the scratch folder."""
+"""Folders for results below the scratch folder. `IMAGES` also has those of lengths."""
 BUCKETS = 512
 _WAITING = "waiting"
 """The output of `CheckUnit` with the rows whose lengths depend on image files."""
 
 
-class CheckSettings(msgspec.Struct, frozen=True):
+class CheckSettings(Settings, frozen=True, kw_only=True):
     """The settings of the steps, with the entries by `DatasetFile.entry`.
 
-    `work` has the folder for results (`output`) and the number of image threads.
+    `output` is the folder for results.
     """
 
-    work: Settings
     entries: Mapping[int, Entry]
     media: str
     rules: Rules
@@ -70,12 +68,7 @@ def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: Check
 
 
 class _Step(FileStep):
-    def __init__(self, settings: CheckSettings) -> None:
-        super().__init__(settings.work)
-        self._check = settings
-
-    def _write(self, folder: str, name: str, result: msgspec.Struct) -> None:
-        results.write(self._settings, folder, name, result)
+    _settings: CheckSettings
 
 
 @beam.typehints.with_input_types(DatasetFile)
@@ -86,7 +79,7 @@ class SplitFile(_Step):
     def process(self, file: DatasetFile) -> Iterator[Unit]:
         note = FileNote(file, findings=[])
         yield from data_files.units(note)
-        self._write(FILES, file.name, note)
+        results.write(self._settings, FILES, file.name, note)
 
 
 @beam.typehints.with_input_types(Unit)
@@ -94,12 +87,12 @@ class CheckUnit(_Step):
     """Checks the rows of a unit, and yields the image paths that they use, by bucket."""
 
     def process(self, unit: Unit) -> Iterator[object]:
-        entry = self._check.entries[unit.file.entry]
-        examiner = Examiner(unit, entry, self._check.rules, self._look)
+        entry = self._settings.entries[unit.file.entry]
+        examiner = Examiner(unit, entry, self._settings.rules, self._look)
         with timed("rows"):
             data_files.examine(unit, entry, examiner)
             note = examiner.note(with_shape=unit.chunk is not None)
-            self._write(UNITS, unit.name, note)
+            results.write(self._settings, UNITS, unit.name, note)
         count("rows_checked", note.rows)
         for use in examiner.uses():
             digest = hashlib.sha256(use.path.encode("utf-8", "surrogatepass")).digest()
@@ -109,7 +102,7 @@ class CheckUnit(_Step):
             yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, lengths))
 
     def _look(self, images: Sequence[bytes]) -> list[Size | Fault]:
-        pixels = [self._check.rules.max_pixels] * len(images)
+        pixels = itertools.repeat(self._settings.rules.max_pixels)
         return list(pool(self._settings.image_threads).map(look, images, pixels))
 
 
@@ -135,19 +128,19 @@ class CheckImages(_Step):
                 if isinstance(fault, Fault):
                     tally.add(Finding(fault.kind, use.place, fault.detail), use.rows)
             note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
-            self._write(IMAGES, f"{bucket}-{entry:04d}", note)
+            results.write(self._settings, IMAGES, f"{bucket}-{entry:04d}", note)
         count("images_checked", len(paths))
-        rules = self._check.rules
+        rules = self._settings.rules
         if rules.cutoff is not None:
             tokens = {path: rules.tokens_of(size) for path, size in found.items()}
             for use in uses:
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
 
     def _look(self, path: str) -> Size | Fault:
-        data = data_files.read_image(self._check.media, path)
+        data = data_files.read_image(self._settings.media, path)
         if isinstance(data, Fault):
             return data
-        found = look(data, self._check.rules.max_pixels)
+        found = look(data, self._settings.rules.max_pixels)
         return Fault(found.kind, f"{path!r}: {found.detail}") if isinstance(found, Fault) else found
 
 
@@ -157,11 +150,11 @@ class CheckLengths(_Step):
 
     def process(self, element: tuple[str, Iterable[LengthFact]]) -> None:
         name, facts = element[0], list(element[1])
-        cutoff = self._check.rules.cutoff
+        cutoff = self._settings.rules.cutoff
         assert cutoff is not None
         sizes = dict(pair for fact in facts for pair in fact.tokens)
         tally = Tally()
         for row in (row for fact in facts for row in fact.rows):
             if found := check_length(row, sizes, cutoff):
                 tally.add(found)
-        self._write(LENGTHS, name, ImageNote(facts[0].entry, tally.counts()))
+        results.write(self._settings, IMAGES, name, ImageNote(facts[0].entry, tally.counts()))

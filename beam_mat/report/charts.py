@@ -1,8 +1,8 @@
 """Lays out histograms as bar charts with a logarithmic axis, and the flow chart of records.
 
-The flow chart is a band of all records that splits into accepted records and reasons. The bands are
-drawn in a picture that is stretched to the available width. They end at rows of text next to the
-picture, which stay readable on any screen. All heights are therefore in text rows.
+The flow chart is a band of all records that splits into accepted records and reasons. Its picture
+is stretched to the available width, and the bands end at rows of text next to it. All heights are
+therefore in text rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from beam_mat.core.statistics import Histogram, bucket
+from beam_mat.core.statistics import Histogram
 
 WIDTH = 360
 HEIGHT = 120
@@ -42,50 +42,65 @@ class Bar(NamedTuple):
     values: int
 
 
-class Tick(NamedTuple):
-    """A label below the axis."""
-
-    x: float
-    label: str
-
-
 class Axis(NamedTuple):
     """Positions of the bars: one bar per small value, then a fixed number per power of two.
 
-    A bar depends on the leading `bits` of a value. `first` is the position of the first bar, `step`
-    the distance between two bars.
+    A bar depends on the leading `bits` of a value. `first` and `last` are the outermost positions.
     """
 
     bits: int
     first: int
-    step: float
+    last: int
+
+    @classmethod
+    def finest(cls, least: int, most: int) -> Axis:
+        """The finest axis with at most `MAX_BARS` bars, or else the coarsest."""
+        for bits in (6, 5, 4, 3, 2):
+            axis = cls(bits, _position(least, bits), _position(most, bits))
+            if axis.last - axis.first < MAX_BARS:
+                break
+        return axis
+
+    @property
+    def step(self) -> float:
+        """The distance between two bars."""
+        return min(WIDEST_BAR, WIDTH / (self.last - self.first + 1))
 
     def x(self, position: int) -> float:
         """The left edge of the bar at a position."""
         return round((position - self.first) * self.step, 1)
 
-    def position(self, value: int) -> int:
-        """The position of a value's bar among all bars."""
-        shift = max(0, value.bit_length() - self.bits)
-        return (shift << (self.bits - 1)) + (value >> shift)
-
     def value(self, position: int) -> int:
         """The lowest value of the bar at a position."""
         half = 1 << (self.bits - 1)
-        if position < 2 * half:
-            return position
-        shift, rest = divmod(position - half, half)
-        return (half + rest) << shift
+        shift = max(0, position // half - 1)
+        return (position - shift * half) << shift
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Labels with their x: below bars with a single value, otherwise below the bars' edges."""
+        is_single = self.value(self.last + 1) - self.value(self.last) == 1
+        marked = range(self.first, self.last + (1 if is_single else 2))
+        every = 1
+        while len(shown := [at for at in marked if at % every == 0]) > MAX_LABELS:
+            every *= 2  # keeps the powers of two, and the values halfway between them
+        middle = self.step / 2 if is_single else 0
+        return [(round(self.x(at) + middle, 1), _short(self.value(at))) for at in shown]
+
+
+def _position(value: int, bits: int) -> int:
+    """The position of a value's bar among all bars."""
+    shift = max(0, value.bit_length() - bits)
+    return (shift << (bits - 1)) + (value >> shift)
 
 
 class Chart(NamedTuple):
     """A histogram laid out in `WIDTH` by `HEIGHT` units, without its empty bars.
 
-    `median`, `least` and `most` are buckets.
+    `median`, `least` and `most` are buckets. `ticks` are the labels below the axis.
     """
 
     bars: list[Bar]
-    ticks: list[Tick]
+    ticks: list[tuple[float, str]]
     median: int
     least: int
     most: int
@@ -93,7 +108,7 @@ class Chart(NamedTuple):
 
     def x(self, value: int) -> float:
         """The x coordinate of a value."""
-        return self.axis.x(self.axis.position(value))
+        return self.axis.x(_position(value, self.axis.bits))
 
 
 def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
@@ -104,42 +119,19 @@ def chart(histogram: Histogram, reach: Iterable[int] = ()) -> Chart | None:
     if not histogram:
         return None
     ends = [*histogram, *reach]
-    axis, last = _axis(min(ends), max(ends))
+    axis = Axis.finest(min(ends), max(ends))
     values = Counter[int]()
     for least, count in histogram.items():
-        values[bucket(least, axis.bits)] += count
+        values[_position(least, axis.bits)] += count
     tallest = max(values.values())
     width = round(max(0.6, axis.step - 1), 1)
     bars = []
-    for least, count in sorted(values.items()):
+    for at, count in sorted(values.items()):
         height = max(1.0, round((HEIGHT - 6) * count / tallest, 1))
-        position = axis.position(least)
-        most = axis.value(position + 1) - 1
-        y = round(HEIGHT - height, 1)
-        bars.append(Bar(axis.x(position), y, width, height, least, most, count))
-    ticks = _ticks(axis, last)
-    return Chart(bars, ticks, _median(histogram), min(histogram), max(histogram), axis)
-
-
-def _axis(least: int, most: int) -> tuple[Axis, int]:
-    """The finest axis with at most `MAX_BARS` bars, and its last position."""
-    for bits in (6, 5, 4, 3, 2):
-        axis = Axis(bits, 0, 1)
-        first, last = axis.position(least), axis.position(most)
-        if last - first < MAX_BARS:
-            break
-    return Axis(bits, first, min(WIDEST_BAR, WIDTH / (last - first + 1))), last
-
-
-def _ticks(axis: Axis, last: int) -> list[Tick]:
-    """Labels below the middle of bars with a single value, otherwise below the bars' edges."""
-    single = axis.value(last + 1) - axis.value(last) == 1
-    marked = range(axis.first, last + 1 if single else last + 2)
-    every = 1
-    while len(shown := [at for at in marked if at % every == 0]) > MAX_LABELS:
-        every *= 2  # keeps the powers of two, and the values halfway between them
-    middle = axis.step / 2 if single else 0
-    return [Tick(round(axis.x(at) + middle, 1), _short(axis.value(at))) for at in shown]
+        least, most = axis.value(at), axis.value(at + 1) - 1
+        bars.append(Bar(axis.x(at), round(HEIGHT - height, 1), width, height, least, most, count))
+    median = _median(histogram)
+    return Chart(bars, axis.ticks(), median, min(histogram), max(histogram), axis)
 
 
 def _median(histogram: Histogram) -> int:
@@ -149,8 +141,8 @@ def _median(histogram: Histogram) -> int:
     2
     """
     values = sorted(histogram)
-    seen = itertools.accumulate(histogram[value] for value in values)
-    return values[bisect.bisect_left(list(seen), sum(histogram.values()) / 2)]
+    seen = list(itertools.accumulate(histogram[value] for value in values))
+    return values[bisect.bisect_left(seen, seen[-1] / 2)]
 
 
 def at_least(histogram: Histogram, value: int) -> int:
@@ -173,8 +165,7 @@ def _short(value: int) -> str:
 class Branch(NamedTuple):
     """One end of the flow; the reason of the accepted records is "".
 
-    `units` is the height in text rows, `path` the outline of the band as SVG path data, or "" if
-    there are no records.
+    `units` is the height in text rows, `path` the band as SVG path data, "" without records.
     """
 
     reason: str

@@ -1,16 +1,32 @@
-"""The example records of the page: turns in pieces, and as many records as fit."""
+"""The example records of the page: turns in pieces, thumbnails, and as many records as fit."""
 
 from __future__ import annotations
 
+import base64
+import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from beam_mat.core.record import IMAGE
-from beam_mat.report.findings import ShownTurn
-from beam_mat.report.read import ReportData, Thumbnail, images_of
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
 
+from beam_mat.core import layout
+from beam_mat.core.errors import BeamMatError
+from beam_mat.core.record import IMAGE
+from beam_mat.report.findings import Example, Findings, ShownTurn
+from beam_mat.storage import files
+
+MAX_PICTURES = 4
+"""Images of a trajectory that the page shows. For the others it shows only the path."""
+SIDE = 176
+"""Pixels of a thumbnail's longer side. The page shows it at most this large."""
+QUALITY = 62
+THREADS = 8
 MAX_BYTES = 3_500_000
 """The limit for all examples. It keeps the whole page below 5 MB for any records."""
 
@@ -18,11 +34,12 @@ _PIECE = re.compile(r"```(?:py|python)?[ \t]*\n(?P<code>.*?)(?:\n[ \t]*```|\Z)|<
 _OBSERVATION = re.compile(r"\s*\[OUTPUT OF STEP \d+\]|\s*Observation:")
 
 
-class Piece(NamedTuple):
-    """A piece of a turn. `kind` is text, code or image; `value` is the text or the image's path."""
+class Thumbnail(NamedTuple):
+    """A small JPEG as a data URL, its width and height, and those of the original, in pixels."""
 
-    kind: str
-    value: str
+    url: str
+    size: tuple[int, int]
+    full_size: tuple[int, int]
 
 
 def speaker(turn: ShownTurn) -> str:
@@ -32,8 +49,11 @@ def speaker(turn: ShownTurn) -> str:
     return turn.role
 
 
-def pieces(turn: ShownTurn) -> Iterator[Piece]:
-    """Splits a turn. Images whose placeholders were truncated come last."""
+def pieces(turn: ShownTurn) -> Iterator[tuple[str, str]]:
+    """Splits a turn into pieces: text, code or image, and the text or the image's path.
+
+    Images whose placeholders were truncated come last.
+    """
     paths = iter(turn.images)
     at = 0
     for found in _PIECE.finditer(turn.text):
@@ -43,44 +63,93 @@ def pieces(turn: ShownTurn) -> Iterator[Piece]:
         yield from _text(turn.text[at : found.start()])
         at = found.end()
         if code is not None:
-            yield Piece("code", code)
+            yield "code", code
         marks = 1 if code is None else code.count(IMAGE) if turn.role == "user" else 0
         for path in itertools.islice(paths, marks):
-            yield Piece("image", path)
+            yield "image", path
     yield from _text(turn.text[at:])
     for path in paths:
-        yield Piece("image", path)
+        yield "image", path
 
 
-def _text(text: str) -> Iterator[Piece]:
+def _text(text: str) -> Iterator[tuple[str, str]]:
     text = text.strip()
     if text:
-        yield Piece("text", text)
+        yield "text", text
 
 
-def draw(data: ReportData, card: Any) -> tuple[list[str], dict[str, Thumbnail]]:
-    """Renders as many accepted records as fit, and all rejected records, which are few.
+def draw(
+    found: Findings, thumbnails: Mapping[str, Thumbnail], card: Any
+) -> tuple[list[str], dict[str, Thumbnail]]:
+    """Renders as many accepted records as fit, and then all rejected records, which are few.
 
-    Returns their HTML, accepted ones first, and the thumbnails that they show, by path. `card` is
-    the module of card.html.
+    Returns their HTML and the thumbnails that they show. `card` is the module of card.html.
     """
-    rejected = [card.rejected(reject) for reject in data.findings.rejects]
+    rejected = [card.rejected(reject) for reject in found.rejects]
     room = MAX_BYTES - sum(map(_size, rejected))
     accepted: list[str] = []
     pictures: dict[str, Thumbnail] = {}
     # Records with images come first because they are the most interesting.
-    for example in sorted(data.findings.examples, key=lambda example: example.images == 0):
-        paths = [path for path in images_of(example) if path in data.thumbnails]
-        own = {path: data.thumbnails[path] for path in paths}
+    for example in sorted(found.examples, key=lambda example: example.images == 0):
+        own = {path: thumbnails[path] for path in _images_of(example) if path in thumbnails}
         html = card.accepted(example, own)
-        new = {path: small for path, small in own.items() if path not in pictures}
-        size = _size(html) + sum(len(small.url) + 100 for small in new.values())
+        new = own.keys() - pictures.keys()
+        size = _size(html) + sum(len(own[path].url) + 100 for path in new)
         if size <= room:
             room -= size
-            pictures |= new
+            pictures |= own
             accepted.append(html)
     return accepted + rejected, pictures
 
 
 def _size(text: str) -> int:
     return len(text.encode("utf-8", "backslashreplace"))
+
+
+def _images_of(example: Example) -> list[str]:
+    """The paths of the images that the page shows of an example, each once."""
+    paths = dict.fromkeys(path for turn in example.turns for path in turn.images)
+    return list(paths)[:MAX_PICTURES]
+
+
+def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]:
+    """Makes thumbnails of the images of the examples that can be read, by path.
+
+    The dataset at `output` must have its images, but no manifest yet.
+    """
+    paths = list(dict.fromkeys(path for example in examples for path in _images_of(example)))
+    named = _files(output, paths)
+
+    def made(path: str) -> Thumbnail | None:
+        try:
+            return _thumbnail(files.read_bytes(files.join(output, named[path])))
+        except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
+            return None
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
+        return {
+            path: small for path, small in zip(paths, pool.map(made, paths), strict=True) if small
+        }
+
+
+def _thumbnail(data: bytes) -> Thumbnail:
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        full_size = image.size
+        image.draft("RGB", (2 * SIDE, 2 * SIDE))
+        small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=QUALITY)
+    url = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return Thumbnail(url, small.size, full_size)
+
+
+def _files(output: str, paths: list[str]) -> dict[str, str]:
+    """Returns the image files of published paths, as far as images.parquet has them."""
+    wanted = pa.array(paths, pa.string())
+    found: dict[str, str] = {}
+    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=["path", "file"]):
+            rows = batch.filter(pc.is_in(batch["path"], value_set=wanted)).to_pylist()
+            found.update((row["path"], row["file"]) for row in rows if row["file"])
+    return found

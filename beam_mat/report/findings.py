@@ -36,10 +36,9 @@ class ShownTurn(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """An accepted record to show: its first turns, and the number of turns after these.
+    """An accepted record to show: its `Sample`, its first turns, and how many follow these.
 
-    `id`, `source`, `index`, `images`, `tokens` and `tools` are like in `Sample`. `system` is the
-    index of the record's system prompt in `Findings.systems`, or None.
+    `system` is the index of the record's system prompt in `Findings.systems`, or None.
     """
 
     id: str
@@ -56,8 +55,7 @@ class Example(msgspec.Struct, frozen=True):
 class Findings(msgspec.Struct, frozen=True):
     """The contents of statistics.json, see docs/outputs.md.
 
-    `systems` are the system prompts of the examples. `rejects` have the beginning of their original
-    bytes.
+    `systems` are the system prompts of the examples. `rejects` have the beginning of their record.
     """
 
     records: Statistics
@@ -115,10 +113,8 @@ def _turns(trajectory: Trajectory) -> Iterator[ShownTurn]:
 
 
 def _number(system: str, systems: dict[str, int]) -> int | None:
-    if not system:
-        return None
     shown = system if len(system) <= MAX_SYSTEM else system[:MAX_SYSTEM] + "…"
-    if shown not in systems and len(systems) == MAX_SYSTEMS:
+    if not system or (shown not in systems and len(systems) == MAX_SYSTEMS):
         return None
     return systems.setdefault(shown, len(systems))
 

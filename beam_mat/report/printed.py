@@ -51,11 +51,10 @@ def print_summary(
         records["words respelled"] = totals.respelled
     images = totals.images
     sizes = {"bytes before": decimal(images.source_bytes), "bytes after": decimal(images.bytes)}
-    console.print(_counts("Records", _numbers(records)))
+    console.print(_counts("Records", records))
     if totals.rejected:
         console.print(_rejects(totals))
-    counts = {"requested": images.number, **images.status}
-    console.print(_counts("Images", _numbers(counts) | sizes))
+    console.print(_counts("Images", {"requested": images.number, **images.status, **sizes}))
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
@@ -92,14 +91,10 @@ def _number(name: str = "") -> Column:
     return Column(name, justify="right")
 
 
-def _numbers(counts: Mapping[str, int]) -> dict[str, str]:
-    return {name: f"{count:,}" for name, count in counts.items()}
-
-
-def _counts(title: str, counts: Mapping[str, str]) -> Table:
+def _counts(title: str, counts: Mapping[str, int | str]) -> Table:
     table = _table(title, "", _number(), show_header=False)
-    for row in counts.items():
-        table.add_row(*row)
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}" if isinstance(count, int) else count)
     return table
 
 
@@ -119,8 +114,7 @@ def _rejects(totals: Totals) -> Table:
 class LogLine(msgspec.Struct, frozen=True):
     """A generation in the log: counts of the whole dataset, and what came and went with it.
 
-    `shards_added` are new or have a new version. `builds_on` is the generation before it, or None
-    where the log starts anew.
+    `shards_added` are new or changed. `builds_on` is None where the log starts anew.
     """
 
     generation: int
@@ -168,9 +162,10 @@ def read_log(output: str) -> list[LogLine]:
                 builds_on=commit.previous or None,
             )
         )
-        before = log.snapshot(output, commit.generation) if not before.number else before
-        if before.number != commit.generation:
+        if before.number:
             before.apply(commit)
+        else:
+            before = log.snapshot(output, commit.generation)
     if not lines:
         manifests.read(output)  # which may be of another layout
         raise ConfigError([f"{output}: has no dataset; make one with beam-mat convert or watch"])
@@ -209,10 +204,9 @@ def _print_json(values: Iterable[object]) -> None:
 
 
 def print_diff(found: Diff, console: Console | None) -> None:
-    """Prints what differs between two generations.
+    """Prints counts of what differs between two generations, and the first changes of each kind.
 
-    A table has the counts, followed by the first changes of each kind. Without a console, one JSON
-    object a change is printed.
+    Without a console, one JSON object a change is printed.
     """
     groups = {"input": found.inputs, "record": found.records, "image": found.images}
     if console is None:

@@ -9,27 +9,23 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from beam_mat.sample.data import BLOCK, SYSTEM_PROMPT, TASKS, Shape, Task, Working
-from beam_mat.sample.picture import Picture, picture
-
-Record = dict[str, object]
+from beam_mat.sample.data import BLOCK, SYSTEM_PROMPT, TASKS, Picture, Task, Working, picture
 
 _BLOCK_PICTURES = 1 + max(number for shape in BLOCK for number in shape.pictures)
 _STEP = "Thought: {}\n\nCode:\n```py\n{}\n```"
 
 
-def records(seed: int, count: int, images: int) -> Iterator[Record]:
+def records(seed: int, count: int, images: int) -> Iterator[dict[str, object]]:
     """Yields the first `count` records of the set, which use the first `images` pictures."""
     for position in range(count):
         block, place = divmod(position, len(BLOCK))
         repeated = BLOCK[place].repeats
         place = place if repeated is None else repeated
-        shape = BLOCK[place]
         shown = [
             picture(seed, (block * _BLOCK_PICTURES + number) % images)
-            for number in shape.pictures[:images]
+            for number in BLOCK[place].pictures[:images]
         ]
-        yield _record(seed, block * len(BLOCK) + place, shown, shape)
+        yield _record(seed, block * len(BLOCK) + place, shown)
 
 
 def repeats(count: int) -> int:
@@ -42,14 +38,15 @@ def element(value: object) -> bytes:
     return json.dumps([value], ensure_ascii=False, indent=4)[2:-2].encode()
 
 
-def _record(seed: int, number: int, shown: Sequence[Picture], shape: Shape) -> Record:
-    """A valid record with the given pictures, possibly fewer than the shape has."""
+def _record(seed: int, number: int, shown: Sequence[Picture]) -> dict[str, object]:
+    """A valid record with the given pictures, possibly fewer than its shape has."""
+    shape = BLOCK[number % len(BLOCK)]
     rng = random.Random(f"record {seed} {number}")
     several = len(shown) > 1
     keys = shape.keys[: len(shown)] if several else ["<image>"] * len(shown)
     twist = shape.twist if several or shape.twist in ("literal <image>", "system field") else ""
     task = _task(rng, shown, keys if twist == "named twice" else ())
-    attachments = " ".join(f"{one.attachment};" for one in shown)
+    attachments = " ".join(f"data/{one.member};" for one in shown)
     asked = f"Task: {task.question}\n"
     if shown:
         asked = "\n".join(keys) + f"\n{asked} Attachment: {attachments}  "
@@ -63,17 +60,16 @@ def _record(seed: int, number: int, shown: Sequence[Picture], shape: Shape) -> R
     ]
     if twist != "system field":
         turns.insert(0, {"role": "system", "content": SYSTEM_PROMPT})
-    verdict = {
-        "thought": "The tools fit the task, and the answer follows from their output.",
-        "correct": "yes",
-    }
-    made: Record = {
+    thought = "The tools fit the task, and the answer follows from their output."
+    verdict = json.dumps({"thought": thought, "correct": "yes"}, indent=0)
+    paths = [f"data/open_llava_next/{one.path}" for one in shown]
+    made: dict[str, object] = {
         "id": _id(seed, number),
-        "image": _field(keys, [f"data/open_llava_next/{one.path}" for one in shown], shape),
+        "image": None if shape.field == "null" else _field(keys, paths, shape.field == "object"),
         "correct": "yes",
         "answer": task.answer,
         "conversations": turns,
-        "traj_verification": f"```json\n{json.dumps(verdict, indent=0)}\n```",
+        "traj_verification": f"```json\n{verdict}\n```",
     }
     if shape.field == "missing":
         del made["image"]
@@ -89,13 +85,11 @@ def _id(seed: int, number: int) -> str:
     return base64.urlsafe_b64encode(mixed.to_bytes(6, "big")).decode()
 
 
-def _field(keys: Sequence[str], paths: Sequence[str], shape: Shape) -> object:
-    if shape.field == "null":
-        return None
+def _field(keys: Sequence[str], paths: Sequence[str], as_object: bool) -> object:
     if len(paths) == 1:
         return paths[0]
     named = dict(zip(keys, paths, strict=True))
-    return named if shape.field == "object" and named else json.dumps(dict(reversed(named.items())))
+    return named if as_object and named else json.dumps(dict(reversed(named.items())))
 
 
 def _task(rng: random.Random, shown: Sequence[Picture], keys: Sequence[str]) -> Task:
@@ -126,7 +120,7 @@ def _answers(task: Task, shown: Sequence[Picture], mentioned: str) -> Iterator[s
         if len(shown) > 1:
             question, what = "What does this picture show in detail?", "the pictures one by one"
         calls = "\n".join(
-            f'print(image_qa(question="{question}", image_path="{one.attachment}"))'
+            f'print(image_qa(question="{question}", image_path="data/{one.member}"))'
             for one in shown
         )
         mention = f" I begin with {mentioned}." if mentioned else ""

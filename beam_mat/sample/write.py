@@ -6,14 +6,12 @@ import itertools
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from beam_mat.core.reject import Reason
-from beam_mat.sample.data import FAULTY_RECORDS, FaultyRecord, body
-from beam_mat.sample.picture import MAX_PICTURES, picture
-from beam_mat.sample.records import element, repeats
-from beam_mat.sample.records import records as valid_records
+from beam_mat.sample import records as valid
+from beam_mat.sample.data import FAULTY_RECORDS, MAX_PICTURES, FaultyRecord, body, picture
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class SampleSummary:
     shards: tuple[Path, ...]
     image_zip: Path
     records: int
-    rejected: Mapping[Reason, int] = field(default_factory=dict)
-    duplicates: int = 0
+    rejected: Mapping[Reason, int]
+    duplicates: int
 
 
 def write_sample(
@@ -41,19 +39,15 @@ def write_sample(
     seed: int = 0,
     faults: bool = False,
 ) -> SampleSummary:
-    """Writes a set in the shape of MAT: ``mat_train*.json`` and ``files.zip``.
+    """Writes a set in the shape of MAT to a new folder: ``mat_train*.json`` and ``files.zip``.
 
-    The same arguments give the same bytes on every machine. Records and pictures are written one
-    by one, so memory use does not grow with the set.
+    The same arguments give the same bytes on every machine, and another seed gives another set.
+    Records and pictures are written one by one, so memory use does not grow with the set.
 
-    Args:
-        folder: A new or empty folder.
-        records: Number of valid records; some of them have the id of an earlier one.
-        images: Number of valid images in the zip. With 0, every record is text only.
-        shards: Number of JSON files that the records are divided among.
-        seed: Another seed gives other tasks, and other pictures for them.
-        faults: Also write invalid records and images for every `Reason`: most of them in the
-            first shard, and a truncated shard ``mat_train-broken.json``.
+    `records` and `images` are the numbers of valid ones. Some records have the id of an earlier
+    one; without images, every record is text only. With `faults`, there are also invalid records
+    and images for every `Reason`: most of them in the first shard, and a truncated shard
+    ``mat_train-broken.json``.
 
     Raises:
         ValueError: `records`, `images` or `shards` is out of range.
@@ -62,7 +56,7 @@ def write_sample(
     _check(folder, records, images, shards)
     folder.mkdir(parents=True, exist_ok=True)
     extra = FAULTY_RECORDS if faults else ()
-    elements = map(element, valid_records(seed, records, images))
+    elements = map(valid.element, valid.records(seed, records, images))
     paths = []
     for shard in range(shards):
         paths.append(folder / ("mat_train.json" if shards == 1 else f"mat_train-{shard:05}.json"))
@@ -79,35 +73,33 @@ def write_sample(
         rejected[Reason.MALFORMED_JSON] += 1
         total += 3
     image_zip = folder / "files.zip"
-    _write_zip(image_zip, seed, images, faults=faults)
+    _write_zip(image_zip, seed, images, body("data/faulty.zip") if faults else b"")
     return SampleSummary(
         shards=tuple(paths),
         image_zip=image_zip,
         records=total,
         rejected=dict(rejected),
-        duplicates=repeats(records) + (1 if faults else 0),
+        duplicates=valid.repeats(records) + (1 if faults else 0),
     )
 
 
 def _faulty(fault: FaultyRecord) -> bytes:
     old, new = (text.encode("latin-1") for text in fault.replace)
-    made = element(fault.value)
+    made = valid.element(fault.value)
     return made.replace(old, new * fault.times, 1) if old else made
 
 
 def _write_array(path: Path, elements: Iterator[bytes]) -> None:
     with path.open("xb") as file:
-        file.write(b"[")
-        between = b"\n"
+        before = b"["
         for one in elements:
-            file.write(between + one)
-            between = b",\n"
-        file.write(b"\n]" if between == b",\n" else b"]")
+            file.write(before + b"\n" + one)
+            before = b","
+        file.write(b"[]" if before == b"[" else b"\n]")
 
 
-def _write_zip(path: Path, seed: int, images: int, *, faults: bool) -> None:
-    if faults:
-        path.write_bytes(body("data/faulty.zip"))
+def _write_zip(path: Path, seed: int, images: int, before: bytes) -> None:
+    path.write_bytes(before)
     with zipfile.ZipFile(path, "a") as archive:
         # The published zip is sorted by name, so neighbours in the JSON are far apart in the zip.
         for index in sorted(range(images), key=lambda index: picture(seed, index).member):
@@ -128,8 +120,7 @@ def _check(folder: Path, records: int, images: int, shards: int) -> None:
     if shards < 1:
         raise ValueError(f"shards is {shards}; it must be 1 or more.")
     if folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty; choose a new folder or empty this one first."
-        )
+        cure = "choose a new folder or empty this one first."
+        raise FileExistsError(f"{folder} is not empty; {cure}")
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; choose a new folder.")

@@ -13,7 +13,6 @@ from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reject
 from beam_mat.dataset import entries, manifest
-from beam_mat.show.conversation import conversation_of
 from beam_mat.show.printer import Printer
 from beam_mat.storage import files
 from beam_mat.work.rows import FoundRow, lines, rows
@@ -56,19 +55,15 @@ def show_row(
     if others:
         # MAT repeats records on purpose, so that training sees them more often.
         printer.line(f"{len(others):,} more with this id: {_option(others)}", "yellow")
-    conversation = conversation_of(value, data.entry)
-    if conversation is None:
+    if not printer.conversation(value, data.entry):
         printer.line("The row has no conversation; beam-mat check says what is wrong with it")
         printer.value(value)
-    else:
-        printer.conversation(conversation)
 
 
 def _find(listed: list[RowFile], id: str | None, index: int) -> tuple[_Found, list[int]]:
     """The row, and the numbers of others with the id.
 
-    Files that cannot have the index, because a manifest has the numbers of their rows, are not
-    read.
+    Files that cannot have the index, according to a manifest, are not read.
     """
     number = 0
     first: _Found | None = None
@@ -80,11 +75,10 @@ def _find(listed: list[RowFile], id: str | None, index: int) -> tuple[_Found, li
         for row in rows(data.file):
             if id is None and number == index:
                 return (number, data, row, row.load()), []
-            if id is not None and row.id == id:
-                if first is None:
-                    first = (number, data, row, row.load())
-                else:
-                    others.append(number)
+            if row.id == id and first is None:
+                first = (number, data, row, row.load())
+            elif row.id == id:
+                others.append(number)
             number += 1
     if first is not None:
         return first, others
@@ -99,10 +93,9 @@ def _find(listed: list[RowFile], id: str | None, index: int) -> tuple[_Found, li
 
 
 def _row_files(folder: str, name: str | None) -> list[RowFile]:
-    """The data files of a dataset, entry by entry in order, the training set first.
+    """The data files of a dataset or of an entry, the training set first.
 
-    If rows exist both as JSON Lines and as Parquet, the JSON Lines are used. With `name`, only
-    this entry is used.
+    If rows exist both as JSON Lines and as Parquet, the JSON Lines are used.
     """
     listed, unread = _entries(folder, name)
     counts = {}
@@ -154,14 +147,10 @@ def _no_dataset(folder: str) -> str:
     if not files.exists(folder):
         return f"{folder}: there is no such folder; check the path"
     if files.exists(files.join(folder, layout.WORK)):
-        return (
-            f"{folder}: the conversion into it is not finished; run the same beam-mat convert "
-            "again, which resumes"
-        )
-    return (
-        f"{folder}: has no {layout.DATASET_INFO}, so it is not a dataset; name the --output of "
-        "beam-mat convert, or a folder that LLaMA-Factory reads"
-    )
+        cure = "run the same beam-mat convert again, which resumes"
+        return f"{folder}: the conversion into it is not finished; {cure}"
+    cure = "name the --output of beam-mat convert, or a folder that LLaMA-Factory reads"
+    return f"{folder}: has no {layout.DATASET_INFO}, so it is not a dataset; {cure}"
 
 
 def show_rejects(printer: Printer, folder: str, id: str | None, index: int | None) -> None:
@@ -174,10 +163,8 @@ def show_rejects(printer: Printer, folder: str, id: str | None, index: int | Non
     if listed is None:
         fault = _no_dataset(folder)
         if files.exists(files.join(folder, layout.DATASET_INFO)):
-            fault = (
-                f"{folder}: has no {layout.MANIFEST}, so beam-mat did not make it, and there are "
-                "no rejected records; remove --rejected"
-            )
+            why = "so beam-mat did not make it, and there are no rejected records"
+            fault = f"{folder}: has no {layout.MANIFEST}, {why}; remove --rejected"
         raise ConfigError([fault])
     few = id is None and index is None
     number, shown, others = -1, 0, []

@@ -1,14 +1,17 @@
 """Prints trajectories and rejected records on a terminal.
 
-Every text of a record goes through `beam_mat.core.display` and is given to rich as `Text`, never as
-markup.
+Rows are read leniently, because people look at odd ones. Every text of a record goes through
+`beam_mat.core.display` and is given to rich as `Text`, never as markup.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import posixpath
 import warnings
+from collections.abc import Iterable, Iterator
 
 from PIL import Image
 from rich.console import Console
@@ -16,22 +19,21 @@ from rich.filesize import decimal
 from rich.rule import Rule
 from rich.text import Text
 
+from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.image import FORMATS
-from beam_mat.core.record import IMAGE
+from beam_mat.core.record import IMAGE, Turn
 from beam_mat.core.reject import Reject
-from beam_mat.show.conversation import (
-    RECORD,
-    Conversation,
-    Picture,
-    conversation_of,
-    images_by_turn,
-    text_of,
-)
 from beam_mat.storage import files
 
+RECORD = Entry(
+    "", "", {"messages": "conversations"}, {"role_tag": "role", "content_tag": "content"}
+)
+"""How MAT's own records are read, before a conversion."""
+Picture = tuple[str, bytes | None]
+"""An image of a row: its path or "", and its bytes if the row contains them."""
 STYLES = {
     "system": "magenta",
     "user": "cyan",
@@ -61,24 +63,40 @@ class Printer:
         """Prints a line that may contain anything."""
         self._console.print(Text(one_line(text), style=style), soft_wrap=True, highlight=False)
 
-    def conversation(self, found: Conversation) -> None:
-        """Prints a trajectory, turn by turn, each with its images."""
-        before = {"system": found.system, **found.extra} if found.system else found.extra
+    def conversation(self, row: object, entry: Entry) -> bool:
+        """Prints the trajectory of a row, each turn with its images. Returns False without one.
+
+        The n-th ``<image>`` is the n-th image, as LLaMA-Factory counts.
+        """
+        messages = row.get(entry.columns["messages"]) if isinstance(row, dict) else None
+        if not isinstance(row, dict) or not isinstance(messages, list) or not messages:
+            return False
+        columns = {name: row.get(column) for name, column in entry.columns.items()}
+        turns = [_turn(message, entry.tags) for message in messages]
+        system = columns.get("system")
+        if turns[0].role == entry.tags.get("system_tag", "system") and not system:
+            system = turns.pop(0).content
+        before = {"system": _text_of(system)}
+        before |= {
+            name: _text_of(columns.get(name) or "") for name in ("tools", "videos", "audios")
+        }
         for name, text in before.items():
-            self._heading(name, f"{len(text):,} characters")
-            self._body(self._shortened(text))
-        of_turns, unnamed = images_by_turn(found)
-        for number, turn in enumerate(found.turns):
-            self._heading(turn.role, f"turn {number + 1} of {len(found.turns)}")
+            if text:
+                self._heading(name, f"{len(text):,} characters")
+                self._body(self._shortened(text))
+        images = enumerate(_pictures(columns.get("images")), 1)
+        for number, turn in enumerate(turns, 1):
+            self._heading(turn.role, f"turn {number} of {len(turns)}")
             self._body(turn.content)
-            self._images(found, of_turns[number])
-        if unnamed:
+            self._images(itertools.islice(images, turn.content.count(IMAGE)))
+        if unnamed := list(images):
             self._heading("images", f"not referenced by any {IMAGE}")
-            self._images(found, unnamed)
+            self._images(unnamed)
+        return True
 
     def value(self, value: object) -> None:
         """Prints a row that is not a trajectory."""
-        self._body(self._cut(text_of(value), RECORD_CHARACTERS))
+        self._body(self._cut(_text_of(value), RECORD_CHARACTERS))
 
     def reject(self, reject: Reject, *, briefly: bool) -> None:
         """Prints why a record was rejected, where it is, what to do about it, and the record.
@@ -87,9 +105,8 @@ class Printer:
         """
         self.line(f"{reject.reason.value}: {reject.detail}", "bold red")
         self.line(reject.reason.sentence)
-        self.line(
-            f"in {reject.source}, record {reject.index}, bytes {reject.start} to {reject.end}"
-        )
+        span = f"bytes {reject.start} to {reject.end}"
+        self.line(f"in {reject.source}, record {reject.index}, {span}")
         if briefly:
             self._body(self._cut(reject.record, BRIEF_CHARACTERS))
             return
@@ -97,15 +114,12 @@ class Printer:
             value = decode(reject.record.encode("utf-8", "surrogatepass"))
         except ValueError:
             value = None
-        found = conversation_of(value, RECORD)
-        if found is None or not isinstance(value, dict):
+        if not self.conversation(value, RECORD):
             self._heading("the record as it is", f"{len(reject.record):,} characters")
             self.value(reject.record)
             if reject.record_truncated:
                 self.line("  … the rest is only in the shard", "dim")
-            return
-        self.conversation(found)
-        if value.get("image"):
+        elif isinstance(value, dict) and value.get("image"):
             self._heading("image", "as in the record")
             self.value(value["image"])
 
@@ -122,12 +136,10 @@ class Printer:
             line.rstrip()
             self._console.print(Text(INDENT) + line, soft_wrap=True, highlight=False)
 
-    def _images(self, found: Conversation, places: list[int]) -> None:
-        for place in places:
-            picture = found.images[place]
-            path = picture.path or "(no path)"
+    def _images(self, images: Iterable[tuple[int, Picture]]) -> None:
+        for number, picture in images:
             about = _describe(picture, self._folder)
-            self.line(f"  image {place + 1}: {path}  {about}", "yellow")
+            self.line(f"  image {number}: {picture[0] or '(no path)'}  {about}", "yellow")
 
     def _shortened(self, text: str) -> str:
         short = "\n".join(text.splitlines()[:SHORT_LINES])[:SHORT_CHARACTERS]
@@ -144,9 +156,9 @@ class Printer:
 
 def _describe(picture: Picture, folder: str) -> str:
     """The size, format and bytes of an image, or why they are unknown. Nothing is decoded."""
-    if picture.data is not None:
-        return f"{_measured(picture.data)}, {decimal(len(picture.data))} in the row"
-    path = picture.path
+    path, data = picture
+    if data is not None:
+        return f"{_measured(data)}, {decimal(len(data))} in the row"
     # A row may name anything. Opening it could contact a server, so nothing outside is opened.
     outside = path.startswith("/") or "://" in path or "::" in path
     if outside or ".." in path.split("/") or posixpath.normpath(path) == ".":
@@ -171,3 +183,36 @@ def _measured(head: bytes) -> str:
     # Hostile bytes can make decoders raise anything.
     except Exception:  # noqa: BLE001
         return "not a readable picture"
+
+
+def _turn(message: object, tags: dict[str, str]) -> Turn:
+    if not isinstance(message, dict):
+        return Turn("(no role)", _text_of(message))
+    role = message.get(tags.get("role_tag", "role"), "(no role)")
+    return Turn(_text_of(role), _text_of(message.get(tags.get("content_tag", "content"))))
+
+
+def _pictures(images: object) -> Iterator[Picture]:
+    for image in images if isinstance(images, list) else [images]:
+        match image:
+            case None:
+                continue
+            case bytes():
+                yield "", image
+            case {"bytes": bytes() as data, **rest}:
+                yield _text_of(rest.get("path") or ""), data
+            case {"path": str() as path}:
+                yield path, None
+            case _:
+                yield _text_of(image), None
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=1, default=repr)
+    except (ValueError, RecursionError):
+        return repr(type(value))

@@ -26,8 +26,7 @@ def test_code_is_told_from_text() -> None:
 
 def test_pictures_in_code_and_beyond_what_is_shown_follow() -> None:
     found = list(pieces(turn("user", "```\n<image>\n```\nthen", "a.jpg", "b.jpg")))
-    kinds = [(piece.kind, piece.value) for piece in found]
-    assert kinds == [
+    assert found == [
         ("code", "<image>"),
         ("image", "a.jpg"),
         ("text", "then"),

@@ -29,8 +29,7 @@ from beam_mat.core.limits import (
 )
 from beam_mat.core.reject import Reason
 from beam_mat.sample import SampleSummary, write_sample
-from beam_mat.sample.data import BLOCK, FAULTY_RECORDS, ORIGINALS
-from beam_mat.sample.picture import PATHS, picture
+from beam_mat.sample.data import BLOCK, FAULTY_RECORDS, ORIGINALS, PATHS, picture
 
 BUDGET = 262_144
 CHECKOUT = Path(__file__).parents[2]

@@ -12,11 +12,10 @@ import msgspec
 import pytest
 
 from beam_mat.core.reject import Reason
+from beam_mat.dataset import manifest as manifests
 from beam_mat.report import examples as shown_examples
-from beam_mat.report import read as reader
-from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS
-from beam_mat.report.page import render
-from beam_mat.report.read import ReportData
+from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS, Findings
+from beam_mat.report.write import render
 from tests import outputs as dataset
 from tests.command import converted
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -56,8 +55,14 @@ def read(output: Path) -> Page:
 
 
 @pytest.fixture
-def data(made_up_output: Path) -> ReportData:
-    return reader.read(str(made_up_output))
+def findings(made_up_output: Path) -> Findings:
+    return msgspec.json.decode((made_up_output / "statistics.json").read_bytes(), type=Findings)
+
+
+def rendered(output: Path, found: Findings) -> str:
+    manifest = manifests.read(str(output))
+    assert manifest
+    return render(manifest, found, shown_examples.thumbnails(str(output), found.examples))
 
 
 def test_the_report_tells_what_the_manifest_tells(made_up_output: Path) -> None:
@@ -111,31 +116,33 @@ def test_only_the_pages_own_style_and_script_are_allowed(made_up_output: Path) -
         assert f"{tag}-src 'sha256-{digest}'" in policy[1]
 
 
-def test_the_same_data_give_the_same_page(made_up_output: Path, data: ReportData) -> None:
+def test_the_same_data_give_the_same_page(made_up_output: Path, findings: Findings) -> None:
     page = (made_up_output / "report.html").read_text("utf-8")
-    assert render(data) == render(reader.read(str(made_up_output))) == page
+    assert rendered(made_up_output, findings) == rendered(made_up_output, findings) == page
 
 
 def test_examples_without_room_are_left_out_and_counted(
-    data: ReportData, monkeypatch: pytest.MonkeyPatch
+    made_up_output: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shown_examples, "MAX_BYTES", 120_000)
-    html = render(data)
+    html = rendered(made_up_output, findings)
     assert len(html) < 220_000
     shown = html.count('data-kind="accepted"')
-    assert 0 < shown < len(data.findings.examples)
-    assert f"{len(data.findings.examples) - shown} of them did not fit on this page." in html
+    assert 0 < shown < len(findings.examples)
+    assert f"{len(findings.examples) - shown} of them did not fit on this page." in html
 
 
-def test_the_largest_examples_keep_the_page_within_five_megabytes(data: ReportData) -> None:
-    turn = data.findings.examples[0].turns[0]
+def test_the_largest_examples_keep_the_page_within_five_megabytes(
+    made_up_output: Path, findings: Findings
+) -> None:
+    turn = findings.examples[0].turns[0]
     long = msgspec.structs.replace(turn, text='"<&>' * 750)
-    example = msgspec.structs.replace(data.findings.examples[0], turns=(long,) * 40)
+    example = msgspec.structs.replace(findings.examples[0], turns=(long,) * 40)
     examples = tuple(msgspec.structs.replace(example, id=f"i{n}") for n in range(120))
-    findings = msgspec.structs.replace(
-        data.findings, examples=examples, systems=("&" * MAX_SYSTEM,) * MAX_SYSTEMS
+    largest = msgspec.structs.replace(
+        findings, examples=examples, systems=("&" * MAX_SYSTEM,) * MAX_SYSTEMS
     )
-    html = render(msgspec.structs.replace(data, findings=findings))
+    html = rendered(made_up_output, largest)
     assert len(html.encode()) < 5_000_000
 
 
