@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from beam_mat.core.chunk import Shard
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 
 IN_PROCESS = "FnApiRunner"
