@@ -227,9 +227,7 @@ class Statistics(msgspec.Struct):
         )
 
     def reject(self, reject: Reject) -> None:
-        detail = reject.detail
-        if len(detail) > MAX_DETAIL:
-            detail = detail[:MAX_DETAIL] + "…"
+        detail = reject.detail[:MAX_DETAIL] + ("…" if len(reject.detail) > MAX_DETAIL else "")
         self.rejects.append(msgspec.structs.replace(reject, record="", detail=detail))
 
     def merge(self, other: Statistics) -> None:
