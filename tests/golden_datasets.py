@@ -23,7 +23,7 @@ import msgspec
 from beam_mat.core.chunk import Shard
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import resizer_name
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset.manifest import read as read_manifest
 from beam_mat.report.write import write_of

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from beam_mat.core.duration import seconds
+from beam_mat.core.display import seconds
 from beam_mat.core.settings import JSONL, PARQUET
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import msgspec
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, SourceError, StoreError
 from beam_mat.core.job import Job
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
 from beam_mat.runners.addresses import output_folder, usable

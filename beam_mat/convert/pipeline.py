@@ -8,8 +8,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
-from beam_mat.core.results import Unit
+from beam_mat.core.results import ChunkFact, PathFact, Source, Unit, Wanted, Written
 from beam_mat.core.settings import Settings
 from beam_mat.transforms import chunks as steps
 from beam_mat.transforms import coders

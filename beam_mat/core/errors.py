@@ -15,11 +15,11 @@ class ConfigError(BeamMatError):
     exit_code = 2
 
     def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
+        super().__init__(faults)
         self.faults = faults
 
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
-        return type(self), (self.faults,)
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class NothingAskedError(BeamMatError):

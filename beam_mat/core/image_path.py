@@ -62,8 +62,7 @@ def unsafe(path: str) -> str | None:
         return f"{found} '::', which fsspec uses to chain addresses"
     if _CONTROL.search(path):
         return f"{found} a control character"
-    names = path.split("/")
-    for name in names:
+    for name in path.split("/"):
         if name in ("", ".", ".."):
             return f"{found} the component {name!r}"
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from beam_mat.core.chunk import Shard
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 
 IN_PROCESS = "FnApiRunner"
@@ -16,15 +16,12 @@ DATAFLOW = "DataflowRunner"
 class Job(msgspec.Struct, frozen=True):
     """A validated conversion job.
 
-    Attributes:
-        sources: The image sources, in order of precedence.
-        limit: Number of records to convert, or None for all.
-        max_rejected: The highest allowed share of rejected records (0 to 1), or None.
-        runner: `IN_PROCESS`, `PRISM`, `DATAFLOW` or the name of another runner.
-        detach: Whether the command exits after it has submitted the job.
-        overwrite: Whether to replace the contents of the output folder.
-        keep: How many generations are kept; 0 for all, None for the number that the dataset keeps
-            now (a new one keeps 1).
+    `sources` are the image sources in order of precedence. `limit` is the number of records to
+    convert, None for all, and `max_rejected` the highest allowed share of rejected records (0 to
+    1), or None. `runner` is one of the names above or another runner's. With `detach`, the command
+    exits after it has submitted the job; `overwrite` replaces the contents of the output folder.
+    `keep` is how many generations are kept: 0 for all, None for as many as the dataset keeps now
+    (a new one keeps 1).
     """
 
     shards: tuple[Shard, ...]

@@ -35,8 +35,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         path: Path in the source, by which records refer to it.
         source: URI of the zip, or of the file itself if the source is a folder.
-        order: Position of the source among the job's image sources. If several sources have the
-            same path, the source with the lowest position is used.
+        order: Position of the source among the job's; of equal paths, the lowest position counts.
         offset: Of the entry in the zip. In a folder, the total size of all files before this one.
         end: Upper bound of the entry's end: the offset of the next entry if plausible.
         size, packed: Uncompressed size, and size in the source.

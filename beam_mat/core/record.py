@@ -132,9 +132,7 @@ def _too_deep(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
-    if value is None:
-        return "null"
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 
@@ -177,8 +175,7 @@ def _turns(record: dict[str, Any]) -> tuple[str, list[Turn]]:
             detail = f"turn {at} has the role {turn.role}, not {expected}"
             raise _Faulty(Reason.ROLES_OUT_OF_ORDER, detail)
     if len(turns) % 2:
-        detail = f"the last of {len(turns)} turns has the role user"
-        raise _Faulty(Reason.ODD_TURNS, detail)
+        raise _Faulty(Reason.ODD_TURNS, f"the last of {len(turns)} turns has the role user")
     return system, turns
 
 

@@ -1,19 +1,106 @@
-"""Work results: each unit of work writes one for later steps, the driver and later runs.
+"""The elements of the graph, and work results: what each unit of work writes for later steps.
 
-A result is a small file below ``_beam_mat/``. Its name identifies its inputs, so a result with the
-right name is valid. See docs/architecture.md.
+Elements are references to inputs, and facts about them. A result is a small file below
+``_beam_mat/``, which the driver and later runs read too. Its name identifies its inputs, so a
+result with the right name is valid. See docs/architecture.md.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from beam_mat.core.chunk import Chunk
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.errors import LostRecordError
+from beam_mat.core.image import ImageFault
+from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.statistics import Statistics
+from beam_mat.core.statistics import Statistics, Tokens
+
+
+class Source(msgspec.Struct, frozen=True, array_like=True):
+    """A zip or folder of images.
+
+    `order` is its position among the sources, see `Member.order`. `version` changes when the
+    content does. For a folder, `size` is that of all files, `version` a hash of the listing.
+    """
+
+    uri: str
+    order: int
+    size: int = 0
+    version: str = ""
+
+    @property
+    def content(self) -> tuple[int, str]:
+        return self.size, self.version
+
+
+class Wanted(msgspec.Struct, frozen=True, array_like=True):
+    """An image that records use, by its published path: the name in records.
+
+    `member` is None if no source has it. `chunks` are the names of the chunks that wait for it.
+    """
+
+    path: str
+    member: Member | None
+    chunks: tuple[str, ...]
+
+
+class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """The result of one image, for the records that use it.
+
+    `file` is the written file below the output folder, or "". Its name has a hash of its bytes.
+    """
+
+    path: str
+    fault: ImageFault | None = None
+    file: str = ""
+    tokens: Tokens = (0, 0)
+
+
+def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:
+    """Returns a hash of everything that affects a chunk's output except its bytes and settings.
+
+    `outcomes` are those of all images that the chunk requests, in any order, and `repeated` the
+    indexes of the records that repeat the id of an earlier record.
+    """
+    facts = sorted(outcomes, key=lambda outcome: outcome.path), sorted(repeated)
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
+
+
+class PathFact(msgspec.Struct, frozen=True, array_like=True):
+    """One fact about an image path: a chunk requests it, a source has it, or a shard lacks it.
+
+    One attribute is set. `chunk` is the name of a chunk. `missed_by` is the stem of a shard that is
+    in the dataset without this image.
+    """
+
+    chunk: str | None = None
+    member: Member | None = None
+    missed_by: str | None = None
+
+
+class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
+    """One fact about a chunk: the chunk itself, outcomes of images, or a repeated id.
+
+    `table` is the image result that has the rows of `outcomes`; see `work.image_results`.
+    `repeated` is the index of a record that repeats the id of an earlier record.
+    """
+
+    chunk: Chunk | None = None
+    outcomes: tuple[ImageOutcome, ...] = ()
+    table: str = ""
+    repeated: int | None = None
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True):
+    """The names of a written chunk and its `ChunkOutput`, and the image results that it uses."""
+
+    chunk: str
+    output: str
+    tables: tuple[str, ...]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -129,3 +216,95 @@ class MixOutput(msgspec.Struct, frozen=True):
     job: MixJob
     replaced: tuple[str, ...]
     parts: tuple[Part, ...]
+
+
+class ShardSummary(msgspec.Struct, frozen=True):
+    """A finished shard: the fields of `Shard`, its stem, and the sums of its `ChunkOutput`.
+
+    `rejected` is in the order of `Reason`. `parts` of text-only units are below ``_beam_mat/``.
+    `tables` are the image results that have rows of its images. `missing` and `tables` are sorted.
+    """
+
+    uri: str
+    order: int
+    size: int
+    version: str
+    limit: int | None
+    stem: str
+    records: int
+    accepted: int
+    respelled: int
+    image_uses: int
+    rejected: tuple[RejectCount, ...]
+    units: tuple[Unit, ...]
+    parts: tuple[Part, ...]
+    rejects: tuple[Part, ...]
+    missing: tuple[str, ...]
+    tables: tuple[str, ...]
+    statistics: Statistics
+
+    @property
+    def shard(self) -> Shard:
+        return Shard(self.uri, self.order, self.size, self.version, self.limit)
+
+    @property
+    def content(self) -> tuple[int, str]:
+        """Size and version, which identify the shard's content."""
+        return self.size, self.version
+
+    @property
+    def rejected_records(self) -> int:
+        return sum(found.count for found in self.rejected)
+
+
+def summarise(
+    shard: Shard,
+    stem: str,
+    split: ShardSplit,
+    outputs: Mapping[str, ChunkOutput],
+    tables: Iterable[str],
+) -> ShardSummary:
+    """Returns the summary of a shard. `outputs` are by the names of the chunks.
+
+    Raises:
+        LostRecordError: A chunk has no output, or a record is not accepted or rejected once.
+    """
+    if outputs.keys() != {chunk.name for chunk in split.chunks}:
+        raise LostRecordError(f"{shard.uri}: the written chunks are not the chunks of the shard")
+    statistics = Statistics()
+    in_order = [outputs[chunk.name] for chunk in split.chunks]
+    for chunk, output in zip(split.chunks, in_order, strict=True):
+        refused = sum(found.count for found in output.rejected)
+        if output.accepted + refused != chunk.count:
+            raise LostRecordError(
+                f"{shard.uri}, bytes {chunk.start} to {chunk.end}: {chunk.count} records in, "
+                f"{output.accepted} accepted, {refused} rejected"
+            )
+        statistics.merge(output.statistics)
+    rejected = sum_rejected(found for output in in_order for found in output.rejected)
+    summary = ShardSummary(
+        **msgspec.structs.asdict(shard),
+        stem=stem,
+        records=split.records,
+        accepted=sum(output.accepted for output in in_order),
+        respelled=sum(output.respelled for output in in_order),
+        image_uses=sum(output.image_uses for output in in_order),
+        rejected=tuple(rejected.values()),
+        units=tuple(unit for output in in_order for unit in output.units),
+        parts=tuple(part for output in in_order for part in output.parts),
+        rejects=tuple(output.rejects for output in in_order if output.rejects),
+        missing=tuple(sorted({path for output in in_order for path in output.missing})),
+        tables=tuple(sorted(set(tables))),
+        statistics=statistics.ordered(),
+    )
+    check_records(summary)
+    return summary
+
+
+def check_records(summary: ShardSummary) -> None:
+    """Raises LostRecordError unless each record of a shard is accepted or rejected."""
+    if summary.accepted + summary.rejected_records != summary.records:
+        raise LostRecordError(
+            f"{summary.uri}: {summary.records} records in, {summary.accepted} accepted, "
+            f"{summary.rejected_records} rejected"
+        )

@@ -220,9 +220,8 @@ def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
     escaped = False
     for block in blocks:
         is_cut = escaped and block[:1] in (b'"', b"\\")
-        clean = (
-            (b"_" + block[1:] if is_cut else block).replace(rb"\\", b"__").replace(rb"\"", b"__")
-        )
+        whole = b"_" + block[1:] if is_cut else block
+        clean = whole.replace(rb"\\", b"__").replace(rb"\"", b"__")
         escaped = clean.endswith(b"\\") if block else escaped
         yield clean
 

@@ -10,8 +10,8 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -55,14 +55,33 @@ def bucket(value: int, bits: int = 6) -> int:
     return value >> shift << shift
 
 
-def _count(histogram: Histogram, value: int) -> None:
-    least = bucket(value)
-    histogram[least] = histogram.get(least, 0) + 1
+class ToolUse(msgspec.Struct, frozen=True, array_like=True):
+    """The number of records that call a tool, and the total number of calls."""
+
+    records: int
+    calls: int
+
+    def __add__(self, other: ToolUse) -> ToolUse:
+        return ToolUse(self.records + other.records, self.calls + other.calls)
 
 
-def _merge(histogram: Histogram, more: Histogram) -> None:
-    for least, values in more.items():
-        histogram[least] = histogram.get(least, 0) + values
+class Amount(msgspec.Struct, frozen=True, array_like=True):
+    """A number of files and their total size in bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.files + other.files, self.bytes + other.bytes)
+
+
+_Key = TypeVar("_Key", int, str)
+_Value = TypeVar("_Value", int, ToolUse, Amount)
+
+
+def _add(sums: dict[_Key, _Value], more: Mapping[_Key, _Value]) -> None:
+    for key, value in more.items():
+        sums[key] = sums[key] + value if key in sums else value
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -168,13 +187,6 @@ def calls(system: str, answers: Iterable[str]) -> Counter[str]:
     return found
 
 
-class ToolUse(msgspec.Struct, frozen=True, array_like=True):
-    """The number of records that call a tool, and the total number of calls."""
-
-    records: int
-    calls: int
-
-
 class Statistics(msgspec.Struct):
     """Histograms, tools and a sample of the accepted records, and examples of rejected records.
 
@@ -195,12 +207,11 @@ class Statistics(msgspec.Struct):
         """Adds an accepted record. `tokens` is the number of tokens of its images."""
         answers = [turn.content for turn in trajectory.turns if turn.role == "assistant"]
         called = calls(trajectory.system, answers)
-        for name, often in called.items():
-            self._use(name, ToolUse(1, often))
+        _add(self.tools, {name: ToolUse(1, often) for name, often in called.items()})
         text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
         values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
         for histogram, value in zip(self._histograms(), values, strict=True):
-            _count(histogram, value)
+            _add(histogram, {bucket(value): 1})
         self.samples.append(
             Sample(
                 key=key_of(trajectory.id),
@@ -216,22 +227,15 @@ class Statistics(msgspec.Struct):
         )
 
     def reject(self, reject: Reject) -> None:
-        detail = reject.detail
-        if len(detail) > MAX_DETAIL:
-            detail = detail[:MAX_DETAIL] + "…"
+        detail = reject.detail[:MAX_DETAIL] + ("…" if len(reject.detail) > MAX_DETAIL else "")
         self.rejects.append(msgspec.structs.replace(reject, record="", detail=detail))
 
     def merge(self, other: Statistics) -> None:
         for mine, theirs in zip(self._histograms(), other._histograms(), strict=True):
-            _merge(mine, theirs)
-        for name, use in other.tools.items():
-            self._use(name, use)
+            _add(mine, theirs)
+        _add(self.tools, other.tools)
         self.samples = choose(self.samples + other.samples)
         self.rejects = choose_rejects(self.rejects + other.rejects)
-
-    def _use(self, tool: str, use: ToolUse) -> None:
-        known = self.tools.get(tool, ToolUse(0, 0))
-        self.tools[tool] = ToolUse(known.records + use.records, known.calls + use.calls)
 
     def ordered(self) -> Statistics:
         """A copy in the order of files, with a sample of the records that were added.
@@ -261,13 +265,6 @@ class ImageFile(NamedTuple):
     bytes: int
 
 
-class Amount(msgspec.Struct, frozen=True, array_like=True):
-    """A number of files and their total size in bytes."""
-
-    files: int = 0
-    bytes: int = 0
-
-
 class ImageStatistics(msgspec.Struct):
     """Statistics of a dataset's usable images as read and as written. Each is counted once.
 
@@ -281,26 +278,19 @@ class ImageStatistics(msgspec.Struct):
     pixels_after: Histogram = {}
 
     def add(self, before: ImageFile, after: ImageFile) -> None:
-        _add_files(self.formats_before, before.format, Amount(1, before.bytes))
-        _add_files(self.formats_after, after.format, Amount(1, after.bytes))
-        _count(self.pixels_before, before.width * before.height)
-        _count(self.pixels_after, after.width * after.height)
+        _add(self.formats_before, {before.format: Amount(1, before.bytes)})
+        _add(self.formats_after, {after.format: Amount(1, after.bytes)})
+        _add(self.pixels_before, {bucket(before.width * before.height): 1})
+        _add(self.pixels_after, {bucket(after.width * after.height): 1})
 
     def merge(self, other: ImageStatistics) -> None:
-        for name, amount in other.formats_before.items():
-            _add_files(self.formats_before, name, amount)
-        for name, amount in other.formats_after.items():
-            _add_files(self.formats_after, name, amount)
-        _merge(self.pixels_before, other.pixels_before)
-        _merge(self.pixels_after, other.pixels_after)
+        _add(self.formats_before, other.formats_before)
+        _add(self.formats_after, other.formats_after)
+        _add(self.pixels_before, other.pixels_before)
+        _add(self.pixels_after, other.pixels_after)
 
     def ordered(self) -> ImageStatistics:
         """A copy with all keys sorted, which is the order in files."""
         return ImageStatistics(
             *(dict(sorted(one.items())) for one in msgspec.structs.astuple(self))
         )
-
-
-def _add_files(formats: dict[str, Amount], name: str, more: Amount) -> None:
-    known = formats.get(name, Amount())
-    formats[name] = Amount(known.files + more.files, known.bytes + more.bytes)

@@ -9,9 +9,8 @@ import msgspec
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
 from beam_mat.core.record import Fault, Trajectory, parse
-from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.results import RejectCount, sum_rejected
+from beam_mat.core.results import ImageOutcome, RejectCount, sum_rejected
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import Statistics
 

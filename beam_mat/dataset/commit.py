@@ -14,10 +14,8 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
-from beam_mat.core.references import Source
-from beam_mat.core.results import MixOutput, Part
+from beam_mat.core.results import MixOutput, Part, ShardSummary, Source
 from beam_mat.core.settings import FORMAT
-from beam_mat.core.summary import ShardSummary
 
 CHECKPOINT_EVERY = 64
 """Number of commits from one checkpoint to the next, so that readers need few files."""

@@ -10,8 +10,7 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
-from beam_mat.core.results import MixOutput, ShardSplit
-from beam_mat.core.summary import ShardSummary, check_records
+from beam_mat.core.results import MixOutput, ShardSplit, ShardSummary, check_records
 from beam_mat.dataset import image_table, stored
 from beam_mat.dataset.commit import Content
 from beam_mat.dataset.fingerprint import configuration, made_by

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Set
 
 from beam_mat.core import layout
-from beam_mat.core.summary import ShardSummary
+from beam_mat.core.results import ShardSummary
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.storage import files
 

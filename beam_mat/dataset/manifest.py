@@ -18,7 +18,7 @@ from beam_mat.storage import files
 
 
 class ImageInput(msgspec.Struct, frozen=True):
-    """A zip or folder of images as it was converted; see `core.references.Source`."""
+    """A zip or folder of images as it was converted; see `core.results.Source`."""
 
     uri: str
     size: int

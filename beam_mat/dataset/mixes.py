@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from beam_mat.core.mix import plan
-from beam_mat.core.results import MixJob, MixOutput, Unit
-from beam_mat.core.summary import ShardSummary
+from beam_mat.core.results import MixJob, MixOutput, ShardSummary, Unit
 
 
 def all_jobs(shards: Iterable[ShardSummary]) -> list[MixJob]:

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import RejectCount, sum_rejected
+from beam_mat.core.results import RejectCount, ShardSummary, sum_rejected
 from beam_mat.core.statistics import Statistics
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset.commit import in_order
 from beam_mat.dataset.image_table import ImageTotals
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.storage import files
 
 LOOKS_AT_ONCE = 16

@@ -10,8 +10,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.mix import plan
-from beam_mat.core.references import ChunkFact, PathFact, Written
-from beam_mat.core.results import ChunkOutput, MixJob, Unit
+from beam_mat.core.results import ChunkFact, ChunkOutput, MixJob, PathFact, Unit, Written
 from beam_mat.core.settings import Settings
 from beam_mat.transforms.step import FileStep, count, send_progress, timed
 from beam_mat.work import chunks

@@ -14,8 +14,7 @@ from apache_beam import coders
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.contract import unit as check
-from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted, Written
-from beam_mat.core.results import MixJob, Unit
+from beam_mat.core.results import ChunkFact, MixJob, PathFact, Source, Unit, Wanted, Written
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *(Shard, Chunk, Source, PathFact, Wanted, Written, ChunkFact, Unit, MixJob),

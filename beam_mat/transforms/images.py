@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import apache_beam as beam
 
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Source, Wanted
+from beam_mat.core.results import ChunkFact, ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, inputs, prefetch
 from beam_mat.transforms.step import FileStep, ProgressStep, count, timed

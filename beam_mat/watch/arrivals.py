@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from beam_mat.core.chunk import Shard
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.storage import files
 
 MAX_BYTES = 256 << 20

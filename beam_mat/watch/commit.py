@@ -26,9 +26,8 @@ from apache_beam.utils.timestamp import Timestamp
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
-from beam_mat.core.references import Source
+from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import flat, image_table, log, vacuum, views
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content
 from beam_mat.dataset.dataset import show_commit

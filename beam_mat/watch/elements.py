@@ -1,4 +1,4 @@
-"""Settings of a watch, and the elements that only its graph has; see also `core.references`."""
+"""Settings of a watch, and the elements that only its graph has; see also `core.results`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.member import Member
-from beam_mat.core.references import ImageOutcome, Source, Written
+from beam_mat.core.results import ImageOutcome, Source, Written
 from beam_mat.core.settings import Settings
 
 

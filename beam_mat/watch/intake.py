@@ -15,9 +15,8 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.references import PathFact, Source
+from beam_mat.core.results import PathFact, ShardSummary, Source
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import log
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep

@@ -14,7 +14,7 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import SourceError
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
 from beam_mat.watch.elements import WatchSettings

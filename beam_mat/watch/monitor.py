@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from beam_mat.core.duration import spoken
+from beam_mat.core.display import spoken
 from beam_mat.core.errors import ConfigError, WorkerLostError
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Commit, Snapshot

@@ -20,7 +20,7 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
 from beam_mat.core.member import Member
-from beam_mat.core.references import ChunkFact, PathFact, Source, Wanted
+from beam_mat.core.results import ChunkFact, PathFact, Source, Wanted
 from beam_mat.dataset import manifest
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.transforms.chunks import count_written

@@ -11,11 +11,21 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.mix import interleave, surplus
 from beam_mat.core.record import Trajectory, parse
-from beam_mat.core.references import ChunkFact, ImageOutcome, Written, outcomes_digest
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkOutput, ChunkRequest, Part, ShardSplit, Unit
+from beam_mat.core.results import (
+    ChunkFact,
+    ChunkOutput,
+    ChunkRequest,
+    ImageOutcome,
+    Part,
+    ShardSplit,
+    ShardSummary,
+    Unit,
+    Written,
+    outcomes_digest,
+    summarise,
+)
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary, summarise
 from beam_mat.core.validation import ChunkResult, validate
 from beam_mat.storage import inputs, parts, shards
 from beam_mat.work import results

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
-from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import ImageOutcome
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import ImageFile, ImageStatistics
 from beam_mat.storage import files

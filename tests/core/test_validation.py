@@ -7,8 +7,8 @@ import pytest
 from beam_mat.core.chunk import Chunk, RawRecord
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_RAW_BYTES
-from beam_mat.core.references import ImageOutcome
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import ImageOutcome
 from beam_mat.core.scan import Span
 from beam_mat.core.settings import Settings
 from beam_mat.core.validation import ChunkResult, validate

@@ -10,11 +10,9 @@ import pyarrow as pa
 
 from beam_mat.core import layout
 from beam_mat.core.mix import mixed
-from beam_mat.core.references import Source
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.results import MixJob, MixOutput, Part, RejectCount, Unit
+from beam_mat.core.results import MixJob, MixOutput, Part, RejectCount, ShardSummary, Source, Unit
 from beam_mat.core.statistics import Statistics
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import flat, image_table, log
 from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot
 from beam_mat.dataset.mixes import all_jobs

@@ -12,9 +12,8 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import DATAFLOW, Job
-from beam_mat.core.references import Source
+from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion, image_table
 from beam_mat.dataset.fingerprint import configuration, made_by
 from beam_mat.storage import files

@@ -11,7 +11,7 @@ import beam_mat
 from beam_mat.core.chunk import Shard
 from beam_mat.core.geometry import Budget
 from beam_mat.core.job import IN_PROCESS, PRISM, Job
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import fingerprint as fingerprints
 from beam_mat.dataset.fingerprint import configuration, differences, fingerprint, made_by

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_mat.core import layout
-from beam_mat.core.results import Part
-from beam_mat.core.summary import ShardSummary
+from beam_mat.core.results import Part, ShardSummary
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.dataset.mixes import all_jobs, plan_mixes
 from tests.dataset.made import content, how, mix_of, shard

@@ -15,12 +15,17 @@ from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
 from beam_mat.core.image_path import image_file
-from beam_mat.core.references import ChunkFact, ImageOutcome
-from beam_mat.core.references import Written as WrittenChunk
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkOutput, MixOutput, ShardSplit
+from beam_mat.core.results import (
+    ChunkFact,
+    ChunkOutput,
+    ImageOutcome,
+    MixOutput,
+    ShardSplit,
+    ShardSummary,
+)
+from beam_mat.core.results import Written as WrittenChunk
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.storage import files
 from beam_mat.transforms.chunks import (
     WRITTEN,

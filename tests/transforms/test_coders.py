@@ -14,9 +14,17 @@ from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact, RowLe
 from beam_mat.core.contract.unit import Unit as RowUnit
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import ChunkFact, ImageOutcome, PathFact, Source, Wanted, Written
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import MixJob, Unit
+from beam_mat.core.results import (
+    ChunkFact,
+    ImageOutcome,
+    MixJob,
+    PathFact,
+    Source,
+    Unit,
+    Wanted,
+    Written,
+)
 from beam_mat.core.scan import Layout
 from beam_mat.transforms import coders
 

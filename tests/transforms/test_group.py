@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import PathFact
+from beam_mat.core.results import PathFact
 from beam_mat.transforms import group
 from beam_mat.transforms.group import Gather, Group, GroupMany, Open
 from tests.transforms.collect import collect

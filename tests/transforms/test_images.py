@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import PathFact, Source, Wanted
+from beam_mat.core.results import PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import inputs
 from beam_mat.transforms.images import ConvertImages, ListMembers, Match

@@ -12,7 +12,7 @@ import pytest
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
-from beam_mat.core.references import Source
+from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import dataset as datasets
 from beam_mat.dataset import flat, image_table, log, manifest, views

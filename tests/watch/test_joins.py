@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
 from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings

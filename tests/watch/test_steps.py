@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from beam_mat.core.errors import SourceError
-from beam_mat.core.references import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.storage import files, inputs
 from beam_mat.watch.elements import WatchSettings
 from beam_mat.watch.messages import reprocess_requests

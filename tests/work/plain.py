@@ -11,10 +11,16 @@ import msgspec
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.core.member import Member
-from beam_mat.core.references import ChunkFact, ImageOutcome, Source, Wanted, Written
-from beam_mat.core.results import ChunkOutput
+from beam_mat.core.results import (
+    ChunkFact,
+    ChunkOutput,
+    ImageOutcome,
+    ShardSummary,
+    Source,
+    Wanted,
+    Written,
+)
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion
 from beam_mat.dataset.commit import CONVERT, Snapshot
 from beam_mat.dataset.dataset import Dataset

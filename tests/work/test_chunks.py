@@ -14,11 +14,17 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError, SourceError
 from beam_mat.core.image import ImageFault
-from beam_mat.core.references import ChunkFact, ImageOutcome, Written
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkOutput, ChunkRequest, ShardSplit
+from beam_mat.core.results import (
+    ChunkFact,
+    ChunkOutput,
+    ChunkRequest,
+    ImageOutcome,
+    ShardSplit,
+    ShardSummary,
+    Written,
+)
 from beam_mat.core.settings import Settings
-from beam_mat.core.summary import ShardSummary
 from beam_mat.storage import shards
 from beam_mat.work import chunks, results
 from tests import outputs as dataset

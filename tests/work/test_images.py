@@ -14,8 +14,8 @@ from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
 from beam_mat.core.image import ImageFault
 from beam_mat.core.image_path import image_file
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.references import Wanted
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.storage.catalog import fetch

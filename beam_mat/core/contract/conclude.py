@@ -29,11 +29,10 @@ def conclude(
 ) -> tuple[Tally, int, int]:
     """Returns an entry's violations, its number of rows, and its number of distinct images."""
     tally = Tally()
-    by_file = {note.file.order: note for note in sorted(files, key=lambda note: note.file.order)}
+    in_order = sorted(files, key=lambda note: note.file.order)
     ordered = sorted(units, key=lambda note: (note.unit.file.order, note.unit.number))
-    for file in by_file.values():
-        for finding in file.findings:
-            tally.add(finding)
+    for finding in (finding for file in in_order for finding in file.findings):
+        tally.add(finding)
     distinct = 0
     for image in images:
         tally.merge(image.counts)
@@ -42,8 +41,8 @@ def conclude(
         tally.merge(unit.counts)
     rows = sum(unit.rows for unit in ordered)
     reads = [
-        _reads(file, [u for u in ordered if u.unit.file.order == order])
-        for order, file in by_file.items()
+        _reads(file, [unit for unit in ordered if unit.unit.file.order == file.file.order])
+        for file in in_order
     ]
     _types(tally, [read for read in reads if read])
     if rows:
@@ -56,13 +55,13 @@ def conclude(
 
 def _reads(file: FileNote, units: list[UnitNote]) -> list[Read]:
     """The types that the reader infers for a file, one for each time that it reads from it."""
-    place = Place(file.file.order)
+    order = file.file.order
     if file.shape is not None:
-        return [Read(place, file.shape)]
+        return [Read(Place(order), file.shape)]
     shapes = [
-        Read(Place(file.file.order, unit.unit.first), unit.shape)
+        Read(Place(order, unit.unit.first), unit.shape)
         for unit in units
-        if unit.shape is not None and unit.rows
+        if unit.shape and unit.rows
     ]
     if file.layout is not Layout.ARRAY:
         return shapes
@@ -70,7 +69,7 @@ def _reads(file: FileNote, units: list[UnitNote]) -> list[Read]:
     for read in shapes:
         whole.join(read.shape)
     always = [set(unit.always) for unit in units if unit.rows]
-    return [Read(place, of_array(whole, set.intersection(*always) if always else set()))]
+    return [Read(Place(order), of_array(whole, set.intersection(*always) if always else set()))]
 
 
 def _types(tally: Tally, files: list[list[Read]]) -> None:
@@ -80,8 +79,7 @@ def _types(tally: Tally, files: list[list[Read]]) -> None:
     # Clashes inside a unit are known already. Clashes between the units of an array are new.
     if clashes and not any(count.kind is Kind.TYPE_DRIFT for count in tally.counts()):
         for read, path in clashes:
-            why = f"{path} has values of several types"
-            tally.add(Finding(Kind.TYPE_DRIFT, read.place, why))
+            tally.add(Finding(Kind.TYPE_DRIFT, read.place, f"{path} has values of several types"))
     if clashes:
         return
     types = _distinct(file[0] for file in files)

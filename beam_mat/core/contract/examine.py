@@ -128,8 +128,8 @@ class Examiner:
             self._always = set(value) if self._always is None else self._always & value.keys()
             path = self.shape.absorb(value)
             if path is not None and self.clash is None:
-                place, why = Place(self._unit.file.order, index), "has another type in earlier rows"
-                self.clash = Finding(Kind.TYPE_DRIFT, place, f"{path} {why}")
+                why = f"{path} has another type in earlier rows"
+                self.clash = Finding(Kind.TYPE_DRIFT, Place(self._unit.file.order, index), why)
         images = (image for _, row in rows if not row.dropped for image in row.images)
         looks = iter(self._look([image for image in images if isinstance(image, bytes)]))
         for index, row in rows:
@@ -203,10 +203,8 @@ def check_length(row: RowLength, sizes: Mapping[str, int], cutoff: int) -> Findi
     least, cut = tokens.length(row.system, row.pieces, images, cutoff)
     text = least - sum(images)
     size = f"the row has {sum(images)} image tokens and at least {text} text tokens"
-    limit = f"cutoff_len is {cutoff}"
+    why = f"{size}; cutoff_len is {cutoff}"
     if cut is not None:
-        why = f"image {cut} of {len(images)} is cut: {size}; {limit}"
+        why = f"image {cut} of {len(images)} is cut: {why}"
         return Finding(Kind.IMAGE_TOKENS_CUT, row.place, why)
-    if least > cutoff:
-        return Finding(Kind.ROW_CUT, row.place, f"{size}; {limit}")
-    return None
+    return Finding(Kind.ROW_CUT, row.place, why) if least > cutoff else None

@@ -52,26 +52,22 @@ def check_row(value: object, entry: Entry) -> Row:
     known = value.get("id")
     id = printable(str(known)[:100]) if isinstance(known, str | int) else ""
     columns = {name: _column(value, entry, name) for name in NULLABLE}
-    empty = tuple(
-        name
-        for name, column in columns.items()
-        if column is None or (column == [] and name in _MEDIA)
-    )
     # LLaMA-Factory's _find_medias treats anything but a list as a single item.
     media: dict[str, list[Any]] = {
         name: column if isinstance(column, list) else [] if column is None else [column]
         for name, column in columns.items()
         if name in _MEDIA
     }
+    empty = tuple(name for name in NULLABLE if columns[name] is None or media.get(name) == [])
     # LLaMA-Factory joins the paths of dropped rows too.
     faults = [fault for name in media for fault in _unjoinable(name, media[name])]
     aligned = _aligned(value, entry)
     if isinstance(aligned, Fault):
         return Row(id, (aligned, *faults), empty)
     system, turns = aligned
-    if isinstance(system, str) and "system" in empty:
+    if isinstance(system, str):
         empty = tuple(name for name in empty if name != "system")
-    if system is not None and not isinstance(system, str):
+    elif system is not None:
         faults.append(Fault(Kind.SYSTEM_NOT_TEXT, f"the system prompt is {shown(system)}"))
     faults += _tools(columns["tools"]) if columns["tools"] else []
     images: list[str | bytes] = []
@@ -205,9 +201,8 @@ def _is_name(path: str) -> bool:
 
 
 def _function_call(number: int, content: str) -> list[Fault]:
-    text = _THOUGHT.sub("", content)
     try:
-        calls = json.loads(text)
+        calls = json.loads(_THOUGHT.sub("", content))
     except (ValueError, RecursionError):
         return [Fault(Kind.FUNCTION_CALL_INVALID, f"turn {number} is {shown(content)}")]
     for call in calls if isinstance(calls, list) else [calls]:

@@ -29,6 +29,7 @@ _NAMES = {
     "text": _STRING,
     "bytes": BINARY,
 }
+_LEAVES = {type(None): NULL, bool: BOOL, int: INT, bytes: BINARY}
 _DIGITS = re.compile(r"-?[0-9]{1,18}")
 _TIME = re.compile(
     r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -176,16 +177,10 @@ def leaf_of(value: object) -> int:
     >>> leaf_of("2024-01-01") == TIME, leaf_of("12") == DIGITS, leaf_of(True) == BOOL
     (True, True, True)
     """
-    if value is None:
-        return NULL
-    if isinstance(value, bool):
-        return BOOL
-    if isinstance(value, int):
-        return INT
+    if type(value) in _LEAVES:
+        return _LEAVES[type(value)]
     if isinstance(value, float):
         return WHOLE if value.is_integer() else FLOAT
-    if isinstance(value, bytes):
-        return BINARY
     if isinstance(value, str) and value[:1].isdigit() | value.startswith("-") and len(value) < 40:
         if _DIGITS.fullmatch(value):
             return DIGITS
@@ -218,8 +213,6 @@ def _of_pandas(name: str, column: Shape) -> Shape:
 
 def _without_dates(shape: Shape) -> Shape:
     leaf = (shape.leaf & ~TIME) | (TEXT if shape.leaf & TIME else 0)
-    item = None if shape.item is None else _without_dates(shape.item)
-    fields = shape.fields
-    if fields is not None:
-        fields = {key: _without_dates(part) for key, part in fields.items()}
+    item = shape.item and _without_dates(shape.item)
+    fields = shape.fields and {key: _without_dates(part) for key, part in shape.fields.items()}
     return Shape(leaf, item, fields)

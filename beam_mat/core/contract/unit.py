@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -206,16 +206,6 @@ def cut_file(file: DatasetFile, layout: Layout, found: Iterable[Span | Break]) -
     such batch. That reader reads an array as a whole, so an array may be split anywhere.
     """
     shard = Shard(file.uri, file.order, file.size, file.version)
-    is_full = None
-    if layout is Layout.LINES:
-        # A file of blank lines has no rows, which is no fault of the file.
-        found = (item for item in found if isinstance(item, Span))
-        is_full = _batches()
-    for number, chunk in enumerate(cut(shard, layout, found, "", is_full)):
-        yield Unit(file, number, chunk.first, chunk)
-
-
-def _batches() -> Callable[[int, int], bool]:
     goal = BATCH_BYTES
 
     def is_full(_: int, end: int) -> bool:
@@ -225,4 +215,9 @@ def _batches() -> Callable[[int, int], bool]:
         goal = end + 1 + BATCH_BYTES
         return True
 
-    return is_full
+    lines = layout is Layout.LINES
+    if lines:
+        # A file of blank lines has no rows, which is no fault of the file.
+        found = (item for item in found if isinstance(item, Span))
+    for number, chunk in enumerate(cut(shard, layout, found, "", is_full if lines else None)):
+        yield Unit(file, number, chunk.first, chunk)

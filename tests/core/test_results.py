@@ -1,4 +1,4 @@
-"""The chunks of a shard summed up: numbers that do not add up are an error that names the place."""
+"""What decides a chunk's output, and the chunks of a shard summed up: lost records are an error."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ import pytest
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError
+from beam_mat.core.image import ImageFault
 from beam_mat.core.reject import Reason, Reject
-from beam_mat.core.results import ChunkOutput, Part, RejectCount, ShardSplit, Unit, sum_rejected
+from beam_mat.core.results import (
+    ChunkOutput,
+    ImageOutcome,
+    Part,
+    RejectCount,
+    ShardSplit,
+    ShardSummary,
+    Unit,
+    check_records,
+    outcomes_digest,
+    sum_rejected,
+    summarise,
+)
 from beam_mat.core.scan import Layout
 from beam_mat.core.statistics import Statistics
-from beam_mat.core.summary import ShardSummary, check_records, summarise
 
 SHARD = Shard("in/é.json", 1, 90, "v1", 7)
 CHUNKS = tuple(
@@ -108,3 +120,27 @@ def test_counts_of_a_reason_keep_its_first_record() -> None:
     (second,) = output_of(CHUNKS[1]).rejected
     rejected = sum_rejected([first, second, second])
     assert rejected == {Reason.NOT_AN_OBJECT: RejectCount(first.reason, 3, first.first)}
+
+
+A, B = ImageOutcome("a", file="images/a.1.jpg"), ImageOutcome("b", file="images/b.2.jpg")
+GONE = ImageOutcome("b", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+
+
+def test_order_decides_nothing() -> None:
+    assert outcomes_digest([A, B], {3, 1}) == outcomes_digest([B, A], [1, 3])
+
+
+def test_all_else_does() -> None:
+    detail = ImageOutcome("b", ImageFault(Reason.IMAGE_MISSING, "it is elsewhere"))
+    other_bytes = ImageOutcome("b", file="images/b.3.jpg")
+    tokens = ImageOutcome("b", file="images/b.2.jpg", tokens=(1, 2))
+    cases: list[tuple[list[ImageOutcome], list[int]]] = [
+        ([A, B], []),
+        ([A], []),
+        ([A, GONE], []),
+        ([A, detail], []),
+        ([A, other_bytes], []),
+        ([A, tokens], []),
+    ]
+    digests = {outcomes_digest(*case) for case in [*cases, ([A, B], [1])]}
+    assert len(digests) == len(cases) + 1
