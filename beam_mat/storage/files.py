@@ -17,7 +17,7 @@ from glob import has_magic
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
-from beam_mat.storage import prefetch
+from beam_mat.storage import requests
 from beam_mat.storage import store as protocol
 from beam_mat.storage.store import IsWhole, linked
 from beam_mat.storage.stores import locate
@@ -155,7 +155,7 @@ def read_bytes(uri: str, is_whole: IsWhole | None = None) -> bytes:
 
 def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[bytes]:
     """Reads small files in order, several at once from a remote store. See `read_bytes`."""
-    guess = prefetch.BYTES // prefetch.REQUESTS
+    guess = requests.BYTES // requests.REQUESTS
     return _in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
 
 

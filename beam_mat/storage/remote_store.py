@@ -22,8 +22,7 @@ from typing import IO, Any, BinaryIO, NoReturn, TypeVar
 from fsspec.spec import make_instance
 
 from beam_mat.core.errors import OutputError, SourceError
-from beam_mat.storage.prefetch import pool, prefetch
-from beam_mat.storage.retry import ShortBodyError, cause_of, insist
+from beam_mat.storage.requests import ShortBodyError, cause_of, insist, pool, prefetch
 from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, shrunk
 
 T = TypeVar("T")
