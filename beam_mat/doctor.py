@@ -28,14 +28,12 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
 from beam_mat.runners import prism
 from beam_mat.runners.choose import installed_version, missing_for_dataflow, usable_cores
+from beam_mat.storage.stores import DRIVERS
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 NEEDED = ("apache-beam", "fsspec", "msgspec", "pillow", "pyarrow")
-DRIVERS = {"gcsfs": ("gs://", "gcp"), "s3fs": ("s3://", "s3"), "huggingface_hub": ("hf://", "hf")}
-"""Each with the addresses that it reads, and the extra of this package that installs it."""
-
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _AWS_VARIABLES = (
@@ -128,11 +126,12 @@ def _required() -> dict[str, SpecifierSet]:
 
 def drivers() -> Iterator[Finding]:
     """Examines the drivers for object stores."""
-    for name, (address, extra) in DRIVERS.items():
+    for protocol in ("gs", "s3", "hf"):
+        name, extra = DRIVERS[protocol]
         if found := installed_version(name):
-            yield Finding(name, State.GOOD, f"{found}, for {address}")
+            yield Finding(name, State.GOOD, f"{found}, for {protocol}://")
         else:
-            cure = f"{address} needs it: pip install 'beam-mat[{extra}]'"
+            cure = f"{protocol}:// needs it: pip install 'beam-mat[{extra}]'"
             yield Finding(name, State.MISSING, "not installed", cure)
 
 

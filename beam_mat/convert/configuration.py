@@ -14,7 +14,7 @@ from beam_mat.core.references import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
 from beam_mat.runners.addresses import output_folder, usable
-from beam_mat.storage import catalog, files, inputs, shards
+from beam_mat.storage import catalog, files, inputs
 from beam_mat.storage.files import FileInfo
 
 
@@ -136,7 +136,7 @@ def _limited(found: Iterable[Shard], limit: int | None) -> tuple[Shard, ...]:
         return tuple(found)
     kept: list[Shard] = []
     for shard in found:
-        count = shards.count_records(shard, limit)
+        count = inputs.count_records(shard, limit)
         kept.append(msgspec.structs.replace(shard, limit=min(count, limit)))
         limit -= count
         if limit <= 0:

@@ -35,7 +35,7 @@ from beam_mat.core.image import resizer_name
 from beam_mat.runners import worker_package
 from beam_mat.runners.choose import missing_for_dataflow
 from beam_mat.runners.logs import printed
-from beam_mat.storage import files
+from beam_mat.storage import files, stores
 from beam_mat.transforms.step import NAMESPACE
 
 MACHINE_TYPE = "e2-standard-4"
@@ -77,7 +77,7 @@ def faults(options: PipelineOptions, uris: Mapping[str, Sequence[str]]) -> list[
                     "name a place in a bucket, such as gs://BUCKET/mat"
                 )
             elif (
-                protocol not in (*worker_package.DRIVERS, "http", "https")
+                protocol not in (*stores.DRIVERS, "http", "https")
                 and not worker.sdk_container_image
             ):
                 found.append(

@@ -26,10 +26,16 @@ from beam_mat.storage.local_store import LocalStore
 from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import Store
 
-_EXTRAS = {"gs": "gcp", "gcs": "gcp", "s3": "s3", "s3a": "s3", "hf": "hf"}
-"""Protocols whose driver comes with an extra of this package."""
+DRIVERS = {
+    "gs": ("gcsfs", "gcp"),
+    "gcs": ("gcsfs", "gcp"),
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "hf": ("huggingface_hub", "hf"),
+}
+"""For each protocol the package with its driver, and the extra of beam-mat that installs it."""
 
-_ONE_FOR_ALL = frozenset({*_EXTRAS, "file", "http", "https", "local", "memory"})
+_ONE_FOR_ALL = frozenset({*DRIVERS, "file", "http", "https", "local", "memory"})
 """Schemes with one file system for every address. Others take a host from the address."""
 
 _LOCAL = LocalStore()
@@ -111,8 +117,8 @@ def _store(fs: Any) -> Store:
 def _missing(uri: str, error: ImportError) -> str:
     protocols = [split_protocol(link)[0] or "" for link in uri.split("::")]
     for protocol in protocols:
-        if protocol in _EXTRAS:
-            extra = _EXTRAS[protocol]
+        if protocol in DRIVERS:
+            _, extra = DRIVERS[protocol]
             return f"{protocol}:// needs a driver: pip install 'beam-mat[{extra}]'"
     return f"{'::'.join(protocols)} needs a driver: {error}"
 
