@@ -26,7 +26,7 @@ from rich.text import Text
 import beam_mat
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
-from beam_mat.runners import prism
+from beam_mat.runners import local
 from beam_mat.runners.choose import installed_version, missing_for_dataflow, usable_cores
 from beam_mat.storage.stores import DRIVERS
 
@@ -199,8 +199,8 @@ def _resizer_name() -> str:
 
 def _prism() -> Finding:
     broken = ""
-    for path, how in prism.candidates():
-        if prism.is_prism(path):
+    for path, how in local.candidates():
+        if local.is_prism(path):
             use = f"--runner PrismRunner --prism_location {path}"
             return Finding("Prism", State.GOOD, f"found ({how}): {use}")
         if how != "from PATH":  # another program may have the name
