@@ -97,6 +97,13 @@ def is_prism(path: str) -> bool:
     return b"job_port" in ran.stdout + ran.stderr
 
 
+def lost(what: str, hint: str = "") -> WorkerLostError:
+    """The error for a process that was killed, and what to do about it."""
+    return WorkerLostError(
+        f"{what}; see whether memory ran out{hint}, and run the same command again, which resumes"
+    )
+
+
 @contextlib.contextmanager
 def serving(options: PipelineOptions) -> Iterator[None]:
     """Runs Prism until the block ends, and points `options` to it, unless they name an endpoint.
@@ -119,10 +126,7 @@ def serving(options: PipelineOptions) -> Iterator[None]:
     over = threading.Event()
 
     def died() -> WorkerLostError:
-        return WorkerLostError(
-            f"Prism died (exit code {process.poll()}); see whether memory ran out, and run the "
-            "same command again, which resumes"
-        )
+        return lost(f"Prism died (exit code {process.poll()})")
 
     def read() -> None:
         assert process.stdout is not None
@@ -244,11 +248,9 @@ def watched() -> Iterator[None]:
     """Raises a WorkerLostError in the block if a worker process of the in-process runner dies."""
     deaths: list[str] = []
 
-    def lost() -> WorkerLostError:
-        return WorkerLostError(
-            f"a worker process died ({deaths[0]}); see whether memory ran out (fewer "
-            "--direct_num_workers need less), and run the same command again, which resumes"
-        )
+    def died() -> WorkerLostError:
+        hint = " (fewer --direct_num_workers need less)"
+        return lost(f"a worker process died ({deaths[0]})", hint)
 
     def handled(failure: Any) -> bool:
         # In threads of this name, Beam waits for the end of a worker process.
@@ -270,12 +272,12 @@ def watched() -> Iterator[None]:
 
     alarm = threading.Timer(GRACE_SECONDS, end)
     alarm.daemon = True
-    with interruptible(lost) as interrupt, thread_failures(handled):
+    with interruptible(died) as interrupt, thread_failures(handled):
         try:
             yield
         except Exception as error:
             if deaths and not isinstance(error, BeamMatError):
-                raise lost() from error
+                raise died() from error
             raise
         finally:
             alarm.cancel()

@@ -18,7 +18,7 @@ from beam_mat.core import errors
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.runners import dataflow, progress
 from beam_mat.runners.causes import without_step, worker_error
-from beam_mat.runners.local import serving, thread_failures, watched
+from beam_mat.runners.local import lost, serving, thread_failures, watched
 
 CANCEL_SECONDS = 5.0
 
@@ -116,10 +116,8 @@ class Running:
         """Raises why the job has ended, as `run_graph`: a streaming job does not end on its own."""
         text = str(self._failure)
         if isinstance(self._failure, grpc.RpcError):
-            raise errors.WorkerLostError(
-                f"the runner died ({self._failure.details() or self._failure.code()}); see whether "
-                "memory ran out, and run the same command again, which resumes"
-            ) from self._failure
+            why = self._failure.details() or self._failure.code()
+            raise lost(f"the runner died ({why})") from self._failure
         raise worker_error(text) or RuntimeError(f"the job has ended: {text}") from self._failure
 
 

@@ -45,8 +45,7 @@ class _Known(threading.local):
     """The stores that a thread has used: fsspec makes some file systems for one thread only."""
 
     def __init__(self) -> None:
-        self.by_scheme: dict[str, Store] = {}
-        self.by_system: dict[Any, Store] = {}
+        self.stores: dict[Any, Store] = {}  # by scheme, and by file system
 
 
 _known = _Known()
@@ -67,12 +66,12 @@ def locate(uri: str) -> tuple[Store, str]:
     # What follows ? or # may be an option of the file system; :: joins several file systems.
     special = "?" in uri or "#" in uri or "::" in uri
     plain = sign and scheme in _ONE_FOR_ALL and not special
-    known = _known  # another thread may replace it
-    if plain and (store := known.by_scheme.get(scheme)):
+    known = _known.stores  # another thread may replace it
+    if plain and (store := known.get(scheme)):
         return store, store.path_of(uri)
-    store, path = _look_up(uri, known.by_system)
+    store, path = _look_up(uri, known)
     if plain:
-        known.by_scheme[scheme] = store
+        known[scheme] = store
     return store, path
 
 
