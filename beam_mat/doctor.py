@@ -26,16 +26,14 @@ from rich.text import Text
 import beam_mat
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
-from beam_mat.runners import prism
+from beam_mat.runners import local
 from beam_mat.runners.choose import installed_version, missing_for_dataflow, usable_cores
+from beam_mat.storage.stores import DRIVERS
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 NEEDED = ("apache-beam", "fsspec", "msgspec", "pillow", "pyarrow")
-DRIVERS = {"gcsfs": ("gs://", "gcp"), "s3fs": ("s3://", "s3"), "huggingface_hub": ("hf://", "hf")}
-"""Each with the addresses that it reads, and the extra of this package that installs it."""
-
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _AWS_VARIABLES = (
@@ -46,15 +44,12 @@ _AWS_VARIABLES = (
 _GOOGLE_FILE = "application_default_credentials.json"
 
 
-class State(str, Enum):
+class State(Enum):
     """The state of something: a `FAULT` keeps conversions from working, a `MISSING` does not."""
 
-    GOOD = "ok"
-    MISSING = "no"
-    FAULT = "FAULT"
-
-
-_STYLES = {State.GOOD: "green", State.MISSING: "yellow", State.FAULT: "bold red"}
+    GOOD = "[green]ok"
+    MISSING = "[yellow]no"
+    FAULT = "[bold red]FAULT"
 
 
 class Finding(NamedTuple):
@@ -64,6 +59,13 @@ class Finding(NamedTuple):
     state: State
     found: str
     cure: str = ""
+
+
+def present(what: str, found: str, missing: str, cure: str) -> Finding:
+    """A finding about something that conversions may do without. It is missing if `found` is ""."""
+    if found:
+        return Finding(what, State.GOOD, found)
+    return Finding(what, State.MISSING, missing, cure)
 
 
 def examine(console: Console) -> int:
@@ -94,7 +96,7 @@ def _table(title: str, findings: Iterable[Finding]) -> Table:
     made.add_column(overflow="fold")
     for what, state, found, cure in findings:
         text = f"{found}; {cure}" if cure else found
-        made.add_row(Text(what), Text(state.value, style=_STYLES[state]), Text(text))
+        made.add_row(Text(what), state.value, Text(text))
     return made
 
 
@@ -128,12 +130,12 @@ def _required() -> dict[str, SpecifierSet]:
 
 def drivers() -> Iterator[Finding]:
     """Examines the drivers for object stores."""
-    for name, (address, extra) in DRIVERS.items():
-        if found := installed_version(name):
-            yield Finding(name, State.GOOD, f"{found}, for {address}")
-        else:
-            cure = f"{address} needs it: pip install 'beam-mat[{extra}]'"
-            yield Finding(name, State.MISSING, "not installed", cure)
+    for protocol in ("gs", "s3", "hf"):
+        name, extra = DRIVERS[protocol]
+        version = installed_version(name)
+        found = f"{version}, for {protocol}://" if version else ""
+        cure = f"{protocol}:// needs it: pip install 'beam-mat[{extra}]'"
+        yield present(name, found, "not installed", cure)
 
 
 def runners() -> Iterator[Finding]:
@@ -142,12 +144,10 @@ def runners() -> Iterator[Finding]:
     yield _tried("in this process", _run_pipeline, cure)
     yield _tried("images", _convert_image, "pip install --force-reinstall pillow cykooz-resizer")
     yield _prism()
-    if missing := missing_for_dataflow():
-        cure = "Google Cloud needs it: pip install 'beam-mat[gcp]'"
-        yield Finding("Dataflow", State.MISSING, f"{', '.join(missing)} not installed", cure)
-    else:
-        found = "the packages for submitting jobs are installed"
-        yield Finding("Dataflow", State.GOOD, found)
+    missing = ", ".join(missing_for_dataflow())
+    found = "" if missing else "the packages for submitting jobs are installed"
+    cure = "Google Cloud needs it: pip install 'beam-mat[gcp]'"
+    yield present("Dataflow", found, f"{missing} not installed", cure)
 
 
 def _tried(what: str, attempt: Callable[[], str], cure: str) -> Finding:
@@ -165,17 +165,16 @@ def _run_pipeline() -> str:
 
     from beam_mat.runners.run import run_graph
 
+    def check(total: int) -> None:
+        if total != 6:
+            raise ValueError(f"the sum of 1, 2 and 3 is {total}")
+
     def add(pipeline: beam.Pipeline) -> None:
         numbers = pipeline | beam.Create([1, 2, 3]) | beam.Reshuffle()
-        _ = numbers | beam.CombineGlobally(sum) | beam.Map(_check_sum)
+        _ = numbers | beam.CombineGlobally(sum) | beam.Map(check)
 
     run_graph(IN_PROCESS, PipelineOptions([]), add, ())
     return f"ran a pipeline in {time.monotonic() - begin:.1f} s"
-
-
-def _check_sum(total: int) -> None:
-    if total != 6:
-        raise ValueError(f"the sum of 1, 2 and 3 is {total}")
 
 
 def _convert_image() -> str:
@@ -200,8 +199,8 @@ def _resizer_name() -> str:
 
 def _prism() -> Finding:
     broken = ""
-    for path, how in prism.candidates():
-        if prism.is_prism(path):
+    for path, how in local.candidates():
+        if local.is_prism(path):
             use = f"--runner PrismRunner --prism_location {path}"
             return Finding("Prism", State.GOOD, f"found ({how}): {use}")
         if how != "from PATH":  # another program may have the name
@@ -254,16 +253,15 @@ def credentials(environment: Mapping[str, str], home: Path) -> Iterator[Finding]
     def named(variable: str) -> list[str]:
         if not (path := environment.get(variable)):
             return []
-        names = "names a file" if _is_file(path) else "names a file that does not exist"
-        return [f"{variable} {names}"]
+        return [f"{variable} names a file{'' if _is_file(path) else ' that does not exist'}"]
 
     def existing(path: Path) -> list[str]:
         if not _is_file(path):
             return []
+        if path.is_relative_to(home):
+            return [f"~/{path.relative_to(home).as_posix()} exists"]
         # A folder elsewhere comes from a variable, whose value is not printed.
-        inside = path.is_relative_to(home)
-        shown = f"~/{path.relative_to(home).as_posix()}" if inside else f"a file named {path.name}"
-        return [f"{shown} exists"]
+        return [f"a file named {path.name} exists"]
 
     google = named("GOOGLE_APPLICATION_CREDENTIALS")
     if config := environment.get("CLOUDSDK_CONFIG"):
@@ -287,10 +285,7 @@ def credentials(environment: Mapping[str, str], home: Path) -> Iterator[Finding]
         ("AWS", aws, "aws configure, AWS_* variables, or on Amazon's machines a role"),
         ("Hugging Face", hugging_face, "hf auth login, or HF_TOKEN; public data sets need none"),
     ):
-        if found:
-            yield Finding(what, State.GOOD, "; ".join(found))
-        else:
-            yield Finding(what, State.MISSING, "no credentials found", cure)
+        yield present(what, "; ".join(found), "no credentials found", cure)
     if settings := sorted(name for name in environment if name.startswith("FSSPEC_")):
         yield Finding("fsspec", State.GOOD, ", ".join(f"{name} is set" for name in settings))
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import beam_mat
 from beam_mat.doctor import Finding, State, credentials, examine, runners
-from beam_mat.runners import prism
+from beam_mat.runners import local
 from tests.command import ROOT, run, spawn
 
 SECRET = "hush-8d1f2c"
@@ -89,7 +89,7 @@ def test_prism_is_found_where_it_lies(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PRISM", raising=False)
-    monkeypatch.setattr(prism, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     found = {finding.what: finding for finding in runners()}["Prism"]
     assert found.state is State.MISSING

@@ -13,8 +13,7 @@ from beam_mat.core.job import Job
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
-from beam_mat.runners.addresses import output_folder, usable
-from beam_mat.storage import catalog, files, inputs, shards
+from beam_mat.storage import catalog, files, inputs
 from beam_mat.storage.files import FileInfo
 
 
@@ -49,7 +48,7 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     json = _files(faults, "--json", asked.json, _readable)
     images = _files(faults, "--images", asked.images, _zips_or_folder)
-    output = output_folder(faults, asked.output, [source.uri for source in images])
+    output = choose.output_folder(faults, asked.output, [source.uri for source in images])
     uris = {
         "--json": asked.json,
         "--images": asked.images,
@@ -97,7 +96,7 @@ def _files(
     Each URI is looked up in a thread, by `look`, which raises an error if a file is unreadable.
     """
     with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
-        looked = [(uri, pool.submit(look, uri)) for uri in usable(faults, name, uris)]
+        looked = [(uri, pool.submit(look, uri)) for uri in choose.usable(faults, name, uris)]
     found: dict[str, FileInfo] = {}
     missing, readable = _CURES[name]
     for uri, future in looked:
@@ -136,7 +135,7 @@ def _limited(found: Iterable[Shard], limit: int | None) -> tuple[Shard, ...]:
         return tuple(found)
     kept: list[Shard] = []
     for shard in found:
-        count = shards.count_records(shard, limit)
+        count = inputs.count_records(shard, limit)
         kept.append(msgspec.structs.replace(shard, limit=min(count, limit)))
         limit -= count
         if limit <= 0:

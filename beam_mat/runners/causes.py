@@ -127,6 +127,21 @@ _EXCEPTION = re.compile(
 _WHERE = re.compile(r" \[while running '[^\n]*$", re.MULTILINE)
 
 
+def without_step(text: str) -> str:
+    """The text of an error without the name of the step, which Beam adds."""
+    return _WHERE.sub("", text)
+
+
+def worker_error(text: str) -> errors.BeamMatError | None:
+    """This package's own error at the end of a worker's traceback, if there is one."""
+    found = re.findall(r"^beam_mat\.core\.errors\.(\w+): (.*)$", without_step(text), re.MULTILINE)
+    if not found:
+        return None
+    name, message = found[-1]
+    kind = errors.SourceError if name == "ConfigError" else getattr(errors, name, None)
+    return kind(message) if kind else None
+
+
 def cause_of(error: BaseException) -> errors.BeamMatError | None:
     """What the user can do about an error, as an error of this package; None for a bug.
 
@@ -137,7 +152,7 @@ for temporary files (TMPDIR), and run the same command again, which resumes
     text = "".join(traceback.format_exception_only(error)).strip()
     lines = [text]
     if isinstance(error, RuntimeError):  # it may contain the traceback of a worker
-        lines = [*_EXCEPTION.findall(_WHERE.sub("", text))[-1:], text.partition("\n")[0]]
+        lines = [*_EXCEPTION.findall(without_step(text))[-1:], text.partition("\n")[0]]
     for line in lines:
         for cause in CAUSES:
             if re.search(cause.pattern, line):

@@ -35,7 +35,7 @@ from beam_mat.core.image import resizer_name
 from beam_mat.runners import worker_package
 from beam_mat.runners.choose import missing_for_dataflow
 from beam_mat.runners.logs import printed
-from beam_mat.storage import files
+from beam_mat.storage import files, stores
 from beam_mat.transforms.step import NAMESPACE
 
 MACHINE_TYPE = "e2-standard-4"
@@ -77,7 +77,7 @@ def faults(options: PipelineOptions, uris: Mapping[str, Sequence[str]]) -> list[
                     "name a place in a bucket, such as gs://BUCKET/mat"
                 )
             elif (
-                protocol not in (*worker_package.DRIVERS, "http", "https")
+                protocol not in (*stores.DRIVERS, "http", "https")
                 and not worker.sdk_container_image
             ):
                 found.append(
@@ -123,16 +123,6 @@ def prepared(
     return worker_package.staged(options, {_protocol(uri) for uri in uris})
 
 
-class Submitted(msgspec.Struct, frozen=True):
-    """How to look up a job: a file in the output folder that it writes to."""
-
-    job: str
-    project: str
-    region: str
-    dataflow_endpoint: str
-    no_auth: bool
-
-
 def ensure_idle(output: str) -> None:
     """Raises an OutputInUseError if a job without a driver still writes to an output folder."""
     record = files.join(output, layout.SUBMITTED)
@@ -140,15 +130,14 @@ def ensure_idle(output: str) -> None:
         return
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
-    found = msgspec.json.decode(files.read_bytes(record), type=Submitted)
-    where = msgspec.structs.asdict(found)
-    del where["job"]
-    job = DataflowApplicationClient(PipelineOptions([], **where)).get_job(found.job)
+    where = msgspec.json.decode(files.read_bytes(record))
+    name = where.pop("job")
+    job = DataflowApplicationClient(PipelineOptions([], **where)).get_job(name)
     result = dataflow_runner.DataflowPipelineResult
     if not PipelineState.is_terminal(result.api_jobstate_to_pipeline_state(job.current_state)):
         raise OutputInUseError(
-            f"{output}: the Dataflow job {found.job} still writes here; wait for its end, or "
-            f"cancel it: {_cancel_command(found.job, found.region)}"
+            f"{output}: the Dataflow job {name} still writes here; wait for its end, or "
+            f"cancel it: {_cancel_command(name, where['region'])}"
         )
     files.remove_file(record)
 
@@ -168,9 +157,13 @@ def record_job(
         _print(f"No job was started{f'; its template is {place}' if place else ': a dry run'}")
         return False
     job = result.job_id()
-    record = Submitted(
-        job, cloud.project, cloud.region, cloud.dataflow_endpoint, bool(cloud.no_auth)
-    )
+    record = {
+        "job": job,
+        "project": cloud.project,
+        "region": cloud.region,
+        "dataflow_endpoint": cloud.dataflow_endpoint,
+        "no_auth": bool(cloud.no_auth),
+    }
     scratch = files.join(output, layout.SCRATCH)
     files.write_bytes(files.join(output, layout.SUBMITTED), msgspec.json.encode(record), scratch)
     _print(f"Dataflow job {job}\n{_address(result, options)}")

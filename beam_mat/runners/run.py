@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -18,8 +17,8 @@ from apache_beam.runners.runner import PipelineState
 from beam_mat.core import errors
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.runners import dataflow, progress
-from beam_mat.runners.prism import serving
-from beam_mat.runners.workers import thread_failures, watched
+from beam_mat.runners.causes import without_step, worker_error
+from beam_mat.runners.local import lost, serving, thread_failures, watched
 
 CANCEL_SECONDS = 5.0
 
@@ -75,9 +74,9 @@ def run_graph(
             counters = dataflow.counters(result)
         except errors.BeamMatError as error:
             # Raised in this process; Beam has added the name of the step.
-            raise type(error)(re.sub(r" \[while running '[^\n]*$", "", str(error))) from None
+            raise type(error)(without_step(str(error))) from None
         except RuntimeError as error:
-            raise _worker_error(str(error)) or error from None
+            raise worker_error(str(error)) or error from None
         if state not in (None, PipelineState.DONE):
             raise RuntimeError(f"the job ended in state {state}")
     return {name[:-3]: time / 1e6 for name, time in counters.items() if name.endswith("_us")}
@@ -117,11 +116,9 @@ class Running:
         """Raises why the job has ended, as `run_graph`: a streaming job does not end on its own."""
         text = str(self._failure)
         if isinstance(self._failure, grpc.RpcError):
-            raise errors.WorkerLostError(
-                f"the runner died ({self._failure.details() or self._failure.code()}); see whether "
-                "memory ran out, and run the same command again, which resumes"
-            ) from self._failure
-        raise _worker_error(text) or RuntimeError(f"the job has ended: {text}") from self._failure
+            why = self._failure.details() or self._failure.code()
+            raise lost(f"the runner died ({why})") from self._failure
+        raise worker_error(text) or RuntimeError(f"the job has ended: {text}") from self._failure
 
 
 def submit_streaming(
@@ -152,17 +149,3 @@ def streaming(options: PipelineOptions, add: AddGraph) -> Iterator[Running]:
             # Beam's threads print that they were cancelled.
             quiet.enter_context(contextlib.redirect_stderr(io.StringIO()))
             running.cancel()
-
-
-def _worker_error(text: str) -> errors.BeamMatError | None:
-    """This package's own error at the end of a worker's traceback, if there is one."""
-    found = re.findall(
-        r"^beam_mat\.core\.errors\.(\w+): (.*?)(?: \[while running '[^\n]*)?$", text, re.MULTILINE
-    )
-    if not found:
-        return None
-    name, message = found[-1]
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, errors.BeamMatError):
-        return errors.SourceError(message) if kind is errors.ConfigError else kind(message)
-    return None

@@ -26,12 +26,10 @@ from packaging.utils import canonicalize_name
 
 import beam_mat
 from beam_mat.core.errors import ConfigError
+from beam_mat.storage.stores import DRIVERS
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
-
-DRIVERS = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs", "hf": "huggingface_hub"}
-"""The optional requirement of this package for each protocol."""
 
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 37)))
 """Platforms whose wheels run in Beam's containers: Debian 12 with glibc 2.36."""
@@ -90,7 +88,7 @@ def requirements(protocols: Iterable[str]) -> list[Requirement]:
 
     Raises a ConfigError if the package is not installed.
     """
-    drivers = {DRIVERS[protocol] for protocol in protocols if protocol in DRIVERS}
+    drivers = {DRIVERS[protocol][0] for protocol in protocols if protocol in DRIVERS}
     try:
         known = [Requirement(text) for text in metadata.requires("beam-mat") or ()]
     except metadata.PackageNotFoundError:

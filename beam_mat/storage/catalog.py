@@ -100,34 +100,22 @@ def _end(uri: str, size: int, more: int = 0) -> tuple[bytes, int, int]:
     return tail, behind - length, length
 
 
-class _Window(io.RawIOBase):
+class _Window(io.BytesIO):
     """A file of which only the last bytes are available. zipfile reads no others."""
 
     def __init__(self, size: int, held: bytes) -> None:
-        self._size = size
-        self._held = held
-        self._at = 0
-
-    def seekable(self) -> bool:
-        return True
+        super().__init__(held)
+        self._begin = size - len(held)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if at < 0:
-            raise OSError(f"there is no byte {at}")
-        self._at = at
-        return at
+        if whence == io.SEEK_SET:
+            if offset < self._begin:
+                raise EOFError(f"its directory should begin at byte {offset}")
+            offset -= self._begin
+        return self._begin + super().seek(offset, whence)
 
     def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        begin = self._at - (self._size - len(self._held))
-        if begin < 0:
-            raise EOFError(f"its directory should begin at byte {self._at}")
-        data = self._held[begin : begin + size if size >= 0 else None]
-        self._at += len(data)
-        return data
+        return self._begin + super().tell()
 
 
 def _zip(uri: str, size: int, order: int) -> Iterator[Member]:

@@ -17,7 +17,7 @@ from glob import has_magic
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
-from beam_mat.storage import prefetch
+from beam_mat.storage import requests
 from beam_mat.storage import store as protocol
 from beam_mat.storage.store import IsWhole, linked
 from beam_mat.storage.stores import locate
@@ -86,8 +86,7 @@ def info(uri: str) -> FileInfo:
 def sizes(uris: Sequence[str]) -> list[int | None]:
     """The size of each file in bytes, or None if it does not exist.
 
-    Each file is looked up by name, several at once on a remote store. Listing the folder would
-    take longer: it may have many other files, and every unit of work would list it again.
+    Each file is looked up by name: its folder may have many others, which a listing would include.
     """
     found = _in_order((uri, 0, partial(file_at, uri)) for uri in uris)
     return [file.size if file else None for file in found]
@@ -155,7 +154,7 @@ def read_bytes(uri: str, is_whole: IsWhole | None = None) -> bytes:
 
 def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[bytes]:
     """Reads small files in order, several at once from a remote store. See `read_bytes`."""
-    guess = prefetch.BYTES // prefetch.REQUESTS
+    guess = requests.BYTES // requests.REQUESTS
     return _in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
 
 
@@ -169,10 +168,7 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 
 
 def read_ranges(ranges: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
-    """Reads ranges, each a URI, start and end, as `read_range` does.
-
-    They come in order. Several at once are read from a remote store.
-    """
+    """Reads ranges (URI, start, end) in order, as `read_range`, several at once if remote."""
     return _in_order(
         (uri, end - start, partial(read_range, uri, start, end)) for uri, start, end in ranges
     )
@@ -196,8 +192,7 @@ def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
 def open_binary(uri: str) -> Any:
     """Opens a file for reading as a context manager with seek and tell.
 
-    A file on a remote store is read whole at once: this is for small files, and for those that are
-    read from end to end.
+    A remote file is read whole at once: this is for files that are small or needed in full.
     """
     store, path = locate(uri)
     return store.open_binary(path)
@@ -234,10 +229,9 @@ class HashingWriter(io.RawIOBase):
 
 @contextlib.contextmanager
 def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
-    """Writes a file that appears under its name whole, when the block ends, or not at all.
+    """Writes or replaces a file, which appears whole when the block ends, or not at all.
 
-    A file of that name is replaced. For files that must never change, see `write_new`. Unfinished
-    files are in the folder `scratch` on the same file system. Object stores do not use it.
+    Unfinished files are in the folder `scratch` on the same file system; object stores have none.
     Raises an OutputError if there is no space, or no permission.
     """
     store, path = locate(uri)
@@ -251,9 +245,8 @@ def write(uri: str, scratch: str) -> Iterator[HashingWriter]:
 def write_new(uri: str, scratch: str) -> Iterator[HashingWriter]:
     """As `write`, for a file whose name says what it holds.
 
-    A file that holds exactly these bytes already stays untouched. A file with other bytes is
-    damaged, and is replaced whole. If several processes write the file at once, each of them
-    finds it complete.
+    A file with exactly these bytes stays untouched. One with other bytes is damaged, and is
+    replaced. If several processes write the file at once, each of them finds it complete.
     """
     store, path = locate(uri)
     with store.staged(path, locate(scratch)[1]) as staged:
@@ -350,9 +343,6 @@ def _refuse_links_above(uri: str, within: str) -> None:
 
 
 def prune(folder: str) -> None:
-    """Removes a folder and those below it as far as they hold no file. Ignores links.
-
-    Object stores have no folders.
-    """
+    """Removes a folder and those below it as far as they hold no file. Ignores links."""
     store, path = locate(folder)
     store.prune(path)

@@ -22,8 +22,7 @@ from typing import IO, Any, BinaryIO, NoReturn, TypeVar
 from fsspec.spec import make_instance
 
 from beam_mat.core.errors import OutputError, SourceError
-from beam_mat.storage.prefetch import pool, prefetch
-from beam_mat.storage.retry import ShortBodyError, cause_of, insist
+from beam_mat.storage.requests import ShortBodyError, cause_of, insist, pool, prefetch
 from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, shrunk
 
 T = TypeVar("T")
@@ -38,16 +37,8 @@ CREATE_BYTES = 256 << 10
 """A file of at most this size is sent before anyone looks whether it is there: if it is, sending
 this much in vain costs less than asking first costs all the others."""
 
-_VERSIONS = (
-    "generation",  # Google
-    "etag",
-    "ETag",
-    "blob_id",  # Hugging Face's hub
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "created",
-)
+_VERSIONS = "generation etag ETag blob_id mtime LastModified last_modified created".split()
+"""What drivers call the version of a file: `generation` is Google's, `blob_id` the hub's."""
 
 _creating = threading.Lock()
 
@@ -275,11 +266,6 @@ class MemoryStore(RemoteStore):
     def glob(self, pattern: str) -> list[FileInfo]:
         # A listing has the time in another form than a look-up, so the versions would differ.
         return [file for file in map(self.file_at, self._fs.glob(pattern)) if file]
-
-    def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
-        del is_whole  # memory never returns half a file
-        data: bytes = self._fs.cat_file(path)
-        return data
 
     def place(self, staged: IO[bytes], path: str) -> None:
         self._fs.pipe_file(path, _content(staged))  # put_file would make folders

@@ -49,8 +49,9 @@ class Written(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """A kind of store. A `path` is a file's name inside the store.
 
-    A remote store retries requests that failed for a reason that may pass. Every method raises a
-    `StoreError` when it gives up. For more about a method see the function of `files`.
+    Methods without a docstring do what the function of this name in `files` says. Lists are in any
+    order. A remote store retries requests that failed for a reason that may pass. Every method
+    raises a `StoreError` when it gives up.
     """
 
     near: bool = True
@@ -64,65 +65,28 @@ class Store(Protocol):
     def uri(self, path: str) -> str:
         """The URI of a path."""
 
-    def normalize(self, path: str) -> str:
-        """The URI of a path in its one spelling: absolute, without a slash at the end."""
-
     def joined(self, folder: str, name: str) -> str:
         """The path of a name in a folder. On a disk an absolute name stays what it is."""
 
-    def exists(self, path: str) -> bool:
-        """Whether there is a file or a folder."""
-
-    def is_folder(self, path: str) -> bool:
-        """Whether there is a folder."""
-
-    def file_at(self, path: str) -> FileInfo | None:
-        """The file with exactly this name, or None if there is a folder or nothing."""
-
-    def info(self, path: str) -> FileInfo:
-        """Looks a file up. Raises FileNotFoundError."""
+    def normalize(self, path: str) -> str: ...
+    def exists(self, path: str) -> bool: ...
+    def is_folder(self, path: str) -> bool: ...
+    def file_at(self, path: str) -> FileInfo | None: ...
+    def info(self, path: str) -> FileInfo: ...
+    def find(self, folder: str, follow: bool) -> list[FileInfo]: ...
+    def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]: ...
+    def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes: ...
+    def read_range(self, path: str, start: int, end: int) -> bytes: ...
+    def read_blocks(self, path: str, start: int, end: int) -> Iterator[bytes]: ...
+    def open_binary(self, path: str) -> Any: ...
+    def create(self, path: str, data: bytes) -> bool: ...
+    def move(self, path: str, target: str) -> None: ...
+    def remove_file(self, path: str) -> None: ...
+    def remove(self, path: str) -> None: ...
+    def prune(self, folder: str) -> None: ...
 
     def glob(self, pattern: str) -> list[FileInfo]:
-        """The files that match a pattern, in any order."""
-
-    def find(self, folder: str, follow: bool) -> list[FileInfo]:
-        """Every file below a folder, in any order."""
-
-    def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]:
-        """The names in a folder, in any order, each with its file, or None if it is a folder."""
-
-    def link_in(self, path: str, within: str) -> str | None:
-        """The first symbolic link on the way from the folder `within` to `path`, if there is one.
-
-        `within` itself may be a link; `path` counts. Only a disk has links.
-        """
-        del path, within
-        return None
-
-    def read_bytes(self, path: str, is_whole: IsWhole | None = None) -> bytes:
-        """Reads a small file. Raises FileNotFoundError."""
-
-    def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes ``[start, end)``. Raises a SourceError if the file is shorter."""
-
-    def read_blocks(self, path: str, start: int, end: int) -> Iterator[bytes]:
-        """Bytes ``[start, end)`` in blocks of at most `READ_BLOCK`. Errors as in `read_range`."""
-
-    def open_binary(self, path: str) -> Any:
-        """Opens a file for reading as a context manager with seek and tell."""
-
-    def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-        """Makes calls and yields their results in order. A remote store makes several at once.
-
-        A call comes with the expected number of bytes of its result.
-        """
-        return (call() for _, call in calls)
-
-    def begin(self, call: Callable[[], T]) -> Future[T]:
-        """Makes a call. A remote store makes it in the background."""
-        done: Future[T] = Future()
-        done.set_result(call())
-        return done
+        """The files that match a pattern."""
 
     def staged(self, path: str, scratch: str) -> AbstractContextManager[IO[bytes]]:
         """Collects the content of `path` under no name that readers look at.
@@ -137,23 +101,26 @@ class Store(Protocol):
     def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
         """As `place`, but leaves a file alone that holds exactly this content already."""
 
-    def create(self, path: str, data: bytes) -> bool:
-        """Writes a small file unless there is one; of many who try at once, one succeeds."""
+    def link_in(self, path: str, within: str) -> str | None:
+        """The first symbolic link on the way from the folder `within` to `path`, if there is one.
 
-    def move(self, path: str, target: str) -> None:
-        """Renames a file. Does nothing if only the target exists. Raises FileNotFoundError."""
-
-    def remove_file(self, path: str) -> None:
-        """Removes a file, or a symbolic link itself. Ignores folders and missing files."""
-
-    def remove(self, path: str) -> None:
-        """Removes a file, or a folder with its content. Unlinks a symbolic link itself."""
-
-    def prune(self, folder: str) -> None:
-        """Removes a folder and those below it as far as they hold no file. Ignores links.
-
-        An object store has no folders.
+        `within` itself may be a link; `path` counts. Only a disk has links.
         """
+        del path, within
+        return None
+
+    def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
+        """Makes calls and yields their results in order. A remote store makes several at once.
+
+        A call comes with the expected number of bytes of its result.
+        """
+        return (call() for _, call in calls)
+
+    def begin(self, call: Callable[[], T]) -> Future[T]:
+        """Makes a call. A remote store makes it in the background."""
+        done: Future[T] = Future()
+        done.set_result(call())
+        return done
 
     def holds(self, path: str, written: Written) -> bool:
         """Whether a file has this size and SHA-256. It is read only if the size is right."""

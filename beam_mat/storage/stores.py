@@ -26,10 +26,16 @@ from beam_mat.storage.local_store import LocalStore
 from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import Store
 
-_EXTRAS = {"gs": "gcp", "gcs": "gcp", "s3": "s3", "s3a": "s3", "hf": "hf"}
-"""Protocols whose driver comes with an extra of this package."""
+DRIVERS = {
+    "gs": ("gcsfs", "gcp"),
+    "gcs": ("gcsfs", "gcp"),
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "hf": ("huggingface_hub", "hf"),
+}
+"""For each protocol the package with its driver, and the extra of beam-mat that installs it."""
 
-_ONE_FOR_ALL = frozenset({*_EXTRAS, "file", "http", "https", "local", "memory"})
+_ONE_FOR_ALL = frozenset({*DRIVERS, "file", "http", "https", "local", "memory"})
 """Schemes with one file system for every address. Others take a host from the address."""
 
 _LOCAL = LocalStore()
@@ -39,8 +45,7 @@ class _Known(threading.local):
     """The stores that a thread has used: fsspec makes some file systems for one thread only."""
 
     def __init__(self) -> None:
-        self.by_scheme: dict[str, Store] = {}
-        self.by_system: dict[Any, Store] = {}
+        self.stores: dict[Any, Store] = {}  # by scheme, and by file system
 
 
 _known = _Known()
@@ -61,12 +66,12 @@ def locate(uri: str) -> tuple[Store, str]:
     # What follows ? or # may be an option of the file system; :: joins several file systems.
     special = "?" in uri or "#" in uri or "::" in uri
     plain = sign and scheme in _ONE_FOR_ALL and not special
-    known = _known  # another thread may replace it
-    if plain and (store := known.by_scheme.get(scheme)):
+    known = _known.stores  # another thread may replace it
+    if plain and (store := known.get(scheme)):
         return store, store.path_of(uri)
-    store, path = _look_up(uri, known.by_system)
+    store, path = _look_up(uri, known)
     if plain:
-        known.by_scheme[scheme] = store
+        known[scheme] = store
     return store, path
 
 
@@ -111,8 +116,8 @@ def _store(fs: Any) -> Store:
 def _missing(uri: str, error: ImportError) -> str:
     protocols = [split_protocol(link)[0] or "" for link in uri.split("::")]
     for protocol in protocols:
-        if protocol in _EXTRAS:
-            extra = _EXTRAS[protocol]
+        if protocol in DRIVERS:
+            _, extra = DRIVERS[protocol]
             return f"{protocol}:// needs a driver: pip install 'beam-mat[{extra}]'"
     return f"{'::'.join(protocols)} needs a driver: {error}"
 

@@ -11,7 +11,7 @@ import apache_beam as beam
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.results import ChunkFact, ImageOutcome, PathFact, Source, Wanted
 from beam_mat.core.settings import Settings
-from beam_mat.storage import catalog, inputs, prefetch
+from beam_mat.storage import catalog, inputs, requests
 from beam_mat.transforms.step import FileStep, ProgressStep, count, timed
 from beam_mat.work.images import ConvertedBatch, batch_of, convert_batch
 
@@ -25,7 +25,7 @@ class ListMembers(FileStep):
         members = catalog.members(source.uri, source.order)
         with timed("catalog"):
             first = next(members, None)  # the listing is read here
-        held = prefetch.pool().submit(inputs.require_unchanged, source)
+        held = requests.pool().submit(inputs.require_unchanged, source)
         for member in itertools.chain([first] if first else [], members):
             yield member.path, PathFact(member=member)
         held.result()  # the request ran in the meantime

@@ -10,8 +10,7 @@ import msgspec
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, PRISM
 from beam_mat.runners import choose
-from beam_mat.runners.addresses import output_folder, usable
-from beam_mat.runners.prism import with_prism
+from beam_mat.runners.local import with_prism
 from beam_mat.storage import files
 from beam_mat.watch.elements import WatchSettings
 
@@ -53,7 +52,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     watch, rules = asked.watch, asked.watch.settings
     json = _places(faults, "--json", watch.json, "'in/*.json'")
     images = _places(faults, "--images", watch.images, "'in/*.zip'")
-    output = output_folder(faults, asked.output, images)
+    output = choose.output_folder(faults, asked.output, images)
     uris = {
         "--json": watch.json,
         "--images": watch.images,
@@ -86,7 +85,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
 
 def _places(faults: list[str], name: str, uris: Sequence[str], example: str) -> tuple[str, ...]:
     places = []
-    for uri in usable(faults, name, uris):
+    for uri in choose.usable(faults, name, uris):
         try:
             if files.is_folder(uri):
                 faults.append(

@@ -27,7 +27,7 @@ from beam_mat.core.results import (
 )
 from beam_mat.core.settings import Settings
 from beam_mat.core.validation import ChunkResult, validate
-from beam_mat.storage import inputs, parts, shards
+from beam_mat.storage import inputs, parts
 from beam_mat.work import results
 
 
@@ -45,7 +45,7 @@ def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
             yield msgspec.structs.replace(chunk, shard=shard)
         return
     chunks = []
-    for chunk in shards.chunks(shard, settings.digest()):
+    for chunk in inputs.chunks(shard, settings.digest()):
         chunks.append(chunk)
         yield chunk
     inputs.require_unchanged(shard)
@@ -82,7 +82,7 @@ def trajectories(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, Trajec
     """Yields the valid records of a chunk, each with its index."""
     if chunk.fault:
         return
-    for record in shards.records(chunk):
+    for record in inputs.records(chunk):
         parsed = parse(record.data, settings.prefixes)
         if isinstance(parsed, Trajectory):
             yield record.index, parsed
@@ -103,7 +103,7 @@ def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, Chun
     output = results.find(settings, layout.OUTPUTS, name, ChunkOutput)
     if output is None or not parts.all_there(settings, output.files()):
         by_path = {outcome.path: outcome for outcome in outcomes}
-        checked = validate(shards.records(chunk), by_path, repeated, settings)
+        checked = validate(inputs.records(chunk), by_path, repeated, settings)
         output = _write(settings, name, chunk, checked, outcomes)
         results.write(settings, layout.OUTPUTS, name, output)
     return Written(chunk.name, name, tables), output

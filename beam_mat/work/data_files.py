@@ -28,7 +28,7 @@ from beam_mat.core.scan import (
     detect,
     scan,
 )
-from beam_mat.storage import files, shards
+from beam_mat.storage import files, inputs
 from beam_mat.storage.stores import locate
 
 BATCH_ROWS = 16
@@ -144,7 +144,7 @@ def _examine_json(unit: Unit, examiner: Examiner) -> None:
     assert chunk is not None
     data = files.read_range(unit.file.uri, chunk.start, chunk.end)
     malformed = []
-    for record in shards.split(chunk, data):
+    for record in inputs.split(chunk, data):
         try:
             value = decode(record.data)
         except ValueError as error:

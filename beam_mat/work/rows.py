@@ -18,7 +18,7 @@ from beam_mat.core.contract.examine import decode
 from beam_mat.core.contract.unit import DatasetFile, FileNote
 from beam_mat.core.errors import SourceError
 from beam_mat.core.scan import HEAD_BYTES, Head, Layout, detect
-from beam_mat.storage import files, shards
+from beam_mat.storage import files, inputs
 from beam_mat.work import data_files
 
 MAX_LINE_BYTES = 64 << 20
@@ -81,7 +81,7 @@ def _json_rows(file: DatasetFile) -> Iterator[bytes]:
         if chunk.fault:
             raise SourceError(f"{file.uri}: {chunk.detail}; run beam-mat check for details")
         data = files.read_range(file.uri, chunk.start, chunk.end)
-        for record in shards.split(chunk, data):
+        for record in inputs.split(chunk, data):
             yield record.data
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from beam_mat.core import layout
 from beam_mat.sample import SampleSummary, write_sample
-from beam_mat.storage import files, retry, stores
+from beam_mat.storage import files, requests, stores
 from tests import outputs as dataset
 from tests.command import convert_words, converted, run, spawn
 from tests.convert.test_outage import before_the_graph
@@ -187,8 +187,8 @@ def test_on_a_store_that_fails_all_the_time_the_result_is_the_same(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts are few, and follow each other at once."""
-    monkeypatch.setattr(retry, "ATTEMPTS", 2)
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "ATTEMPTS", 2)
+    monkeypatch.setattr(requests, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 def reading(first: int) -> Faults:

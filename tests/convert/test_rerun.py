@@ -13,7 +13,7 @@ import pytest
 import beam_mat.convert.driver
 from beam_mat.dataset import conversion
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.storage import files, parts, shards
+from beam_mat.storage import files, inputs, parts
 from beam_mat.work import image_results, images
 from tests import outputs as dataset
 from tests.command import convert_words, converted, run
@@ -39,8 +39,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Counts the units that are worked on in this process."""
     seen = Work()
     chunks, records, convert, write = (
-        shards.chunks,
-        shards.records,
+        inputs.chunks,
+        inputs.records,
         images.convert,
         parts.write_unit,
     )
@@ -61,8 +61,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         seen.written.append(unit.name)
         return write(settings, unit, rows, **how)
 
-    monkeypatch.setattr(shards, "chunks", scan)
-    monkeypatch.setattr(shards, "records", read)
+    monkeypatch.setattr(inputs, "chunks", scan)
+    monkeypatch.setattr(inputs, "records", read)
     monkeypatch.setattr(images, "convert", image)
     monkeypatch.setattr(parts, "write_unit", unit)
     return seen

@@ -20,7 +20,7 @@ from apache_beam.runners.portability.job_server import ExternalJobServer
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 import beam_mat
-from beam_mat.runners.prism import serving
+from beam_mat.runners.local import serving
 
 
 def main(pipeline: Path, prism: str) -> None:

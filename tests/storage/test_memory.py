@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_mat.core.chunk import Shard
-from beam_mat.storage import files, shards
+from beam_mat.storage import files, inputs
 
 RECORD = json.dumps({"id": "a", "text": "x" * 18_000, "turns": [{"role": "user"}] * 5})
 
@@ -24,7 +24,7 @@ def peak_of_a_scan(path: Path, records: int) -> int:
     shard = Shard(found.uri, 0, found.size, found.version)
     tracemalloc.start()
     try:
-        assert sum(chunk.count for chunk in shards.chunks(shard, "")) == records
+        assert sum(chunk.count for chunk in inputs.chunks(shard, "")) == records
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -50,10 +50,10 @@ def test_a_record_of_any_size_passes_through_in_the_same_memory(tmp_path: Path) 
     shard = Shard(found.uri, 0, found.size, found.version)
     tracemalloc.start()
     try:
-        huge, small = shards.chunks(shard, "")
+        huge, small = inputs.chunks(shard, "")
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:
         tracemalloc.stop()
     assert (huge.fault, small.fault) == ("record_too_large", None)
-    (record,) = shards.records(huge)
+    (record,) = inputs.records(huge)
     assert len(record.data) == 1 << 20

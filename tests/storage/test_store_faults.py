@@ -6,7 +6,6 @@ import json
 import os
 import random
 import tempfile
-import traceback
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import fsspec
 import pytest
 
 from beam_mat.core.errors import SourceError, StoreError
-from beam_mat.storage import files, retry, stores
+from beam_mat.storage import files, requests, stores
 from beam_mat.storage.remote_store import SEND_PIECE, RemoteStore
 from beam_mat.work.results import is_json
 from tests.stands import reach
@@ -31,7 +30,7 @@ def far(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, Proxy]]:
     """A folder on a store, and the proxy on the way to it."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "FIRST_PAUSE_SECONDS", 0.01)
     kind = "google" if request.param == "gs" else "amazon"
     with proxied(request.getfixturevalue(kind)) as proxy:
         options = reach.google if kind == "google" else reach.amazon
@@ -104,7 +103,7 @@ def test_a_store_that_stays_broken_is_an_error_that_names_the_file(
 ) -> None:
     uri = put(far)
     # The driver's own attempts take half a minute.
-    monkeypatch.setattr(retry, "LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(requests, "LIMIT_SECONDS", 0.0)
     far[1].faults = Faults(short=1, on=lambda method, _: method == "GET")
     with pytest.raises(
         StoreError, match=r"file\.bin: the store failed \d time.* run the command again"
@@ -117,34 +116,6 @@ def test_a_store_that_stays_broken_is_an_error_that_names_the_file(
         files.exists(uri)
     with pytest.raises(StoreError, match=r"file\.bin: the store"):
         files.write_bytes(uri, b"new", "")
-
-
-def test_attempts_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
-    made = []
-
-    def fail() -> None:
-        made.append(1)
-        raise ConnectionResetError("by peer")
-
-    with pytest.raises(StoreError, match=r"a\.zip: .* ConnectionResetError: by peer"):
-        retry.insist("gs://b/a.zip", fail)
-    assert len(made) == retry.ATTEMPTS
-
-
-@pytest.mark.parametrize("kind", [ConnectionError, PermissionError])
-def test_a_signed_address_in_a_drivers_error_is_not_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[OSError]
-) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
-    caplog.set_level("INFO")
-
-    def fail() -> None:
-        raise kind("for url: https://cdn.host/ab/cd?X-Amz-Signature=hush&x=1")
-
-    with pytest.raises(StoreError, match=r"for url: https://cdn\.host/ab/cd\?…") as told:
-        retry.insist("hf://datasets/a/b/files.zip", fail)
-    assert "hush" not in "".join(traceback.format_exception(told.value)) + caplog.text
 
 
 def test_a_file_that_shrank_or_went_is_told_from_a_broken_store(far: tuple[str, Proxy]) -> None:

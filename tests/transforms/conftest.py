@@ -9,7 +9,7 @@ import pytest
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.settings import Settings
-from beam_mat.storage import files, shards
+from beam_mat.storage import files, inputs
 from tests.making import write_shard
 
 
@@ -36,5 +36,5 @@ def shard_of(tmp_path: Path) -> ShardOf:
 
 def chunk_of(shard: Shard) -> Chunk:
     """The only chunk of a small shard."""
-    (chunk,) = shards.chunks(shard, "")
+    (chunk,) = inputs.chunks(shard, "")
     return chunk

@@ -25,7 +25,7 @@ from beam_mat.core.results import (
     Written,
 )
 from beam_mat.core.settings import Settings
-from beam_mat.storage import shards
+from beam_mat.storage import inputs
 from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.making import image_record, record, write_shard
@@ -68,7 +68,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
     def watched(name: str) -> Callable[..., Any]:
-        function = getattr(shards, name)
+        function = getattr(inputs, name)
 
         def read(*arguments: object) -> Any:
             found.append(name)
@@ -77,7 +77,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return read
 
     for name in ("chunks", "records"):
-        monkeypatch.setattr(shards, name, watched(name))
+        monkeypatch.setattr(inputs, name, watched(name))
     return found
 
 

@@ -1,18 +1,27 @@
-"""Repeats requests to a store after transient errors."""
+"""Sends several requests to a store at once, and repeats them after transient errors."""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from beam_mat.core.credentials import text_without_credentials
 from beam_mat.core.errors import BeamMatError, StoreError
 
 T = TypeVar("T")
+
+REQUESTS = 16
+"""Maximum number of concurrent requests of one reader."""
+
+BYTES = 32 << 20
+"""Maximum number of bytes that one reader requests at once. One larger request is allowed."""
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.25
@@ -22,13 +31,7 @@ LIMIT_SECONDS = 60.0
 """No attempt begins later than this after the first one. The drivers have their own retries, up to
 half a minute per attempt, and the runner repeats the whole unit of work."""
 
-_ANSWERS = (
-    BeamMatError,
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-)
+_ANSWERS = (BeamMatError, FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Answers, not failures: the caller gets them unchanged."""
 
 _LASTING = (
@@ -56,7 +59,7 @@ class ShortBodyError(OSError):
 
 
 def passes(error: Exception) -> bool:
-    """Returns whether another attempt may succeed: not if the store has refused the request."""
+    """Whether another attempt may succeed: not if the store has refused the request."""
     # A listing that was cut off during the transfer is not valid JSON.
     if isinstance(error, json.JSONDecodeError):
         return True
@@ -115,5 +118,33 @@ def insist(uri: str, call: Callable[[], T]) -> T:
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """Returns the error for use as a cause, or None if its text has a credential."""
+    """The error for use as a cause, or None if its text has a credential."""
     return error if text_without_credentials(str(error)) == str(error) else None
+
+
+def prefetch(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
+    """Makes calls in threads before their results are needed, and yields the results in order.
+
+    A call comes with the expected number of bytes of its result.
+    """
+    pending: deque[tuple[int, Future[T]]] = deque()
+    held = 0
+    try:
+        for size, call in calls:
+            while pending and (len(pending) == REQUESTS or held + size > BYTES):
+                first, future = pending.popleft()
+                yield future.result()
+                held -= first
+            pending.append((size, pool().submit(call)))
+            held += size
+        while pending:
+            yield pending.popleft()[1].result()
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+@functools.cache
+def pool() -> ThreadPoolExecutor:
+    """The threads that wait for stores, which all readers and writers share."""
+    return ThreadPoolExecutor(32, thread_name_prefix="store")

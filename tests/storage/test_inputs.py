@@ -14,7 +14,7 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason
-from beam_mat.storage import files, shards
+from beam_mat.storage import files, inputs
 from tests.build import record
 
 
@@ -30,7 +30,7 @@ def values(chunks: list[Chunk]) -> list[Any]:
     """Every record's value; of a faulty range, its reason."""
     found: list[Any] = []
     for chunk in chunks:
-        held = list(shards.records(chunk))
+        held = list(inputs.records(chunk))
         assert [item.index for item in held] == list(range(chunk.first, chunk.first + chunk.count))
         found += [chunk.fault or json.loads(item.data) for item in held]
     return found
@@ -53,7 +53,7 @@ def test_the_records_of_all_chunks_are_those_of_the_shard(tmp_path: Path, form: 
         "bom": "\ufeff" + lines + "\n",
         "crlf": lines.replace("\n", "\r\n\r\n"),
     }[form]
-    chunks = list(shards.chunks(shard_of(tmp_path / "a.json", text.encode()), ""))
+    chunks = list(inputs.chunks(shard_of(tmp_path / "a.json", text.encode()), ""))
     assert len(chunks) > 5
     assert values(chunks) == records
 
@@ -75,11 +75,11 @@ def test_a_shard_that_breaks_off_gives_what_came_before_and_one_reject(
     tmp_path: Path, data: bytes, expected: list[Any]
 ) -> None:
     shard = shard_of(tmp_path / "a.json", data)
-    chunks = list(shards.chunks(shard, ""))
+    chunks = list(inputs.chunks(shard, ""))
     assert values(chunks) == expected
-    assert shards.count_records(shard, 99) == len(expected)
+    assert inputs.count_records(shard, 99) == len(expected)
     if chunks and chunks[-1].fault:
-        (item,) = shards.records(chunks[-1])
+        (item,) = inputs.records(chunks[-1])
         assert item.span.end == len(data)
         assert item.data == data[item.span.start :]
 
@@ -89,16 +89,16 @@ def test_a_record_beyond_the_limit_is_a_reject_of_which_a_bounded_part_is_read(
 ) -> None:
     large = b'{"id": "' + b"x" * MAX_RECORD_BYTES + b'"}'
     shard = shard_of(tmp_path / "a.json", b'[{"a":1},' + large + b',{"a":2}]')
-    chunks = list(shards.chunks(shard, ""))
+    chunks = list(inputs.chunks(shard, ""))
     assert values([chunks[0], chunks[2]]) == [{"a": 1}, {"a": 2}]
     assert chunks[1].fault is Reason.RECORD_TOO_LARGE
-    (item,) = shards.records(chunks[1])
+    (item,) = inputs.records(chunks[1])
     assert (item.span.end - item.span.start, len(item.data)) == (len(large), MAX_RAW_BYTES)
 
 
 def test_counting_stops_where_it_may(tmp_path: Path) -> None:
     shard = shard_of(tmp_path / "a.json", json.dumps([{"a": 1}] * 30).encode())
-    assert [shards.count_records(shard, most) for most in (1, 29, 30, 31)] == [1, 29, 30, 30]
+    assert [inputs.count_records(shard, most) for most in (1, 29, 30, 31)] == [1, 29, 30, 30]
 
 
 @pytest.mark.parametrize("data", [b'[{"a": "x', b"[1,   2]", b'{"a"', b'[{"a":1},{"a":2}]'])
@@ -106,13 +106,13 @@ def test_a_shard_that_changed_while_it_was_read_is_a_source_error(
     tmp_path: Path, data: bytes
 ) -> None:
     path = tmp_path / "a.json"
-    (chunk,) = shards.chunks(shard_of(path, b'[{"a":1},3,{"a":2}]'), "")
+    (chunk,) = inputs.chunks(shard_of(path, b'[{"a":1},3,{"a":2}]'), "")
     path.write_bytes(data)
     with pytest.raises(SourceError, match=r"a\.json"):
-        list(shards.records(chunk))
+        list(inputs.records(chunk))
 
 
 def test_a_chunk_travels_between_processes(tmp_path: Path) -> None:
     for data in (b"[1]", b""):
-        (chunk,) = shards.chunks(shard_of(tmp_path / "a.json", data), "digest")
+        (chunk,) = inputs.chunks(shard_of(tmp_path / "a.json", data), "digest")
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(chunk), type=Chunk) == chunk

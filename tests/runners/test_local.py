@@ -1,4 +1,7 @@
-"""Where a watch finds Prism, and Prism for as long as a job needs it."""
+"""Where a watch finds Prism, and Prism for as long as a job needs it.
+
+A process that dies ends the job, even if Beam waits for it forever.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,11 +19,11 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-from beam_mat.core.errors import ConfigError, WorkerLostError
+from beam_mat.core.errors import ConfigError, SourceError, WorkerLostError
 from beam_mat.core.job import PRISM
-from beam_mat.runners import prism
+from beam_mat.runners import local
 from beam_mat.runners.choose import given
-from beam_mat.runners.prism import serving, with_prism
+from beam_mat.runners.local import serving, with_prism
 
 CACHED = f"apache_beam-v{apache_beam.__version__}-prism-linux-amd64"
 
@@ -61,7 +65,7 @@ def lives(pid: int) -> bool:
 def test_it_serves_while_the_block_lasts_and_is_gone_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: bool
 ) -> None:
-    monkeypatch.setattr("beam_mat.runners.prism.END_SECONDS", 0.5)
+    monkeypatch.setattr("beam_mat.runners.local.END_SECONDS", 0.5)
     place = tmp_path / "pid"
     text = SERVER.format(python=sys.executable, place=str(place), stubborn=stubborn)
     options = options_for(program(tmp_path, text))
@@ -108,7 +112,7 @@ def test_it_is_gone_after_a_failure(tmp_path: Path) -> None:
 
 
 def test_its_death_ends_a_block_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prism, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.05)
     place = tmp_path / "pid"
     text = SERVER.format(python=sys.executable, place=str(place), stubborn=False)
     options = options_for(program(tmp_path, text))
@@ -152,7 +156,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("PRISM", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(prism, "CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr(local, "CHECKOUT", tmp_path / "checkout")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path
@@ -213,4 +217,42 @@ def test_what_the_user_says_wins(bare: Path, beam: tuple[str, ...]) -> None:
 
 
 def test_beams_cache_is_where_beam_has_it() -> None:
-    assert str(prism.beams_cache()) == PrismJobServer.BIN_CACHE
+    assert str(local.beams_cache()) == PrismJobServer.BIN_CACHE
+
+
+def lose_worker(said: str, error: Exception | None) -> None:
+    """A worker ends as Beam says it, and then Beam raises an error, or waits forever."""
+
+    def wait() -> None:
+        raise RuntimeError(said)
+
+    with local.watched():
+        thread = threading.Thread(target=wait, name="run_worker_1")
+        thread.start()
+        thread.join()
+        if error:
+            raise error
+        threading.Event().wait(20)
+
+
+def test_a_killed_worker_ends_a_block_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(local, "_descendants", list)
+    handler, hook = signal.getsignal(signal.SIGUSR1), threading.excepthook
+    with pytest.raises(WorkerLostError, match=r"died \(.*-9\); see whether"):
+        lose_worker("Worker subprocess exited with return code -9", None)
+    assert signal.getsignal(signal.SIGUSR1) is handler
+    assert threading.excepthook is hook
+
+
+def test_a_killed_worker_explains_the_error_of_beam_but_not_one_of_ours() -> None:
+    killed = "Worker subprocess exited with return code 137"
+    with pytest.raises(WorkerLostError):
+        lose_worker(killed, RuntimeError("Beam noticed"))
+    with pytest.raises(SourceError):
+        lose_worker(killed, SourceError("a.zip: cannot be read"))
+
+
+def test_a_worker_that_ends_with_an_error_has_said_why() -> None:
+    with pytest.raises(RuntimeError, match="the reason"):
+        lose_worker("Worker subprocess exited with return code 1", RuntimeError("the reason"))

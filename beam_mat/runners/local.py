@@ -1,28 +1,32 @@
-"""Prism, Apache Beam's local runner in a process of its own: where it is, and how it starts.
+"""Local runners: finds, starts and ends Prism, and ends a job that has lost a process.
 
 Beam can start Prism too, but ends it with an interrupt and a sleep of a second, and Prism would
-inherit from a job in the background that interrupts are ignored. Beam is imported by `serving`.
+inherit from a job in the background that interrupts are ignored. If a person, or a system that is
+short of memory, kills Prism or a worker process, Beam may wait for it forever. Beam is imported by
+`serving`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from beam_mat.core.errors import ConfigError, WorkerLostError
+from beam_mat.core.errors import BeamMatError, ConfigError, WorkerLostError
 from beam_mat.core.job import PRISM
 from beam_mat.runners.choose import given, installed_version
-from beam_mat.runners.workers import GRACE_SECONDS, interruptible
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -32,6 +36,12 @@ ANSWER_SECONDS = 10
 START_SECONDS = 60.0
 END_SECONDS = 5.0
 _TEN_YEARS = 10 * 365 * 86400
+GRACE_SECONDS = 5.0
+"""How long to wait for Beam to notice."""
+
+_EXIT_CODE = re.compile(r"-?\d+$")
+_SIGNALLED = 128
+"""Shells report a signal as this exit code or a higher one; Python as a negative code."""
 
 
 def with_prism(beam: Sequence[str]) -> tuple[tuple[str, ...], str]:
@@ -87,6 +97,13 @@ def is_prism(path: str) -> bool:
     return b"job_port" in ran.stdout + ran.stderr
 
 
+def lost(what: str, hint: str = "") -> WorkerLostError:
+    """The error for a process that was killed, and what to do about it."""
+    return WorkerLostError(
+        f"{what}; see whether memory ran out{hint}, and run the same command again, which resumes"
+    )
+
+
 @contextlib.contextmanager
 def serving(options: PipelineOptions) -> Iterator[None]:
     """Runs Prism until the block ends, and points `options` to it, unless they name an endpoint.
@@ -109,10 +126,7 @@ def serving(options: PipelineOptions) -> Iterator[None]:
     over = threading.Event()
 
     def died() -> WorkerLostError:
-        return WorkerLostError(
-            f"Prism died (exit code {process.poll()}); see whether memory ran out, and run the "
-            "same command again, which resumes"
-        )
+        return lost(f"Prism died (exit code {process.poll()})")
 
     def read() -> None:
         assert process.stdout is not None
@@ -187,3 +201,97 @@ def _starts(process: subprocess.Popen[bytes], endpoint: str) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+@contextlib.contextmanager
+def interruptible(error: Callable[[], BeamMatError]) -> Iterator[Callable[[], None]]:
+    """Yields a function by which another thread ends the block: it raises `error()` there.
+
+    The function does nothing outside of the main thread, and on systems without such signals.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not (in_main and hasattr(signal, "pthread_kill")):
+        yield lambda: None
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise error()
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        yield functools.partial(signal.pthread_kill, threading.get_ident(), signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@contextlib.contextmanager
+def thread_failures(handled: Callable[[Any], bool]) -> Iterator[None]:
+    """Keeps an exception that ends a thread from being printed, if `handled` returns True for it.
+
+    `handled` is called with the arguments of `threading.excepthook`.
+    """
+    before = threading.excepthook
+
+    def hook(failure: Any) -> None:
+        if not handled(failure):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Raises a WorkerLostError in the block if a worker process of the in-process runner dies."""
+    deaths: list[str] = []
+
+    def died() -> WorkerLostError:
+        hint = " (fewer --direct_num_workers need less)"
+        return lost(f"a worker process died ({deaths[0]})", hint)
+
+    def handled(failure: Any) -> bool:
+        # In threads of this name, Beam waits for the end of a worker process.
+        if failure.thread is None or not failure.thread.name.startswith("run_worker"):
+            return False
+        code = _EXIT_CODE.search(str(failure.exc_value))
+        # A worker that ends on its own has reported why.
+        if code and not 0 <= int(code[0]) < _SIGNALLED and not deaths:
+            deaths.append(str(failure.exc_value))
+            alarm.start()
+        return True
+
+    def end() -> None:
+        # Beam would wait for the others to end cleanly, and one that has just started never does.
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        interrupt()
+
+    alarm = threading.Timer(GRACE_SECONDS, end)
+    alarm.daemon = True
+    with interruptible(died) as interrupt, thread_failures(handled):
+        try:
+            yield
+        except Exception as error:
+            if deaths and not isinstance(error, BeamMatError):
+                raise died() from error
+            raise
+        finally:
+            alarm.cancel()
+
+
+def _descendants() -> list[int]:
+    """Processes that this one started, directly or not; none if the system does not list them."""
+    children = defaultdict[int, list[int]](list)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            # The name of the program is in brackets and may contain anything.
+            parent = status.read_text().rpartition(")")[2].split()[1]
+            children[int(parent)].append(int(status.parent.name))
+    found = [os.getpid()]
+    for pid in found:
+        found += children[pid]
+    return found[1:]
