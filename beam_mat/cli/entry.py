@@ -80,7 +80,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
         print_text(module.command_line().format_help().rstrip())
         return 0
     quieten()
-    return module.run(argv)
+    return module.run(argv) or 0
 
 
 def print_text(text: str) -> None:

@@ -35,7 +35,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     from beam_mat.sample.write import write_sample
 
@@ -51,4 +51,3 @@ def run(argv: Sequence[str]) -> int:
     except (FileExistsError, ValueError) as error:
         raise ConfigError([str(error)]) from None
     print(f"{made.records} records in {typed.folder}")
-    return 0

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.conversion import add_options, missing, rules_of
-from beam_mat.cli.loading import loading
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
@@ -90,7 +90,7 @@ def command_line() -> CommandLine:
         help="serve Prometheus metrics and /healthz there, without an address on 127.0.0.1 "
         "(default: not served)",
     )
-    add_options(
+    add_conversion(
         line,
         images="zips of images; for an image that several have, the first one is used",
         keep="all",
@@ -101,7 +101,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -143,7 +143,6 @@ def run(argv: Sequence[str]) -> int:
         options = pipeline_options(job.beam)
     with printed(least=logging.INFO):
         run_watch(job, options, Console(stderr=True))
-    return 0
 
 
 def _refused(typed: argparse.Namespace) -> list[str]:
