@@ -112,7 +112,7 @@ def run(argv: Sequence[str]) -> None:
     )
     faults += _refused(typed)
     from beam_mat.watch.configuration import WatchJob, resolve
-    from beam_mat.watch.elements import WatchSettings
+    from beam_mat.watch.messages import WatchSettings
 
     watch = WatchSettings(
         settings=rules,

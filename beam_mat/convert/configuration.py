@@ -59,10 +59,7 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
-        asked.rules,
-        output=output,
-        image_threads=choose.image_threads(asked.beam),
-        storage=storage,
+        asked.rules, output=output, image_threads=choose.image_threads(asked.beam), storage=storage
     )
     return Job(
         shards=_limited(

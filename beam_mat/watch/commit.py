@@ -39,8 +39,7 @@ from beam_mat.storage import inputs
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
 from beam_mat.watch import messages
-from beam_mat.watch.elements import CommitFact, WatchSettings
-from beam_mat.watch.messages import Watermark
+from beam_mat.watch.messages import CommitFact, WatchSettings, Watermark
 from beam_mat.work import chunks, results
 from beam_mat.work.mix import mix
 
@@ -165,10 +164,8 @@ class Committer:
     ) -> Commit | None:
         """Commits a window. Returns None if the dataset has all of this already.
 
-        Args:
-            names: Names of the summaries of finished shards.
-            sources: Zips that have been listed.
-            gone: Shards that changed while they were converted. Their files are removed.
+        `names` are those of the summaries of finished shards, `sources` the zips that have been
+        listed, and `gone` the shards that changed while they were converted.
         """
         output, digest = self._settings.output, self._settings.digest()
         self._gone.update((shard.stem(digest), ROUNDS) for shard in gone)

@@ -13,7 +13,7 @@ from beam_mat.runners import choose
 from beam_mat.runners.addresses import output_folder, usable
 from beam_mat.runners.prism import with_prism
 from beam_mat.storage import files
-from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.messages import WatchSettings
 
 
 class WatchJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,15 +20,15 @@ from beam_mat.core.member import Member
 from beam_mat.core.references import ChunkFact, PathFact, Wanted
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch.elements import (
+from beam_mat.watch.messages import (
     ChunkProgress,
     CommitFact,
     KnownPath,
     ShardFact,
     Waiting,
     WatchSettings,
+    request_reprocessing,
 )
-from beam_mat.watch.messages import request_reprocessing
 from beam_mat.work.images import batch_of
 
 GONE_SECONDS = 3600.0
@@ -151,9 +151,7 @@ class JoinByChunk(beam.DoFn):
     PROGRESS = ReadModifyWriteStateSpec("progress", StructCoder(ChunkProgress))
 
     def process(
-        self,
-        element: tuple[str, ChunkProgress],
-        progress: Any = beam.DoFn.StateParam(PROGRESS),
+        self, element: tuple[str, ChunkProgress], progress: Any = beam.DoFn.StateParam(PROGRESS)
     ) -> Iterator[tuple[str, Iterable[ChunkFact]]]:
         """Yields the same elements as the "Join by chunk" step of a conversion."""
         name, fact = element

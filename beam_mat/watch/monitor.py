@@ -6,8 +6,9 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
@@ -21,8 +22,7 @@ from beam_mat.core.errors import ConfigError, WorkerLostError
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.watch import messages
-from beam_mat.watch.elements import WatchSettings
-from beam_mat.watch.messages import Status
+from beam_mat.watch.messages import Status, WatchSettings
 
 DEAD_SECONDS = 300.0
 """After this time without a status, the graph is taken for dead."""
@@ -69,11 +69,7 @@ class Monitor:
         return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
 
     def check_alive(self) -> None:
-        """Checks that the graph is alive.
-
-        Raises:
-            WorkerLostError: It has been silent for too long.
-        """
+        """Raises a WorkerLostError if the graph has been silent for too long."""
         silent = time.monotonic() - self._received
         if silent > max(DEAD_SECONDS, 30 * self._watch.interval):
             raise WorkerLostError(
@@ -110,11 +106,7 @@ def _log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def shown(monitor: Monitor) -> Iterator[Callable[[], None]]:
-    """Shows the state on standard error until the block ends.
-
-    Yields:
-        A function to call when the state may have changed.
-    """
+    """Shows the state on standard error. Yields a function to call when it may have changed."""
     if sys.stderr.isatty():
         with Live(_table(monitor), console=Console(stderr=True), auto_refresh=False) as live:
             yield lambda: live.update(_table(monitor), refresh=True)
@@ -181,28 +173,22 @@ _WORK = {
 }
 
 
-class _Collector:
-    """Makes the metrics when they are requested."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    def collect(self) -> Iterable[Metric]:
-        monitor, status = self._monitor, self._monitor.status
-        for name, text in _COUNTS.items():
-            yield _gauge(f"dataset_{name}", text, monitor.snapshot.counts.get(name, 0))
-        for name, text in _STATUS.items():
-            yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
-        for name, text in _WORK.items():
-            value = monitor.progress[name]
-            yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
-        yield _gauge("watch_generation", "The newest generation.", monitor.snapshot.number)
-        yield _gauge(
-            "watch_oldest_seconds",
-            "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
-            (status.oldest or 0.0) if status else 0.0,
-        )
-        yield _gauge("watch_healthy", "Whether /healthz answers 200.", monitor.trouble() is None)
+def _metrics(monitor: Monitor) -> Iterator[Metric]:
+    status = monitor.status
+    for name, text in _COUNTS.items():
+        yield _gauge(f"dataset_{name}", text, monitor.snapshot.counts.get(name, 0))
+    for name, text in _STATUS.items():
+        yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
+    for name, text in _WORK.items():
+        value = monitor.progress[name]
+        yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
+    yield _gauge("watch_generation", "The newest generation.", monitor.snapshot.number)
+    yield _gauge(
+        "watch_oldest_seconds",
+        "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
+        (status.oldest or 0.0) if status else 0.0,
+    )
+    yield _gauge("watch_healthy", "Whether /healthz answers 200.", monitor.trouble() is None)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -211,13 +197,9 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 @contextlib.contextmanager
 def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None]:
-    """Serves the metrics and /healthz for the duration of the block.
-
-    Raises:
-        ConfigError: The address cannot be used.
-    """
+    """Serves metrics and /healthz. Raises a ConfigError if the address cannot be used."""
     registry = CollectorRegistry()
-    registry.register(_Collector(monitor))
+    registry.register(SimpleNamespace(collect=lambda: _metrics(monitor)))
     host, port = address
     try:
         server, thread = start_http_server(port, host, registry)

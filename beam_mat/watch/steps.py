@@ -27,9 +27,16 @@ from beam_mat.transforms.chunks import count_written
 from beam_mat.transforms.images import outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
-from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import stem_of
-from beam_mat.watch.messages import record_readable, record_unreadable, request_reprocessing
+from beam_mat.watch.messages import (
+    ChunkProgress,
+    CommitFact,
+    ShardFact,
+    WatchSettings,
+    record_readable,
+    record_unreadable,
+    request_reprocessing,
+)
 from beam_mat.work import chunks
 from beam_mat.work.images import batch_of, convert_batch
 
