@@ -1,7 +1,5 @@
 """``beam-mat check``: compares a dataset with what LLaMA-Factory does with it."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

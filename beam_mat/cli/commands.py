@@ -4,8 +4,6 @@ The dispatcher, the usage text, shell completion and the tests of the documents 
 command, write a module with `command_line` and `run` as in `beam_mat.cli.verify`, and add a row.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import importlib

@@ -3,8 +3,6 @@
 shtab makes the script from the commands' own parsers, once: completing starts no Python.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

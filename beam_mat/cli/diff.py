@@ -1,7 +1,5 @@
 """``beam-mat diff``: what differs between two generations of a dataset, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli import values

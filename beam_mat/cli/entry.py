@@ -1,7 +1,5 @@
 """The ``beam-mat`` command: finds the command that was typed, and turns errors into exit codes."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback

@@ -1,7 +1,5 @@
 """``beam-mat log``: lists the generations of a dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

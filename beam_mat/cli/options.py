@@ -1,7 +1,5 @@
 """Options and arguments that several commands share."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 
 from beam_mat.cli import values
@@ -150,9 +148,8 @@ def add_output(line: CommandLine, name: str, what: str) -> CommandLine:
 def output_of(uri: str, storage_options: str | None, *, writes: bool) -> str:
     """Applies storage options as typed, and returns the folder's URI in its usual form.
 
-    Raises:
-        ConfigError: The folder or the storage options cannot be used, or the command `writes` to
-            the folder and that is not possible.
+    Raises a ConfigError if one of them cannot be used, or if the command `writes` to the folder and
+    that is not possible.
     """
     faults = []
     try:

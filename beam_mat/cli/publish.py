@@ -1,7 +1,5 @@
 """``beam-mat publish``: publishes what a job without a driver has written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

@@ -1,7 +1,5 @@
 """``beam-mat report``: makes a dataset's report again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

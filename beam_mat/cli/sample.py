@@ -1,7 +1,5 @@
 """``beam-mat sample``: makes a small set to try things out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``beam-mat show``: prints one trajectory, or rejected records."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

@@ -1,7 +1,5 @@
 """``beam-mat vacuum``: removes the files that no kept generation needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli import values

@@ -1,7 +1,5 @@
 """Checks of typed values. Each returns the value, or raises a ValueError that says what to give."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """``beam-mat verify``: compares every file of a dataset with its manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

@@ -1,7 +1,5 @@
 """``beam-mat watch``: keeps a dataset current."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 from collections.abc import Sequence
@@ -13,7 +11,8 @@ from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
-REFUSED = ("duplicates", "limit", "max_rejected", "overwrite")
+_CONVERT_ONLY = ("limit", "max_rejected", "overwrite")
+REFUSED = (*_CONVERT_ONLY, "duplicates")
 """Options of a conversion that mean nothing here; `_refused` says why."""
 MORE = """\
 The first Ctrl-C (or SIGTERM) commits what was begun and ends; a second one ends at once. Neither
@@ -114,18 +113,17 @@ def run(argv: Sequence[str]) -> None:
     from beam_mat.watch.configuration import WatchJob, resolve
     from beam_mat.watch.messages import WatchSettings
 
-    watch = WatchSettings(
-        settings=rules,
-        json=tuple(typed.json or ()),
-        images=tuple(typed.images or ()),
-        interval=typed.interval,
-        window=typed.window,
-        image_wait=typed.image_wait,
-        keep=typed.keep_generations or None,
-        subscription=typed.subscription or "",
-    )
     asked = WatchJob(
-        watch=watch,
+        watch=WatchSettings(
+            settings=rules,
+            json=tuple(typed.json or ()),
+            images=tuple(typed.images or ()),
+            interval=typed.interval,
+            window=typed.window,
+            image_wait=typed.image_wait,
+            keep=typed.keep_generations or None,
+            subscription=typed.subscription or "",
+        ),
         output=typed.output,
         stop_when_idle=typed.stop_when_idle,
         metrics=typed.metrics_port,
@@ -148,7 +146,7 @@ def run(argv: Sequence[str]) -> None:
 def _refused(typed: argparse.Namespace) -> list[str]:
     faults = [
         f"--{name.replace('_', '-')}: is an option of beam-mat convert; remove it"
-        for name in ("limit", "max_rejected", "overwrite")
+        for name in _CONVERT_ONLY
         if vars(typed)[name]
     ]
     if typed.duplicates == "drop":

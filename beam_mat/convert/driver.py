@@ -41,11 +41,7 @@ from beam_mat.storage import inputs
 
 
 def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
-    """Makes the dataset of a job, or resumes an earlier run.
-
-    Raises:
-        BeamMatError: The conversion failed; the error has the exit code.
-    """
+    """Makes the dataset of a job, or resumes an earlier run. Raises a BeamMatError if it fails."""
     job = _with(job, fingerprint=fingerprint(job))
     output = job.settings.output
     with _open(output, Command.CONVERT, console, overwrite=job.overwrite) as dataset:

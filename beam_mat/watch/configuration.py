@@ -43,8 +43,7 @@ class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
 def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     """Checks the locations, and finds Prism. The input files may arrive later.
 
-    Raises:
-        ConfigError: There are errors. It contains them all, and those in `faults`.
+    Raises a ConfigError with all errors, after `faults`.
     """
     faults = list(faults)
     beam, prism = with_prism(asked.beam)

@@ -172,12 +172,9 @@ class Intake:
         digest = self._settings.digest()
         in_progress = {one.file.stem(digest) for one in self._shards.working.values()}
         for name, request in requests.items():
-            again = []
-            for entry in entries[name]:
-                # A deleted shard cannot be read again.
-                found = self._shards.listed.get(entry.uri)
-                if found and (found.size, found.version) == entry.content:
-                    again.append(found)
+            found = [(self._shards.listed.get(entry.uri), entry) for entry in entries[name]]
+            # A deleted shard cannot be read again.
+            again = [shard for shard, entry in found if shard and shard.content == entry.content]
             if not again and request.stem in in_progress:
                 continue
             messages.take_up(self._settings, name)
@@ -207,10 +204,8 @@ def _requested_shards(
     return found
 
 
-@functools.cache
-def _intake(watch: WatchSettings) -> Intake:
-    """Returns the one intake of this process: a runner may recreate the step at any time."""
-    return Intake(watch)
+_intake = functools.cache(Intake)
+"""Returns the one intake of this process: a runner may recreate the step at any time."""
 
 
 _EVENTS = ("OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE")

@@ -263,24 +263,19 @@ UNREADABLE = f"{layout.WATCH}/unreadable"
 """One text file for each zip that cannot be read, with the reason."""
 
 
-def record_unreadable(settings: Settings, source: Source, why: str) -> None:
-    """Records that a zip cannot be read."""
-    scratch = files.join(settings.output, layout.SCRATCH)
-    files.write_bytes(_uri(settings, source), why.encode("utf-8", "backslashreplace"), scratch)
-
-
-def record_readable(settings: Settings, source: Source) -> None:
-    """Removes the record when a later version of the zip can be read."""
-    files.remove_file(_uri(settings, source))
+def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
+    """Records why a zip cannot be read. None removes the record: a later version can be read."""
+    uri = files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
+    if fault is not None:
+        scratch = files.join(settings.output, layout.SCRATCH)
+        files.write_bytes(uri, fault.encode("utf-8", "backslashreplace"), scratch)
+    else:
+        files.remove_file(uri)
 
 
 def count_unreadable(settings: Settings) -> int:
     """Returns the number of zips that cannot be read."""
     return len(files.find(files.join(settings.output, UNREADABLE)))
-
-
-def _uri(settings: Settings, source: Source) -> str:
-    return files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
 
 
 def _digest(text: str) -> str:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
-from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_server
@@ -30,6 +29,26 @@ SILENT_SECONDS = 60.0
 """After this time without a status or a commit, the watch is not healthy."""
 LINE_SECONDS = 30.0
 """Time between two lines in a log."""
+
+
+_COUNTS = {
+    "records": "Records in the dataset's shards.",
+    "accepted": "Records in the dataset.",
+    "rejected": "Records that were rejected.",
+    "image_uses": "Images of accepted records, repetitions counted.",
+}
+_STATUS = {
+    "arriving": "Files that may still grow.",
+    "queued": "Shards and zips that are not let in yet.",
+    "working": "Shards and zips that are being processed.",
+    "waiting": "Shards that wait for images.",
+    "pending": "Shards and zips that wait for the end of their window.",
+    "unreadable": "Zips that cannot be read.",
+}
+_WORK = {
+    "images": "Images that have been processed since this run began.",
+    "written": "Records that have been written since this run began.",
+}
 
 
 class Monitor:
@@ -87,6 +106,24 @@ class Monitor:
         if late > max(SILENT_SECONDS, 3 * (self._watch.window + self._watch.interval)):
             return f"work is waiting, and nothing has been committed for {late:.0f} s"
         return None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metrics, as prometheus_client asks for them."""
+        status = self.status
+        for name, text in _COUNTS.items():
+            yield _gauge(f"dataset_{name}", text, self.snapshot.counts.get(name, 0))
+        for name, text in _STATUS.items():
+            yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
+        for name, text in _WORK.items():
+            value = self.progress[name]
+            yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
+        yield _gauge("watch_generation", "The newest generation.", self.snapshot.number)
+        yield _gauge(
+            "watch_oldest_seconds",
+            "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
+            (status.oldest or 0.0) if status else 0.0,
+        )
+        yield _gauge("watch_healthy", "Whether /healthz answers 200.", self.trouble() is None)
 
 
 def _log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
@@ -153,44 +190,6 @@ def _table(monitor: Monitor) -> Table:
     return table
 
 
-_COUNTS = {
-    "records": "Records in the dataset's shards.",
-    "accepted": "Records in the dataset.",
-    "rejected": "Records that were rejected.",
-    "image_uses": "Images of accepted records, repetitions counted.",
-}
-_STATUS = {
-    "arriving": "Files that may still grow.",
-    "queued": "Shards and zips that are not let in yet.",
-    "working": "Shards and zips that are being processed.",
-    "waiting": "Shards that wait for images.",
-    "pending": "Shards and zips that wait for the end of their window.",
-    "unreadable": "Zips that cannot be read.",
-}
-_WORK = {
-    "images": "Images that have been processed since this run began.",
-    "written": "Records that have been written since this run began.",
-}
-
-
-def _metrics(monitor: Monitor) -> Iterator[Metric]:
-    status = monitor.status
-    for name, text in _COUNTS.items():
-        yield _gauge(f"dataset_{name}", text, monitor.snapshot.counts.get(name, 0))
-    for name, text in _STATUS.items():
-        yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
-    for name, text in _WORK.items():
-        value = monitor.progress[name]
-        yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
-    yield _gauge("watch_generation", "The newest generation.", monitor.snapshot.number)
-    yield _gauge(
-        "watch_oldest_seconds",
-        "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
-        (status.oldest or 0.0) if status else 0.0,
-    )
-    yield _gauge("watch_healthy", "Whether /healthz answers 200.", monitor.trouble() is None)
-
-
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"beam_mat_{name}", text, value=value)
 
@@ -199,7 +198,7 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None]:
     """Serves metrics and /healthz. Raises a ConfigError if the address cannot be used."""
     registry = CollectorRegistry()
-    registry.register(SimpleNamespace(collect=lambda: _metrics(monitor)))
+    registry.register(monitor)
     host, port = address
     try:
         server, thread = start_http_server(port, host, registry)

@@ -33,8 +33,7 @@ from beam_mat.watch.messages import (
     CommitFact,
     ShardFact,
     WatchSettings,
-    record_readable,
-    record_unreadable,
+    record_fault,
     request_reprocessing,
 )
 from beam_mat.work import chunks
@@ -150,7 +149,7 @@ class ListZip(FileStep):
         except _CHANGED as error:
             if not inputs.change(source):
                 _LOG.warning("%s; its images are left out until it is replaced", error)
-                record_unreadable(self._settings, source, str(error))
+                record_fault(self._settings, source, str(error))
             return
         for member in members:
             if member.path in outdated:
@@ -158,7 +157,7 @@ class ListZip(FileStep):
             # Zips are replaced during a watch, so each member has the version of its zip.
             dated = msgspec.structs.replace(member, version=source.version)
             yield member.path, PathFact(member=dated)
-        record_readable(self._settings, source)
+        record_fault(self._settings, source, None)
         yield TaggedOutput(SOURCES, ("", CommitFact(source=source)))
 
 
