@@ -32,17 +32,11 @@ class Released(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Arrivals(Generic[T]):
-    """Files of one kind on their way into the dataset.
+    """Files of one kind (`Shard` or `Source`) on their way into the dataset.
 
-    Args:
-        kind: `Shard` or `Source`.
-        patterns: Names and globs of the files.
-        max_bytes: Bytes that are let in at a time, or None if a larger file takes no longer.
-
-    Attributes:
-        listed: The files that exist.
-        queue: New and complete files that are not let in yet, and when each was first seen.
-        working: Files that were let in and are not in the dataset yet.
+    `max_bytes` are let in at a time; it is None if a larger file takes no longer. `listed` has the
+    files that exist, `queue` those that are new, complete and not let in yet, with the time at
+    which each was first seen, and `working` those that were let in and are not in the dataset yet.
     """
 
     def __init__(

@@ -21,11 +21,8 @@ class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         watch: Settings of the steps. As typed, they have patterns and no output folder.
-        output: Address of the output folder as typed, or None.
         stop_when_idle: Idle seconds after which the watch ends, or None to run until it is stopped.
         metrics: Address and port of the metrics, or None.
-        detach: Whether to exit after the job has been submitted.
-        storage_options: As typed, "" for none.
         beam: Beam's options; see `beam_mat.runners.choose`.
         prism: A sentence that says which Prism is used, or "".
     """

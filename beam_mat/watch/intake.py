@@ -18,9 +18,9 @@ from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import log
 from beam_mat.transforms.coders import StructCoder
-from beam_mat.transforms.step import FileStep
 from beam_mat.watch import messages
 from beam_mat.watch.arrivals import Arrivals
+from beam_mat.watch.joins import WatchStep
 from beam_mat.watch.messages import (
     CommitFact,
     Reprocess,
@@ -37,7 +37,7 @@ from beam_mat.work import chunks
 @beam.typehints.with_output_types(
     Shard, sources=Source, missed=tuple[str, PathFact], ticks=tuple[str, CommitFact]
 )
-class LetIn(FileStep):
+class LetIn(WatchStep):
     """Lets new files into the graph at each tick, within the limits of `watch.arrivals`.
 
     All ticks have the same key and the step has a state, so that the runner processes them one
@@ -45,10 +45,6 @@ class LetIn(FileStep):
     """
 
     ONE_AT_A_TIME = ReadModifyWriteStateSpec("last", StructCoder(Tick))
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(
         self, element: tuple[str, Tick], last: Any = beam.DoFn.StateParam(ONE_AT_A_TIME)
@@ -65,8 +61,7 @@ class LetIn(FileStep):
 class Intake:
     """The state of the intake. It can be restored from the log and a listing of the inputs.
 
-    Attributes:
-        stopping: Whether the driver has asked for the watch to end.
+    `stopping` is whether the driver has asked for the watch to end.
     """
 
     def __init__(self, watch: WatchSettings) -> None:

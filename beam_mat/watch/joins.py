@@ -35,9 +35,17 @@ GONE_SECONDS = 3600.0
 """How long a changed shard is remembered, so that its late elements are dropped."""
 
 
+class WatchStep(FileStep):
+    """A step that needs the settings of the watch."""
+
+    def __init__(self, watch: WatchSettings) -> None:
+        super().__init__(watch.settings)
+        self._watch = watch
+
+
 @beam.typehints.with_input_types(tuple[str, PathFact])
 @beam.typehints.with_output_types(tuple[str, Wanted])
-class JoinByPath(FileStep):
+class JoinByPath(WatchStep):
     """Holds a request for an image until a zip has the image, or until the wait is over.
 
     Answered requests are cleared. Members are kept for records that arrive later.
@@ -45,10 +53,6 @@ class JoinByPath(FileStep):
 
     KNOWN = ReadModifyWriteStateSpec("known", StructCoder(KnownPath))
     EXPIRY = TimerSpec("expiry", TimeDomain.WATERMARK)
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(
         self,

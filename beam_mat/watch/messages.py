@@ -64,11 +64,8 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
 class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
     """The images of a chunk that are known so far.
 
-    Attributes:
-        chunk: The chunk, or None while it is unknown.
-        requested: How many images it requests.
-        outcomes: The known outcomes.
-        tables: The image results that have the rows of these outcomes.
+    `chunk` is None while it is unknown; it requests as many images as `requested`. `tables` are the
+    image results that have the rows of the known `outcomes`.
     """
 
     chunk: Chunk | None = None
@@ -78,13 +75,10 @@ class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ShardFact(msgspec.Struct, frozen=True, array_like=True):
-    """What is known about a shard.
+    """What is known about a shard: its number of chunks, and those that are written.
 
-    Attributes:
-        shard: The shard; None until it has been split.
-        chunks: How many chunks it has.
-        written: Chunks that are written.
-        gone: Whether it has changed or was deleted, so that this version is not committed.
+    `shard` is None until it has been split. `gone` is whether it has changed or was deleted, so
+    that this version is not committed.
     """
 
     shard: Shard | None = None
@@ -144,12 +138,9 @@ STRUCTS = (Tick, ChunkProgress, ShardFact, KnownPath, CommitFact)
 class Watermark(msgspec.Struct, frozen=True):
     """How far the graph has come, from the commit step to the intake.
 
-    Attributes:
-        run: `WatchSettings.run`.
-        at: Everything that was let in before this time has been processed or waits for images.
-        pending: Number of shards and zips that wait for the end of their window.
-        pending_shards: How many of these are shards.
-        unchanged: `watch.commit.Committer.unchanged`.
+    Everything that was let in before `at` has been processed or waits for images. `pending` shards
+    and zips, of which `pending_shards` are shards, wait for the end of their window. `unchanged` is
+    that of `watch.commit.Committer`.
     """
 
     run: str
@@ -160,15 +151,11 @@ class Watermark(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The status of a watch, from the intake to the driver.
+    """The status of a watch `at` a time of the graph's clock, from the intake to the driver.
 
-    Attributes:
-        run: `WatchSettings.run`.
-        at: Time of the message, on the graph's clock.
-        arriving, queued, working, waiting, pending, unreadable: Numbers of files; `watch.monitor`
-            says which.
-        oldest: Seconds since the oldest uncommitted shard was first seen, or None.
-        stopping: Whether the intake has stopped, and the watermark has passed that time.
+    The whole numbers count files; `watch.monitor` says which. `oldest` is the number of seconds
+    since the oldest uncommitted shard was first seen, or None. `stopping` is whether the intake has
+    stopped, and the watermark has passed that time.
     """
 
     run: str

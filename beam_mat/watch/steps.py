@@ -27,7 +27,7 @@ from beam_mat.transforms.chunks import count_written
 from beam_mat.transforms.images import outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
-from beam_mat.watch.joins import stem_of
+from beam_mat.watch.joins import WatchStep, stem_of
 from beam_mat.watch.messages import (
     ChunkProgress,
     CommitFact,
@@ -133,12 +133,8 @@ class Summarise(FileStep):
 
 @beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact], sources=tuple[str, CommitFact])
-class ListZip(FileStep):
+class ListZip(WatchStep):
     """Lists a zip. An unreadable zip is left out until it has a new version."""
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(self, source: Source) -> Iterator[Any]:
         try:
