@@ -37,10 +37,9 @@ class Command(Protocol):
         """The arguments of the command."""
 
     def run(self, argv: Sequence[str]) -> int | None:
-        """Runs the command with what follows its name. Returns the exit code, None for 0.
+        """Runs the command with what follows its name, and returns the exit code, or None for 0.
 
-        Raises:
-            BeamMatError: With the exit code that it stands for.
+        A BeamMatError that it raises has an exit code of its own.
         """
 
 

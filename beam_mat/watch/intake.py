@@ -200,7 +200,7 @@ def _requested_shards(
 
 
 _intake = functools.cache(Intake)
-"""Returns the one intake of this process: a runner may recreate the step at any time."""
+"""Returns the one intake of this process. A runner may recreate the step at any time."""
 
 
 _EVENTS = ("OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE")
