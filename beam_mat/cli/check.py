@@ -1,13 +1,11 @@
 """``beam-mat check``: compares a dataset with what LLaMA-Factory does with it."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading
+from beam_mat.cli.commands import loading
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL

@@ -1,7 +1,5 @@
 """The command line of one command: its arguments, its help, and the errors in what was typed."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import re
@@ -86,12 +84,10 @@ class CommandLine(argparse.ArgumentParser):
             self.add_argument(option, action=_ForBeam, help=argparse.SUPPRESS, **how)
 
     def parse(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Parses what follows the command.
+        """Parses what follows the command. Returns the values, and a sentence for each error.
 
-        Returns:
-            The values; and what is wrong, a sentence each. A wrong value is replaced with the
-            default. ``beam`` lists the options of Beam's, and ``given`` has the names of all
-            arguments that have a value, even a wrong one.
+        A wrong value is replaced with the default. ``beam`` lists the options of Beam's, and
+        ``given`` has the names of all arguments that have a value, even a wrong one.
 
         Raises:
             ConfigError: Something is wrong that hides the rest, such as a missing value.
@@ -114,12 +110,7 @@ class CommandLine(argparse.ArgumentParser):
         return typed, faults
 
     def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """As `parse`, for a command that has nothing else to check.
-
-        Raises:
-            ConfigError: With everything that is wrong.
-            NothingAskedError: Nothing was typed, and the command needs something.
-        """
+        """As `parse`, but raises a ConfigError with everything that is wrong."""
         typed, faults = self.parse(argv)
         if faults:
             raise ConfigError(faults)

@@ -4,10 +4,10 @@ The dispatcher, the usage text, shell completion and the tests of the documents 
 command, write a module with `command_line` and `run` as in `beam_mat.cli.verify`, and add a row.
 """
 
-from __future__ import annotations
-
+import contextlib
+import gc
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 from beam_mat.cli.command_line import CommandLine
@@ -36,14 +36,24 @@ class Command(Protocol):
     def command_line(self) -> CommandLine:
         """The arguments of the command."""
 
-    def run(self, argv: Sequence[str]) -> int:
-        """Runs the command with what follows its name, and returns the exit code.
+    def run(self, argv: Sequence[str]) -> int | None:
+        """Runs the command with what follows its name, and returns the exit code, or None for 0.
 
-        Raises:
-            BeamMatError: With the exit code that it stands for.
+        A BeamMatError that it raises has an exit code of its own.
         """
 
 
 def load(name: str) -> Command:
     """Imports the module of a command, which imports Apache Beam and pyarrow only when it runs."""
     return cast(Command, importlib.import_module(f"beam_mat.cli.{name}"))
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Imports faster: what is imported stays, so looking through it for garbage wastes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -3,10 +3,10 @@
 shtab makes the script from the commands' own parsers, once: completing starts no Python.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
+
+import shtab
 
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.commands import COMMANDS, load
@@ -41,10 +41,8 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
-    import shtab
-
     whole = argparse.ArgumentParser(prog="beam-mat")
     whole.add_argument("--version", action="store_true", help="print the version")
     parsers = whole.add_subparsers()
@@ -57,13 +55,10 @@ def run(argv: Sequence[str]) -> int:
         print_text(shtab.complete(whole, typed.shell))
     except NotImplementedError as error:
         raise ConfigError([f"SHELL {typed.shell}: {error}; pip install -U shtab"]) from error
-    return 0
 
 
 def _describe(action: argparse.Action) -> None:
     """Tells shtab what may follow an option."""
-    import shtab
-
     option, name = "".join(action.option_strings[:1]), str(action.metavar)
     action.help = _BEAM_OPTIONS.get(option, action.help)
     if option == "--runner":

@@ -1,12 +1,10 @@
 """``beam-mat convert``: makes a dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.conversion import add_options, missing, rules_of
-from beam_mat.cli.loading import loading
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
 
@@ -31,7 +29,7 @@ def command_line() -> CommandLine:
         ),
         takes_beam=True,
     )
-    add_options(
+    add_conversion(
         line,
         images="zips of images, or folders of unzipped ones; for an image that several have, the "
         "first one is used",
@@ -40,7 +38,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -74,4 +72,3 @@ def run(argv: Sequence[str]) -> int:
         options = pipeline_options(asked.beam)
     with printed():
         run_conversion(job, options, Console())
-    return 0

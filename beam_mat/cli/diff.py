@@ -1,12 +1,10 @@
 """``beam-mat diff``: what differs between two generations of a dataset, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.output_argument import output_of
+from beam_mat.cli.options import output_of
 from beam_mat.core.errors import ConfigError
 
 
@@ -26,7 +24,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     (uri, before), (other, after) = typed.before, typed.after
     if uri.rstrip("/") != other.rstrip("/"):
@@ -41,4 +39,3 @@ def run(argv: Sequence[str]) -> int:
 
     found = diff(output, log.snapshot(output, before), log.snapshot(output, after))
     print_diff(found, None if typed.json else Console())
-    return 0

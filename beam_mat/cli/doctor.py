@@ -1,7 +1,5 @@
 """``beam-mat doctor``: shows what is installed and what works here."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine

@@ -1,7 +1,5 @@
 """The ``beam-mat`` command: finds the command that was typed, and turns errors into exit codes."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback
@@ -80,7 +78,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
         print_text(module.command_line().format_help().rstrip())
         return 0
     quieten()
-    return module.run(argv)
+    return module.run(argv) or 0
 
 
 def print_text(text: str) -> None:

@@ -1,12 +1,10 @@
 """``beam-mat publish``: publishes what a job without a driver has written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading
-from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_output, output_of
 from beam_mat.runners.logs import printed
 
 
@@ -22,7 +20,7 @@ def command_line() -> CommandLine:
     return add_output(line, "OUTPUT", "the job's --output")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
     with loading():
@@ -31,4 +29,3 @@ def run(argv: Sequence[str]) -> int:
         from beam_mat.convert.driver import publish
     with printed():
         publish(output, Console())
-    return 0

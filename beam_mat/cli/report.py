@@ -1,11 +1,9 @@
 """``beam-mat report``: makes a dataset's report again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.cli.options import add_output, output_of
 
 
 def command_line() -> CommandLine:
@@ -18,7 +16,7 @@ def command_line() -> CommandLine:
     return add_output(line, "DATASET", "the dataset")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
     from rich.console import Console
@@ -26,4 +24,3 @@ def run(argv: Sequence[str]) -> int:
     from beam_mat.report.write import make_again
 
     Console().print(f"Report in {make_again(output)}", soft_wrap=True)
-    return 0

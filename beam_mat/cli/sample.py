@@ -1,7 +1,5 @@
 """``beam-mat sample``: makes a small set to try things out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +33,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     from beam_mat.sample.write import write_sample
 
@@ -51,4 +49,3 @@ def run(argv: Sequence[str]) -> int:
     except (FileExistsError, ValueError) as error:
         raise ConfigError([str(error)]) from None
     print(f"{made.records} records in {typed.folder}")
-    return 0

@@ -1,12 +1,10 @@
 """``beam-mat show``: prints one trajectory, or rejected records."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading
-from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_output, output_of
 from beam_mat.cli.values import whole_number
 from beam_mat.core.errors import ConfigError
 
@@ -51,7 +49,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed, faults = command_line().parse(argv)
     if typed.rejected and typed.name is not None:
         faults.append(f"--name {typed.name}: rejected records are in no entry; remove --name")
@@ -68,4 +66,3 @@ def run(argv: Sequence[str]) -> int:
         show_rejects(printer, folder, typed.id, typed.index)
     else:
         show_row(printer, folder, typed.id, typed.index, typed.name)
-    return 0

@@ -1,13 +1,11 @@
 """``beam-mat vacuum``: removes the files that no kept generation needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.loading import loading
-from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_output, output_of
 from beam_mat.runners.logs import printed
 
 
@@ -28,7 +26,7 @@ def command_line() -> CommandLine:
     return add_output(line, "DATASET", "the dataset")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
     with loading():
@@ -37,4 +35,3 @@ def run(argv: Sequence[str]) -> int:
         from beam_mat.convert.driver import vacuum
     with printed():
         vacuum(output, Console(), keep=typed.keep, dry_run=typed.dry_run)
-    return 0

@@ -1,7 +1,5 @@
 """Checks of typed values. Each returns the value, or raises a ValueError that says what to give."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +11,7 @@ from beam_mat.core.settings import JSONL, PARQUET
 T = TypeVar("T")
 
 
-def _check(read: Callable[[str], T], holds: Callable[[T], bool], cure: str) -> Callable[[str], T]:
+def _check(read: Callable[[str], T], holds: Callable[[T], object], cure: str) -> Callable[[str], T]:
     def check(text: str) -> T:
         try:
             value = read(text)
@@ -27,6 +25,11 @@ def _check(read: Callable[[str], T], holds: Callable[[T], bool], cure: str) -> C
 
 
 fraction = _check(float, lambda share: 0 <= share <= 1, "give a number from 0 to 1")
+subscription = _check(
+    str,
+    re.compile(r"projects/[^/]+/subscriptions/[^/]+").fullmatch,
+    "give projects/PROJECT/subscriptions/NAME",
+)
 
 
 def whole_number(least: int) -> Callable[[str], int]:
@@ -125,10 +128,3 @@ def address(text: str) -> tuple[str, int]:
         "give a port from 1 to 65535; write an IP address before it to listen on another network "
         "interface, such as 0.0.0.0:9464"
     )
-
-
-def subscription(text: str) -> str:
-    """The name of a Pub/Sub subscription."""
-    if not re.fullmatch(r"projects/[^/]+/subscriptions/[^/]+", text):
-        raise ValueError("give projects/PROJECT/subscriptions/NAME")
-    return text

@@ -1,11 +1,9 @@
 """``beam-mat verify``: compares every file of a dataset with its manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.output_argument import add_output, output_of
+from beam_mat.cli.options import add_output, output_of
 
 
 def command_line() -> CommandLine:
@@ -19,7 +17,7 @@ def command_line() -> CommandLine:
     return add_output(line, "OUTPUT", "the dataset")
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=False)
     from rich.console import Console
@@ -27,4 +25,3 @@ def run(argv: Sequence[str]) -> int:
     from beam_mat.dataset.verify import verify
 
     verify(output, Console())
-    return 0

@@ -1,19 +1,18 @@
 """``beam-mat watch``: keeps a dataset current."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.conversion import add_options, missing, rules_of
-from beam_mat.cli.loading import loading
+from beam_mat.cli.commands import loading
+from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
-REFUSED = ("duplicates", "limit", "max_rejected", "overwrite")
+_CONVERT_ONLY = ("limit", "max_rejected", "overwrite")
+REFUSED = (*_CONVERT_ONLY, "duplicates")
 """Options of a conversion that mean nothing here; `_refused` says why."""
 MORE = """\
 The first Ctrl-C (or SIGTERM) commits what was begun and ends; a second one ends at once. Neither
@@ -90,7 +89,7 @@ def command_line() -> CommandLine:
         help="serve Prometheus metrics and /healthz there, without an address on 127.0.0.1 "
         "(default: not served)",
     )
-    add_options(
+    add_conversion(
         line,
         images="zips of images; for an image that several have, the first one is used",
         keep="all",
@@ -101,7 +100,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -112,20 +111,19 @@ def run(argv: Sequence[str]) -> int:
     )
     faults += _refused(typed)
     from beam_mat.watch.configuration import WatchJob, resolve
-    from beam_mat.watch.elements import WatchSettings
+    from beam_mat.watch.messages import WatchSettings
 
-    watch = WatchSettings(
-        settings=rules,
-        json=tuple(typed.json or ()),
-        images=tuple(typed.images or ()),
-        interval=typed.interval,
-        window=typed.window,
-        image_wait=typed.image_wait,
-        keep=typed.keep_generations or None,
-        subscription=typed.subscription or "",
-    )
     asked = WatchJob(
-        watch=watch,
+        watch=WatchSettings(
+            settings=rules,
+            json=tuple(typed.json or ()),
+            images=tuple(typed.images or ()),
+            interval=typed.interval,
+            window=typed.window,
+            image_wait=typed.image_wait,
+            keep=typed.keep_generations or None,
+            subscription=typed.subscription or "",
+        ),
         output=typed.output,
         stop_when_idle=typed.stop_when_idle,
         metrics=typed.metrics_port,
@@ -143,13 +141,12 @@ def run(argv: Sequence[str]) -> int:
         options = pipeline_options(job.beam)
     with printed(least=logging.INFO):
         run_watch(job, options, Console(stderr=True))
-    return 0
 
 
 def _refused(typed: argparse.Namespace) -> list[str]:
     faults = [
         f"--{name.replace('_', '-')}: is an option of beam-mat convert; remove it"
-        for name in ("limit", "max_rejected", "overwrite")
+        for name in _CONVERT_ONLY
         if vars(typed)[name]
     ]
     if typed.duplicates == "drop":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -38,11 +38,7 @@ class ConvertArguments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
-    """Checks inputs and output.
-
-    Raises:
-        ConfigError: There are errors; it contains them all, after `faults`.
-    """
+    """Checks inputs and output. Raises a ConfigError with all errors, after `faults`."""
     faults = list(faults)
     runner = choose.runner_of(asked.beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
@@ -58,16 +54,11 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
-        asked.rules,
-        output=output,
-        image_threads=choose.image_threads(asked.beam),
-        storage=storage,
+        asked.rules, output=output, image_threads=choose.image_threads(asked.beam), storage=storage
     )
+    found = [Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)]
     return Job(
-        shards=_limited(
-            (Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)),
-            asked.limit,
-        ),
+        shards=tuple(_limited(found, asked.limit)),
         sources=tuple(
             Source(one.uri, order, one.size, one.version) for order, one in enumerate(images)
         ),
@@ -129,15 +120,14 @@ def _zips_or_folder(uri: str) -> list[FileInfo]:
     return found
 
 
-def _limited(found: Iterable[Shard], limit: int | None) -> tuple[Shard, ...]:
-    """Returns the shards with the first `limit` records. The last one has a limit."""
+def _limited(found: Iterable[Shard], limit: int | None) -> Iterator[Shard]:
+    """Yields the shards with the first `limit` records. The last one has a limit."""
     if limit is None:
-        return tuple(found)
-    kept: list[Shard] = []
+        yield from found
+        return
     for shard in found:
         count = inputs.count_records(shard, limit)
-        kept.append(msgspec.structs.replace(shard, limit=min(count, limit)))
+        yield msgspec.structs.replace(shard, limit=min(count, limit))
         limit -= count
         if limit <= 0:
             break
-    return tuple(kept)

@@ -41,11 +41,7 @@ from beam_mat.storage import inputs
 
 
 def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
-    """Makes the dataset of a job, or resumes an earlier run.
-
-    Raises:
-        BeamMatError: The conversion failed; the error has the exit code.
-    """
+    """Makes the dataset of a job, or resumes an earlier run. Raises a BeamMatError if it fails."""
     job = _with(job, fingerprint=fingerprint(job))
     output = job.settings.output
     with _open(output, Command.CONVERT, console, overwrite=job.overwrite) as dataset:
@@ -89,21 +85,12 @@ def publish(output: str, console: Console) -> None:
 
 
 def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) -> None:
-    """Removes the files that no kept generation needs, and prints their number.
+    """Removes the files that no kept generation needs, or only prints their number.
 
-    Args:
-        output: URI of the output folder.
-        console: Where to print.
-        keep: How many generations to keep; 0 for all, None for the number that the dataset keeps.
-        dry_run: Whether to only print the number.
-
-    Raises:
-        BeamMatError: See `dataset.dataset.Dataset.open`.
+    `keep` is as in `core.job.Job`. Raises a BeamMatError as `dataset.dataset.Dataset.open`.
     """
     with _open(output, Command.VACUUM, console) as dataset:
-        made = dataset.snapshot.made
-        number = (made.keep if made else None) if keep is None else keep or None
-        garbage = vacuums.run(output, number, dry_run=dry_run)
+        garbage = vacuums.run(output, _keep(keep, dataset), dry_run=dry_run)
         print_garbage(console, garbage, dry_run=dry_run)
 
 
@@ -167,25 +154,16 @@ def finish(
 ) -> None:
     """Commits the results of a finished graph, and prints a summary.
 
-    Args:
-        dataset: The output folder.
-        job: The job.
-        keep: How many generations to keep, or None for all.
-        console: Where to print.
-        begin: When the job began, on the monotonic clock.
-        spent: Seconds of work by step.
-
-    Raises:
-        BeamMatError: The job must not be committed.
+    `keep` is the number of kept generations, or None for all. `begin` is when the job began, on the
+    monotonic clock, and `spent` has the seconds of work by step. Raises a BeamMatError if the job
+    must not be committed.
     """
     content, totals = conversion.collect(job)
     print_summary(console, totals, time.monotonic() - begin, spent)
     _check_limit(job, totals)
     _check_inputs(job)
-    settings = job.settings
-    how = made_of(settings, CONVERT, keep, job.limit)
-    snapshot = dataset.commit(how, content)
-    console.print(next_command(settings.output, snapshot.parts()), soft_wrap=True)
+    snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)
+    console.print(next_command(job.settings.output, snapshot.parts()), soft_wrap=True)
 
 
 def _check_inputs(job: Job) -> None:

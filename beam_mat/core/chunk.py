@@ -34,6 +34,10 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     version: str
     limit: int | None = None
 
+    @property
+    def content(self) -> tuple[int, str]:
+        return self.size, self.version
+
     def stem(self, digest: str) -> str:
         """The prefix of the names of all files that are made from this shard.
 

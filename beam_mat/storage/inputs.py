@@ -43,7 +43,7 @@ def change(place: Shard | Source) -> str | None:
         found = identify(place.uri)
     except FileNotFoundError:
         return f"{place.uri}: existed when the job began, but no longer exists"
-    if (found.size, found.version) == (place.size, place.version):
+    if (found.size, found.version) == place.content:
         return None
     return (
         f"{place.uri}: changed while it was converted (before: {place.size} bytes, version "

@@ -32,17 +32,11 @@ class Released(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Arrivals(Generic[T]):
-    """Files of one kind on their way into the dataset.
+    """Files of one kind (`Shard` or `Source`) on their way into the dataset.
 
-    Args:
-        kind: `Shard` or `Source`.
-        patterns: Names and globs of the files.
-        max_bytes: Bytes that are let in at a time, or None if a larger file takes no longer.
-
-    Attributes:
-        listed: The files that exist.
-        queue: New and complete files that are not let in yet, and when each was first seen.
-        working: Files that were let in and are not in the dataset yet.
+    `max_bytes` are let in at a time; it is None if a larger file takes no longer. `listed` has the
+    files that exist, `queue` those that are new, complete and not let in yet, with the time at
+    which each was first seen, and `working` those that were let in and are not in the dataset yet.
     """
 
     def __init__(
@@ -83,7 +77,7 @@ class Arrivals(Generic[T]):
         """Records that a version is in the dataset, so that it is not let in again."""
         self._known[uri] = content
         working = self.working.get(uri)
-        if working and _content(working.file) == content:
+        if working and working.file.content == content:
             del self.working[uri]
 
     def requeue(self, file: T, now: float) -> None:
@@ -93,14 +87,13 @@ class Arrivals(Generic[T]):
     def update(self, now: float) -> None:
         """Queues the listed files that are new and complete, and drops the files that are gone."""
         for uri, file in self.listed.items():
-            content = _content(file)
             # A file on a disk is visible while it is written, so two listings must agree on its
             # size and version. An object is visible only when it is complete.
-            complete = "://" in uri or self._before.get(uri) == content
-            if self._known.get(uri) != content and complete:
-                self._known[uri] = content
+            complete = "://" in uri or self._before.get(uri) == file.content
+            if self._known.get(uri) != file.content and complete:
+                self._known[uri] = file.content
                 self.queue[uri] = (file, self.queue.get(uri, (file, now))[1])
-        self._before = {uri: _content(file) for uri, file in self.listed.items()}
+        self._before = {uri: file.content for uri, file in self.listed.items()}
         for uri in {*self.queue, *self.working} - self.listed.keys():
             self.queue.pop(uri, None)
             self.working.pop(uri, None)
@@ -108,7 +101,7 @@ class Arrivals(Generic[T]):
 
     def unsettled(self) -> int:
         """Returns how many of the listed files may still grow."""
-        return sum(self._known.get(uri) != _content(one) for uri, one in self.listed.items())
+        return sum(self._known.get(uri) != one.content for uri, one in self.listed.items())
 
     def release(self, at: float, mark: float) -> list[T]:
         """Lets files in now (`at`), as many as the limits allow.
@@ -120,7 +113,7 @@ class Arrivals(Generic[T]):
         out = []
         for uri, (file, seen) in list(self.queue.items()):
             working = self.working.get(uri)
-            if working and _content(working.file) == _content(file):
+            if working and working.file.content == file.content:
                 continue  # otherwise the results of one could be taken for those of the other
             too_much = self._max_bytes is not None and held + file.size > self._max_bytes
             if count and (too_much or count >= MAX_FILES):
@@ -140,10 +133,6 @@ class Arrivals(Generic[T]):
         seen = [seen for _, seen in self.queue.values()]
         seen += [one.seen for one in self.working.values()]
         return min(seen, default=None)
-
-
-def _content(file: Shard | Source) -> tuple[int, str]:
-    return file.size, file.version
 
 
 def order_of(uri: str, patterns: Sequence[str]) -> int | None:

@@ -36,10 +36,9 @@ from beam_mat.dataset.mixes import plan_mixes
 from beam_mat.dataset.totals import totals_of
 from beam_mat.storage import inputs
 from beam_mat.transforms.coders import StructCoder
-from beam_mat.transforms.step import FileStep
 from beam_mat.watch import messages
-from beam_mat.watch.elements import CommitFact, WatchSettings
-from beam_mat.watch.messages import Watermark
+from beam_mat.watch.joins import WatchStep
+from beam_mat.watch.messages import CommitFact, WatchSettings, Watermark
 from beam_mat.work import chunks, results
 from beam_mat.work.mix import mix
 
@@ -51,7 +50,7 @@ _LOG = logging.getLogger(__name__)
 
 @beam.typehints.with_input_types(tuple[str, CommitFact])
 @beam.typehints.with_output_types(str)
-class CommitWindows(FileStep):
+class CommitWindows(WatchStep):
     """Collects finished work, and commits it at the end of its window.
 
     All elements have the same key, because generations are committed one after another. Windows
@@ -64,10 +63,6 @@ class CommitWindows(FileStep):
     WINDOW_END = ReadModifyWriteStateSpec("window_end", FloatCoder())
     MARK = TimerSpec("mark", TimeDomain.WATERMARK)
     MARK_AT = ReadModifyWriteStateSpec("mark_at", FloatCoder())
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(
         self,
@@ -141,12 +136,10 @@ def _committer(watch: WatchSettings) -> Committer:
 
 
 class Committer:
-    """Commits windows to one dataset.
+    """Commits windows to one dataset, whose newest generation is `snapshot`.
 
-    Attributes:
-        snapshot: The newest generation.
-        unchanged: Shards that were reprocessed with the same result, by URI: size, version, and a
-            number that is different each time.
+    `unchanged` has the shards that were reprocessed with the same result, by URI: size, version,
+    and a number that is different each time.
     """
 
     def __init__(self, settings: Settings, keep: int | None) -> None:
@@ -164,10 +157,8 @@ class Committer:
     ) -> Commit | None:
         """Commits a window. Returns None if the dataset has all of this already.
 
-        Args:
-            names: Names of the summaries of finished shards.
-            sources: Zips that have been listed.
-            gone: Shards that changed while they were converted. Their files are removed.
+        `names` are those of the summaries of finished shards, `sources` the zips that have been
+        listed, and `gone` the shards that changed while they were converted.
         """
         output, digest = self._settings.output, self._settings.digest()
         self._gone.update((shard.stem(digest), ROUNDS) for shard in gone)
@@ -183,9 +174,8 @@ class Committer:
             known = self.snapshot.sources
             zips = {uri: one for uri, one in self._zips.items() if known.get(uri) != one}
             # A conversion numbers its zips differently, which alone is no reason to commit.
-            is_new = any(
-                uri not in known or known[uri].content != zips[uri].content for uri in zips
-            )
+            contents = {(uri, one.content) for uri, one in known.items()}
+            is_new = any((uri, one.content) not in contents for uri, one in zips.items())
             # A dataset without shards is of no use, so zips alone make no first generation.
             if not shards and not (is_new and self.snapshot.shards):
                 break
@@ -212,7 +202,7 @@ class Committer:
                 _LOG.warning("%s; no record of that version is committed", how)
                 self._gone[summary.stem] = ROUNDS
             elif self.snapshot.shards.get(shard.uri) == summary:
-                self.unchanged[shard.uri] = (shard.size, shard.version, time.time_ns())
+                self.unchanged[shard.uri] = (*shard.content, time.time_ns())
             else:
                 new[shard.uri] = summary
         return new

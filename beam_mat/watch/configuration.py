@@ -12,7 +12,7 @@ from beam_mat.core.job import DATAFLOW, PRISM
 from beam_mat.runners import choose
 from beam_mat.runners.local import with_prism
 from beam_mat.storage import files
-from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.messages import WatchSettings
 
 
 class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +20,8 @@ class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         watch: Settings of the steps. As typed, they have patterns and no output folder.
-        output: Address of the output folder as typed, or None.
         stop_when_idle: Idle seconds after which the watch ends, or None to run until it is stopped.
         metrics: Address and port of the metrics, or None.
-        detach: Whether to exit after the job has been submitted.
-        storage_options: As typed, "" for none.
         beam: Beam's options; see `beam_mat.runners.choose`.
         prism: A sentence that says which Prism is used, or "".
     """
@@ -42,8 +39,7 @@ class WatchJob(msgspec.Struct, frozen=True, kw_only=True):
 def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     """Checks the locations, and finds Prism. The input files may arrive later.
 
-    Raises:
-        ConfigError: There are errors. It contains them all, and those in `faults`.
+    Raises a ConfigError with all errors, after `faults`.
     """
     faults = list(faults)
     beam, prism = with_prism(asked.beam)

@@ -47,10 +47,7 @@ _LOG = logging.getLogger(__name__)
 def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None:
     """Runs a watch until it ends. With ``--detach``, returns when the job has been submitted.
 
-    Lines of the log go to standard output, and other messages to `console`.
-
-    Raises:
-        BeamMatError: The watch failed; the error has the exit code.
+    Lines of the log go to standard output, other messages to `console`. Raises a BeamMatError.
     """
     options.view_as(StandardOptions).streaming = True
     settings, keep = job.watch.settings, job.watch.keep
@@ -148,15 +145,12 @@ class _Report:
 
 @dataclass
 class Shutdown:
-    """The end of a watch: requested by a signal, or because there is nothing to do.
-
-    Attributes:
-        requested: Whether the watch must stop after it has committed the work in progress.
-        has_work: Whether work may be in progress. Before that, the first signal ends the watch.
-    """
+    """The end of a watch, after a signal or because there is nothing to do."""
 
     requested: bool = False
+    """Whether the watch must stop after it has committed the work in progress."""
     has_work: bool = False
+    """Whether work may be in progress. Before that, the first signal ends the watch."""
 
 
 @contextlib.contextmanager

@@ -19,11 +19,18 @@ from beam_mat.core.results import PathFact, ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import log
 from beam_mat.transforms.coders import StructCoder
-from beam_mat.transforms.step import FileStep
 from beam_mat.watch import messages
 from beam_mat.watch.arrivals import Arrivals
-from beam_mat.watch.elements import CommitFact, Tick, WatchSettings
-from beam_mat.watch.messages import Reprocess, Status, Stop, Watermark
+from beam_mat.watch.joins import WatchStep
+from beam_mat.watch.messages import (
+    CommitFact,
+    Reprocess,
+    Status,
+    Stop,
+    Tick,
+    WatchSettings,
+    Watermark,
+)
 from beam_mat.work import chunks
 
 
@@ -31,7 +38,7 @@ from beam_mat.work import chunks
 @beam.typehints.with_output_types(
     Shard, sources=Source, missed=tuple[str, PathFact], ticks=tuple[str, CommitFact]
 )
-class LetIn(FileStep):
+class LetIn(WatchStep):
     """Lets new files into the graph at each tick, within the limits of `watch.arrivals`.
 
     All ticks have the same key and the step has a state, so that the runner processes them one
@@ -40,34 +47,22 @@ class LetIn(FileStep):
 
     ONE_AT_A_TIME = ReadModifyWriteStateSpec("last", StructCoder(Tick))
 
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
-
     def process(
         self, element: tuple[str, Tick], last: Any = beam.DoFn.StateParam(ONE_AT_A_TIME)
     ) -> Iterator[Any]:
-        """Yields shards, zips, images that the dataset lacks, and the time of the tick."""
         tick = element[1]
         intake = _intake(self._watch)
         if tick.at is None:
             intake.notice(tick.uri)
-            return
-        last.write(tick)
-        for stem, path in intake.lacking():
-            yield TaggedOutput("missed", (path, PathFact(missed_by=stem)))
-        for source in intake.sources(tick.at):
-            yield TaggedOutput("sources", source)
-        yield from intake.shards(tick.at)
-        yield TaggedOutput("ticks", ("", CommitFact(tick=tick.at, stop=intake.stopping)))
-        intake.report(tick.at)
+        else:
+            last.write(tick)
+            yield from intake.tick(tick.at)
 
 
 class Intake:
     """The state of the intake. It can be restored from the log and a listing of the inputs.
 
-    Attributes:
-        stopping: Whether the driver has asked for the watch to end.
+    `stopping` is whether the driver has asked for the watch to end.
     """
 
     def __init__(self, watch: WatchSettings) -> None:
@@ -79,7 +74,9 @@ class Intake:
         for entry in self._snapshot.shards.values():
             self._shards.mark_done(entry.uri, entry.content)
         self._lacking = [
-            (entry.stem, path) for entry in self._snapshot.shards.values() for path in entry.missing
+            (path, PathFact(missed_by=entry.stem))
+            for entry in self._snapshot.shards.values()
+            for path in entry.missing
         ]
         messages.restore_taken_up(self._settings)
         self._open_requests: dict[str, set[str]] = {}
@@ -91,31 +88,29 @@ class Intake:
         self._unreadable = 0
         self.stopping = False
 
-    def lacking(self) -> Iterable[tuple[str, str]]:
-        """Returns stem and image path of all images that the dataset lacks; only once in a run."""
-        lacking, self._lacking = self._lacking, []
-        return lacking
-
     def notice(self, uri: str) -> None:
         """Handles a notification that a file was created, changed or deleted."""
         if any([self._shards.notice(uri), self._sources.notice(uri)]):
             self._next_listing = 0.0
 
-    def sources(self, at: float) -> Iterable[Source]:
-        """Returns zips to list now. Must be called once at each tick, before `shards`."""
+    def tick(self, at: float) -> Iterator[Any]:
+        """Yields shards, zips, the images that the dataset lacks (once in a run), and the tick."""
         self._receive(at)
         now = time.monotonic()
         if now >= self._next_listing:
             self._next_listing = now + self._watch.interval
             self._list(now)
-        return () if self.stopping else self._sources.release(at, self._mark.at)
+        lacking, self._lacking = self._lacking, []
+        for fact in lacking:
+            yield TaggedOutput("missed", fact)
+        if not self.stopping:
+            for source in self._sources.release(at, self._mark.at):
+                yield TaggedOutput("sources", source)
+            yield from self._shards.release(at, self._mark.at)
+        yield TaggedOutput("ticks", ("", CommitFact(tick=at, stop=self.stopping)))
+        self._report(at)
 
-    def shards(self, at: float) -> Iterable[Shard]:
-        """Returns shards to convert now."""
-        return () if self.stopping else self._shards.release(at, self._mark.at)
-
-    def report(self, at: float) -> None:
-        """Sends the status to the driver."""
+    def _report(self, at: float) -> None:
         unprocessed = self._shards.unprocessed(self._mark.at)
         oldest = self._shards.oldest()
         status = Status(
@@ -174,7 +169,7 @@ class Intake:
         present = [
             entry
             for entry in self._snapshot.shards.values()
-            if (found := listed.get(entry.uri)) and (found.size, found.version) == entry.content
+            if (found := listed.get(entry.uri)) and found.content == entry.content
         ]
         entries = _requested_shards(self._settings, requests, present)
         digest = self._settings.digest()
@@ -212,10 +207,8 @@ def _requested_shards(
     return found
 
 
-@functools.cache
-def _intake(watch: WatchSettings) -> Intake:
-    """Returns the one intake of this process: a runner may recreate the step at any time."""
-    return Intake(watch)
+_intake = functools.cache(Intake)
+"""Returns the one intake of this process. A runner may recreate the step at any time."""
 
 
 _EVENTS = ("OBJECT_FINALIZE", "OBJECT_DELETE", "OBJECT_ARCHIVE")

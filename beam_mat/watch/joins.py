@@ -20,24 +20,32 @@ from beam_mat.core.member import Member
 from beam_mat.core.results import ChunkFact, PathFact, Wanted
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.transforms.step import FileStep
-from beam_mat.watch.elements import (
+from beam_mat.watch.messages import (
     ChunkProgress,
     CommitFact,
     KnownPath,
     ShardFact,
     Waiting,
     WatchSettings,
+    request_reprocessing,
 )
-from beam_mat.watch.messages import request_reprocessing
 from beam_mat.work.images import batch_of
 
 GONE_SECONDS = 3600.0
 """How long a changed shard is remembered, so that its late elements are dropped."""
 
 
+class WatchStep(FileStep):
+    """A step that needs the settings of the watch."""
+
+    def __init__(self, watch: WatchSettings) -> None:
+        super().__init__(watch.settings)
+        self._watch = watch
+
+
 @beam.typehints.with_input_types(tuple[str, PathFact])
 @beam.typehints.with_output_types(tuple[str, Wanted])
-class JoinByPath(FileStep):
+class JoinByPath(WatchStep):
     """Holds a request for an image until a zip has the image, or until the wait is over.
 
     Answered requests are cleared. Members are kept for records that arrive later.
@@ -45,10 +53,6 @@ class JoinByPath(FileStep):
 
     KNOWN = ReadModifyWriteStateSpec("known", StructCoder(KnownPath))
     EXPIRY = TimerSpec("expiry", TimeDomain.WATERMARK)
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(
         self,
@@ -151,9 +155,7 @@ class JoinByChunk(beam.DoFn):
     PROGRESS = ReadModifyWriteStateSpec("progress", StructCoder(ChunkProgress))
 
     def process(
-        self,
-        element: tuple[str, ChunkProgress],
-        progress: Any = beam.DoFn.StateParam(PROGRESS),
+        self, element: tuple[str, ChunkProgress], progress: Any = beam.DoFn.StateParam(PROGRESS)
     ) -> Iterator[tuple[str, Iterable[ChunkFact]]]:
         """Yields the same elements as the "Join by chunk" step of a conversion."""
         name, fact = element

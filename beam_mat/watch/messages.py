@@ -1,8 +1,8 @@
-"""Small files in the work folder, by which the steps of a watch and its driver communicate.
+"""Settings of a watch, and what its steps send each other: elements of the graph, and small files.
 
 A later step cannot send an element to the intake. So the commit step writes the watermark to a
-file, and the joins write requests to reprocess shards. The intake writes its status for the driver,
-and the driver writes a request to stop.
+file in the work folder, and the joins write requests to reprocess shards. The intake writes its
+status for the driver, and the driver writes a request to stop. See also `core.references`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,134 @@ from typing import TypeVar
 import msgspec
 
 from beam_mat.core import layout
+from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.results import Source
+from beam_mat.core.member import Member
+from beam_mat.core.results import ImageOutcome, Source, Written
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
-from beam_mat.watch.elements import WatchSettings
 from beam_mat.work import results
 
 T = TypeVar("T", "Watermark", "Status", "Stop")
 
 
+class WatchSettings(msgspec.Struct, frozen=True):
+    """Settings of the steps of a watch. Times are in seconds.
+
+    Attributes:
+        settings: Settings of the steps that a conversion also has.
+        json, images: Names and globs of the shards and zips.
+        interval: Time between two listings.
+        window: Length of a window. The work of a window is committed as one generation.
+        image_wait: How long a record waits for its images.
+        keep: How many generations are kept, or None for all.
+        subscription: Pub/Sub subscription that is used instead of listings, or "".
+        run: A unique id of this run, so that messages of other runs are ignored.
+    """
+
+    settings: Settings
+    json: tuple[str, ...]
+    images: tuple[str, ...]
+    interval: float
+    window: float
+    image_wait: float
+    keep: int | None = None
+    subscription: str = ""
+    run: str = ""
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two ticks of the graph's clock."""
+        return min(1.0, self.interval, self.window)
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True):
+    """A tick at a time (seconds since the epoch), or a notification about the file at a URI."""
+
+    at: float | None
+    uri: str = ""
+
+
+class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
+    """The images of a chunk that are known so far.
+
+    `chunk` is None while it is unknown; it requests as many images as `requested`. `tables` are the
+    image results that have the rows of the known `outcomes`.
+    """
+
+    chunk: Chunk | None = None
+    requested: int = 0
+    outcomes: tuple[ImageOutcome, ...] = ()
+    tables: tuple[str, ...] = ()
+
+
+class ShardFact(msgspec.Struct, frozen=True, array_like=True):
+    """What is known about a shard: its number of chunks, and those that are written.
+
+    `shard` is None until it has been split. `gone` is whether it has changed or was deleted, so
+    that this version is not committed.
+    """
+
+    shard: Shard | None = None
+    chunks: int = 0
+    written: tuple[Written, ...] = ()
+    gone: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """The name of a chunk that waits for an image, and the end of its wait.
+
+    `until` is in milliseconds since the epoch, which is the precision of Beam's timers.
+    """
+
+    chunk: str
+    until: int
+
+
+class KnownPath(msgspec.Struct, frozen=True, array_like=True):
+    """What is known about an image path.
+
+    Attributes:
+        member: The member with this path, from the zip with the highest precedence.
+        asked: Whether that member has been requested.
+        waiting: Chunks that wait for the image.
+        missed_by: Stems of shards that are or will be in the dataset without it.
+    """
+
+    member: Member | None = None
+    asked: bool = False
+    waiting: tuple[Waiting, ...] = ()
+    missed_by: tuple[str, ...] = ()
+
+
+class CommitFact(msgspec.Struct, frozen=True, array_like=True):
+    """One input of the commit step. Exactly one of the first four is set.
+
+    Attributes:
+        summary: Name of the summary of a finished shard.
+        source: A zip that has been listed.
+        gone: A shard that changed while it was converted; its files are removed.
+        tick: The time of a tick.
+        stop: Whether to commit at once, because the watch ends.
+    """
+
+    summary: str = ""
+    source: Source | None = None
+    gone: Shard | None = None
+    tick: float | None = None
+    stop: bool = False
+
+
+STRUCTS = (Tick, ChunkProgress, ShardFact, KnownPath, CommitFact)
+"""Types that travel between steps or are kept in their states."""
+
+
 class Watermark(msgspec.Struct, frozen=True):
     """How far the graph has come, from the commit step to the intake.
 
-    Attributes:
-        run: `WatchSettings.run`.
-        at: Everything that was let in before this time has been processed or waits for images.
-        pending: Number of shards and zips that wait for the end of their window.
-        pending_shards: How many of these are shards.
-        unchanged: `watch.commit.Committer.unchanged`.
+    Everything that was let in before `at` has been processed or waits for images. `pending` shards
+    and zips, of which `pending_shards` are shards, wait for the end of their window. `unchanged` is
+    that of `watch.commit.Committer`.
     """
 
     run: str
@@ -42,15 +151,11 @@ class Watermark(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The status of a watch, from the intake to the driver.
+    """The status of a watch `at` a time of the graph's clock, from the intake to the driver.
 
-    Attributes:
-        run: `WatchSettings.run`.
-        at: Time of the message, on the graph's clock.
-        arriving, queued, working, waiting, pending, unreadable: Numbers of files; `watch.monitor`
-            says which.
-        oldest: Seconds since the oldest uncommitted shard was first seen, or None.
-        stopping: Whether the intake has stopped, and the watermark has passed that time.
+    The whole numbers count files; `watch.monitor` says which. `oldest` is the number of seconds
+    since the oldest uncommitted shard was first seen, or None. `stopping` is whether the intake has
+    stopped, and the watermark has passed that time.
     """
 
     run: str
@@ -145,24 +250,19 @@ UNREADABLE = f"{layout.WATCH}/unreadable"
 """One text file for each zip that cannot be read, with the reason."""
 
 
-def record_unreadable(settings: Settings, source: Source, why: str) -> None:
-    """Records that a zip cannot be read."""
-    scratch = files.join(settings.output, layout.SCRATCH)
-    files.write_bytes(_uri(settings, source), why.encode("utf-8", "backslashreplace"), scratch)
-
-
-def record_readable(settings: Settings, source: Source) -> None:
-    """Removes the record when a later version of the zip can be read."""
-    files.remove_file(_uri(settings, source))
+def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
+    """Records why a zip cannot be read. None removes the record: a later version can be read."""
+    uri = files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
+    if fault is not None:
+        scratch = files.join(settings.output, layout.SCRATCH)
+        files.write_bytes(uri, fault.encode("utf-8", "backslashreplace"), scratch)
+    else:
+        files.remove_file(uri)
 
 
 def count_unreadable(settings: Settings) -> int:
     """Returns the number of zips that cannot be read."""
     return len(files.find(files.join(settings.output, UNREADABLE)))
-
-
-def _uri(settings: Settings, source: Source) -> str:
-    return files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
 
 
 def _digest(text: str) -> str:

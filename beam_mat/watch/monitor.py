@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import Any
 
@@ -21,8 +21,7 @@ from beam_mat.core.errors import ConfigError, WorkerLostError
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.watch import messages
-from beam_mat.watch.elements import WatchSettings
-from beam_mat.watch.messages import Status
+from beam_mat.watch.messages import Status, WatchSettings
 
 DEAD_SECONDS = 300.0
 """After this time without a status, the graph is taken for dead."""
@@ -30,6 +29,26 @@ SILENT_SECONDS = 60.0
 """After this time without a status or a commit, the watch is not healthy."""
 LINE_SECONDS = 30.0
 """Time between two lines in a log."""
+
+
+_COUNTS = {
+    "records": "Records in the dataset's shards.",
+    "accepted": "Records in the dataset.",
+    "rejected": "Records that were rejected.",
+    "image_uses": "Images of accepted records, repetitions counted.",
+}
+_STATUS = {
+    "arriving": "Files that may still grow.",
+    "queued": "Shards and zips that are not let in yet.",
+    "working": "Shards and zips that are being processed.",
+    "waiting": "Shards that wait for images.",
+    "pending": "Shards and zips that wait for the end of their window.",
+    "unreadable": "Zips that cannot be read.",
+}
+_WORK = {
+    "images": "Images that have been processed since this run began.",
+    "written": "Records that have been written since this run began.",
+}
 
 
 class Monitor:
@@ -69,11 +88,7 @@ class Monitor:
         return 0.0 if self._idle_since is None else time.monotonic() - self._idle_since
 
     def check_alive(self) -> None:
-        """Checks that the graph is alive.
-
-        Raises:
-            WorkerLostError: It has been silent for too long.
-        """
+        """Raises a WorkerLostError if the graph has been silent for too long."""
         silent = time.monotonic() - self._received
         if silent > max(DEAD_SECONDS, 30 * self._watch.interval):
             raise WorkerLostError(
@@ -91,6 +106,24 @@ class Monitor:
         if late > max(SILENT_SECONDS, 3 * (self._watch.window + self._watch.interval)):
             return f"work is waiting, and nothing has been committed for {late:.0f} s"
         return None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metrics, as prometheus_client asks for them."""
+        status = self.status
+        for name, text in _COUNTS.items():
+            yield _gauge(f"dataset_{name}", text, self.snapshot.counts.get(name, 0))
+        for name, text in _STATUS.items():
+            yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
+        for name, text in _WORK.items():
+            value = self.progress[name]
+            yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
+        yield _gauge("watch_generation", "The newest generation.", self.snapshot.number)
+        yield _gauge(
+            "watch_oldest_seconds",
+            "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
+            (status.oldest or 0.0) if status else 0.0,
+        )
+        yield _gauge("watch_healthy", "Whether /healthz answers 200.", self.trouble() is None)
 
 
 def _log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
@@ -110,11 +143,7 @@ def _log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def shown(monitor: Monitor) -> Iterator[Callable[[], None]]:
-    """Shows the state on standard error until the block ends.
-
-    Yields:
-        A function to call when the state may have changed.
-    """
+    """Shows the state on standard error. Yields a function to call when it may have changed."""
     if sys.stderr.isatty():
         with Live(_table(monitor), console=Console(stderr=True), auto_refresh=False) as live:
             yield lambda: live.update(_table(monitor), refresh=True)
@@ -161,63 +190,15 @@ def _table(monitor: Monitor) -> Table:
     return table
 
 
-_COUNTS = {
-    "records": "Records in the dataset's shards.",
-    "accepted": "Records in the dataset.",
-    "rejected": "Records that were rejected.",
-    "image_uses": "Images of accepted records, repetitions counted.",
-}
-_STATUS = {
-    "arriving": "Files that may still grow.",
-    "queued": "Shards and zips that are not let in yet.",
-    "working": "Shards and zips that are being processed.",
-    "waiting": "Shards that wait for images.",
-    "pending": "Shards and zips that wait for the end of their window.",
-    "unreadable": "Zips that cannot be read.",
-}
-_WORK = {
-    "images": "Images that have been processed since this run began.",
-    "written": "Records that have been written since this run began.",
-}
-
-
-class _Collector:
-    """Makes the metrics when they are requested."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    def collect(self) -> Iterable[Metric]:
-        monitor, status = self._monitor, self._monitor.status
-        for name, text in _COUNTS.items():
-            yield _gauge(f"dataset_{name}", text, monitor.snapshot.counts.get(name, 0))
-        for name, text in _STATUS.items():
-            yield _gauge(f"watch_{name}", text, getattr(status, name) if status else 0)
-        for name, text in _WORK.items():
-            value = monitor.progress[name]
-            yield CounterMetricFamily(f"beam_mat_watch_{name}", text, value=value)
-        yield _gauge("watch_generation", "The newest generation.", monitor.snapshot.number)
-        yield _gauge(
-            "watch_oldest_seconds",
-            "Time since the oldest uncommitted shard was first seen; 0 if there is none.",
-            (status.oldest or 0.0) if status else 0.0,
-        )
-        yield _gauge("watch_healthy", "Whether /healthz answers 200.", monitor.trouble() is None)
-
-
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"beam_mat_{name}", text, value=value)
 
 
 @contextlib.contextmanager
 def serving_metrics(monitor: Monitor, address: tuple[str, int]) -> Iterator[None]:
-    """Serves the metrics and /healthz for the duration of the block.
-
-    Raises:
-        ConfigError: The address cannot be used.
-    """
+    """Serves metrics and /healthz. Raises a ConfigError if the address cannot be used."""
     registry = CollectorRegistry()
-    registry.register(_Collector(monitor))
+    registry.register(monitor)
     host, port = address
     try:
         server, thread = start_http_server(port, host, registry)

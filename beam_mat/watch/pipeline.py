@@ -11,9 +11,9 @@ from apache_beam.utils.timestamp import Timestamp
 from beam_mat.transforms import coders
 from beam_mat.watch import steps
 from beam_mat.watch.commit import CommitWindows
-from beam_mat.watch.elements import STRUCTS, Tick, WatchSettings
 from beam_mat.watch.intake import DecodeNotifications, LetIn
 from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard
+from beam_mat.watch.messages import STRUCTS, Tick, WatchSettings
 
 
 def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:

@@ -27,9 +27,15 @@ from beam_mat.transforms.chunks import count_written
 from beam_mat.transforms.images import outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
-from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
-from beam_mat.watch.joins import stem_of
-from beam_mat.watch.messages import record_readable, record_unreadable, request_reprocessing
+from beam_mat.watch.joins import WatchStep, stem_of
+from beam_mat.watch.messages import (
+    ChunkProgress,
+    CommitFact,
+    ShardFact,
+    WatchSettings,
+    record_fault,
+    request_reprocessing,
+)
 from beam_mat.work import chunks
 from beam_mat.work.images import batch_of, convert_batch
 
@@ -127,12 +133,8 @@ class Summarise(FileStep):
 
 @beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact], sources=tuple[str, CommitFact])
-class ListZip(FileStep):
+class ListZip(WatchStep):
     """Lists a zip. An unreadable zip is left out until it has a new version."""
-
-    def __init__(self, watch: WatchSettings) -> None:
-        super().__init__(watch.settings)
-        self._watch = watch
 
     def process(self, source: Source) -> Iterator[Any]:
         try:
@@ -143,7 +145,7 @@ class ListZip(FileStep):
         except _CHANGED as error:
             if not inputs.change(source):
                 _LOG.warning("%s; its images are left out until it is replaced", error)
-                record_unreadable(self._settings, source, str(error))
+                record_fault(self._settings, source, str(error))
             return
         for member in members:
             if member.path in outdated:
@@ -151,7 +153,7 @@ class ListZip(FileStep):
             # Zips are replaced during a watch, so each member has the version of its zip.
             dated = msgspec.structs.replace(member, version=source.version)
             yield member.path, PathFact(member=dated)
-        record_readable(self._settings, source)
+        record_fault(self._settings, source, None)
         yield TaggedOutput(SOURCES, ("", CommitFact(source=source)))
 
 

@@ -19,9 +19,14 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, PathFact, Wanted, Written
 from beam_mat.core.scan import Layout
 from beam_mat.core.settings import Settings
-from beam_mat.watch.elements import ChunkProgress, CommitFact, ShardFact, WatchSettings
 from beam_mat.watch.joins import COMPLETE, JoinByChunk, JoinByPath, JoinByShard, stem_of
-from beam_mat.watch.messages import reprocess_requests
+from beam_mat.watch.messages import (
+    ChunkProgress,
+    CommitFact,
+    ShardFact,
+    WatchSettings,
+    reprocess_requests,
+)
 
 WAIT = 10.0
 

@@ -12,7 +12,7 @@ import pytest
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.settings import Settings
 from beam_mat.watch import monitor as monitors
-from beam_mat.watch.elements import WatchSettings
+from beam_mat.watch.messages import WatchSettings
 from beam_mat.watch.monitor import Monitor, serving_metrics
 from tests.watch.test_watch import free_port, get, metric
 

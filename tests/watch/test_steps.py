@@ -12,8 +12,7 @@ from beam_mat.core.errors import SourceError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.storage import files, inputs
-from beam_mat.watch.elements import WatchSettings
-from beam_mat.watch.messages import reprocess_requests
+from beam_mat.watch.messages import WatchSettings, reprocess_requests
 from beam_mat.watch.steps import Convert, ListZip
 from beam_mat.work.images import batch_of
 from tests.making import image_record, picture, write_shard, write_zip

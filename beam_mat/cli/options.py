@@ -1,25 +1,23 @@
-"""The options that ``convert`` and ``watch`` share: inputs, output and rules."""
-
-from __future__ import annotations
+"""Options and arguments that several commands share."""
 
 from argparse import Namespace
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
+from beam_mat.core.credentials import without_credentials
+from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import resizer_name
 from beam_mat.core.settings import Settings
+from beam_mat.storage import files, stores
 
 _REWRITE = "data/open_llava_next/=tongagent/"
 
 
-def add_options(line: CommandLine, *, images: str, keep: str) -> None:
-    """Adds the options.
+def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
+    """Adds the options of ``convert`` and ``watch``.
 
-    Args:
-        line: The command line.
-        images: The help of ``--images``.
-        keep: The default of ``--keep-generations``, for its help.
+    `images` is the help of ``--images``, `keep` the default of ``--keep-generations`` in its help.
     """
     group = line.add_argument_group("input and output")
     group.add_argument(
@@ -138,3 +136,32 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
 def missing(typed: Namespace, **cures: str) -> list[str]:
     """A fault for each option that is missing, with what to do about it."""
     return [f"--{name} is missing: {cure}" for name, cure in cures.items() if not vars(typed)[name]]
+
+
+def add_output(line: CommandLine, name: str, what: str) -> CommandLine:
+    """Adds the folder and ``--storage-options`` to a command line, and returns it."""
+    line.add_argument("output", metavar=name, help=what)
+    line.add_argument("--storage-options", metavar="JSON|FILE", help="as for beam-mat convert")
+    return line
+
+
+def output_of(uri: str, storage_options: str | None, *, writes: bool) -> str:
+    """Applies storage options as typed, and returns the folder's URI in its usual form.
+
+    Raises a ConfigError if one of them cannot be used, or if the command `writes` to the folder and
+    that is not possible.
+    """
+    faults = []
+    try:
+        if storage_options:
+            stores.use(stores.parse(storage_options))
+    except ValueError as error:
+        faults.append(f"--storage-options: {error}")
+    if fault := stores.fault_of(uri):
+        faults.append(f"{without_credentials(uri)}: {fault}")
+    if faults:
+        raise ConfigError(faults)
+    output = files.normalize(uri)
+    if writes and files.is_read_only(output):
+        raise ConfigError([f"{output}: the hub is read only here; download it and name the copy"])
+    return output
