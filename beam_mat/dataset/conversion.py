@@ -15,10 +15,10 @@ from beam_mat.core.summary import ShardSummary, check_records
 from beam_mat.dataset import image_table, stored
 from beam_mat.dataset.commit import Content
 from beam_mat.dataset.fingerprint import configuration, made_by
-from beam_mat.dataset.mixes import all_jobs
 from beam_mat.dataset.totals import Totals, totals_of
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
+from beam_mat.work.mix import plan_mixes
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ def collect(job: Job) -> tuple[Content, Totals]:
     """
     settings = job.settings
     shards = {one.uri: one for one in _summaries(job)}
-    mix_names = (one.name for one in all_jobs(shards.values()))
+    mix_names = (one.name for one in plan_mixes(shards.values())[1])
     tables = {name for one in shards.values() for name in one.tables}
     try:
         found = results.read(settings, layout.MIXES, mix_names, MixOutput)

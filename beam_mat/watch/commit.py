@@ -33,7 +33,6 @@ from beam_mat.dataset import flat, image_table, log, vacuum, views
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content
 from beam_mat.dataset.dataset import show_commit
 from beam_mat.dataset.fingerprint import made_of
-from beam_mat.dataset.mixes import plan_mixes
 from beam_mat.dataset.totals import totals_of
 from beam_mat.storage import inputs
 from beam_mat.transforms.coders import StructCoder
@@ -42,7 +41,7 @@ from beam_mat.watch import messages
 from beam_mat.watch.elements import CommitFact, WatchSettings
 from beam_mat.watch.messages import Watermark
 from beam_mat.work import chunks, results
-from beam_mat.work.mix import mix
+from beam_mat.work.mix import mix, plan_mixes
 
 ROUNDS = 3
 """Files of a changed shard are removed after this many commits: more may still be written."""

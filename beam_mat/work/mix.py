@@ -1,4 +1,7 @@
-"""Rewrites parts so that text-only rows alternate with image rows; see `core.mix`."""
+"""Plans mixes, and rewrites parts so that text-only rows alternate with image rows.
+
+See `core.mix`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.mix import mixed
+from beam_mat.core.mix import mixed, plan
 from beam_mat.core.results import MixJob, MixOutput, Unit
 from beam_mat.core.settings import PARQUET, Settings
+from beam_mat.core.summary import ShardSummary
 from beam_mat.storage import files
 from beam_mat.storage.parts import (
     GROUP_ROWS,
@@ -24,6 +28,41 @@ from beam_mat.storage.parts import (
     place,
 )
 from beam_mat.work import results
+
+
+def plan_mixes(
+    shards: Iterable[ShardSummary], mixes: Iterable[MixOutput] = ()
+) -> tuple[dict[str, MixOutput], list[MixJob]]:
+    """Plans the mixes of a dataset, which may have some already.
+
+    Mixes that are still valid are kept, so that a commit replaces few files. Text-only units that
+    are in no mix are mixed with image units that are in no mix. If there is no such image unit, all
+    mixes of the split are planned again. Returns the mixes to keep, by name, and those to make.
+    """
+    units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
+    valid = {
+        mix.job.name: mix
+        for mix in mixes
+        if all(units.get((unit.split, unit.name)) == unit for unit in mix.job.inputs())
+    }
+    kept: dict[str, MixOutput] = {}
+    jobs: list[MixJob] = []
+    for split in sorted({split for split, _ in units}):
+        here = [unit for unit in units.values() if unit.split == split]
+        has_images = any(unit.image_rows for unit in here)
+        # Text-only units that were mixed without images can now be mixed with images.
+        stay = {
+            name: mix
+            for name, mix in valid.items()
+            if mix.job.split == split and (mix.job.base or not has_images)
+        }
+        used = {unit for mix in stay.values() for unit in mix.job.inputs()}
+        free = [unit for unit in here if unit not in used]
+        if has_images and free and not any(unit.image_rows for unit in free):
+            stay, free = {}, here
+        kept |= stay
+        jobs += plan(free)
+    return kept, jobs
 
 
 def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> MixOutput:

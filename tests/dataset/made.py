@@ -17,10 +17,10 @@ from beam_mat.core.statistics import Statistics
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import flat, image_table, log
 from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot
-from beam_mat.dataset.mixes import all_jobs
 from beam_mat.dataset.totals import totals_of
 from beam_mat.storage import files
 from beam_mat.work.image_results import TABLE_SCHEMA
+from beam_mat.work.mix import plan_mixes
 
 
 def part(path: str, rows: int = 1, image_rows: int = 0, **changes: Any) -> Part:
@@ -107,7 +107,7 @@ def content(
     """What a dataset holds; text-only rows are mixed as a conversion mixes them."""
     shards = list(shards)
     if mixes is None:
-        mixes = map(mix_of, all_jobs(shards))
+        mixes = map(mix_of, plan_mixes(shards)[1])
     totals = totals_of(shards, image_table.totals(table_of({})))
     return Content(
         {one.uri: one for one in shards},
