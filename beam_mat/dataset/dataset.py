@@ -18,7 +18,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import Job
 from beam_mat.core.settings import Settings
-from beam_mat.dataset import conversion, fingerprint, flat, lease, log, vacuum, views
+from beam_mat.dataset import conversion, flat, lease, log, vacuum, views
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot, in_order
 from beam_mat.dataset.lease import Lease
@@ -165,7 +165,7 @@ class Dataset:
             self.state is State.CURRENT
             and made is not None
             and (made.command, made.keep) == (Command.CONVERT, keep)
-            and made.configuration == fingerprint.configuration(job.settings, job.limit)
+            and made.configuration == conversion.configuration(job.settings, job.limit)
             and [one.shard for one in in_order(self.snapshot.shards.values())] == list(job.shards)
             and in_order(self.snapshot.sources.values()) == list(job.sources)
         )
@@ -175,8 +175,8 @@ class Dataset:
         there = self.snapshot.made or self.pending
         if there is None:
             return []
-        now = fingerprint.configuration(settings, limit), fingerprint.made_by(settings)
-        return fingerprint.differences(self.uri, now, (there.configuration, there.made_by))
+        now = conversion.made_of(settings, self._command, None, limit)
+        return conversion.differences(self.uri, now, there)
 
     def clear(self) -> None:
         """Removes everything except the lease, to start over."""

@@ -17,7 +17,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL, PARQUET
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import rows_of
+from beam_mat.dataset.flat import rows_of
 from beam_mat.storage import files
 from beam_mat.storage.parts import location
 

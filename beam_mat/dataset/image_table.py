@@ -19,6 +19,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.core.statistics import ImageStatistics
+from beam_mat.dataset.commit import ImageTotals
 from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
 from beam_mat.work import image_results
@@ -26,22 +27,6 @@ from beam_mat.work.image_results import TABLE_SCHEMA
 
 _TOTALS = b"totals"
 """Key in the metadata of a complete table; the other is `image_results.STATISTICS`."""
-
-
-class ImageTotals(msgspec.Struct, frozen=True):
-    """Totals of the images of a dataset.
-
-    `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
-    `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
-    """
-
-    status: dict[str, int]
-    source_bytes: int
-    bytes: int
-
-    @property
-    def number(self) -> int:
-        return sum(self.status.values())
 
 
 def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
@@ -70,7 +55,7 @@ def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
                     image_results.STATISTICS: msgspec.json.encode(statistics.ordered()),
                 }
             )
-        return _part(path, sums.number, file.result()), sums
+        return _part(path, status.total(), file.result()), sums
 
 
 def write_rows(output: str, table: pa.Table) -> Part:

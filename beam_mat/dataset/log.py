@@ -9,9 +9,9 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
-from beam_mat.dataset import stored
 from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, file_name
 from beam_mat.storage import files
+from beam_mat.work import results
 
 
 class MissingCommitError(ConfigError):
@@ -55,7 +55,7 @@ def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None
         ConfigError: The file cannot be decoded, or has another layout version.
     """
     uri = files.join(output, file_name(number, checkpoint=checkpoint))
-    return stored.read(uri, "commit", Commit)
+    return results.read_stored(uri, "commit", Commit)
 
 
 def snapshot(output: str, number: int | None = None) -> Snapshot:

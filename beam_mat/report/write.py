@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from beam_mat.core import layout
+from beam_mat.core.statistics import Statistics
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset import manifest as manifests
-from beam_mat.dataset.commit import WATCH, Snapshot
+from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.manifest import Manifest
-from beam_mat.dataset.totals import statistics_of
 from beam_mat.report.findings import Findings, find
 from beam_mat.report.page import render
 from beam_mat.report.read import ReportData, collect, read
@@ -42,7 +42,9 @@ def make_again(output: str) -> str:
 
 
 def _findings(output: str, manifest: Manifest, snapshot: Snapshot) -> Findings:
-    statistics = statistics_of(snapshot.shards.values())
+    statistics = Statistics()
+    for shard in in_order(snapshot.shards.values()):
+        statistics.merge(shard.statistics)
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
     named |= {one.source for one in statistics.rejects}

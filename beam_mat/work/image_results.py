@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
 import msgspec
 import pyarrow as pa
@@ -25,39 +26,12 @@ from beam_mat.core.statistics import ImageFile, ImageStatistics
 from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
 
-TABLE_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("file", pa.string()),
-        ("status", pa.string()),
-        ("detail", pa.string()),
-        ("source", pa.string()),
-        ("source_format", pa.string()),
-        ("source_width", pa.int32()),
-        ("source_height", pa.int32()),
-        ("source_bytes", pa.int64()),
-        ("format", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("qwen2_vl_tokens", pa.int32()),
-        ("qwen3_vl_tokens", pa.int32()),
-    ]
-)
-"""Schema of images.parquet. `status` is kept, resized, converted or a faulty image's `Reason`."""
-
-RESULT_SCHEMA = TABLE_SCHEMA.append(pa.field("origin", pa.string()))
-"""With the origin of each row, so that a later run can reuse the row."""
-
-STATISTICS = b"statistics"
-"""Key in a file's metadata, so that the driver need not compute statistics from all images."""
-
 
 class ImageRow(msgspec.Struct, frozen=True):
     """A row of images.parquet. Values that are unknown for a faulty image are None.
 
-    `origin` is `Member.origin`; it is not in images.parquet.
+    `status` is kept, resized, converted or a faulty image's `Reason`. `origin` is `Member.origin`;
+    it is not in images.parquet.
     """
 
     path: str
@@ -84,6 +58,24 @@ class ImageRow(msgspec.Struct, frozen=True):
             tokens = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
             return ImageOutcome(self.path, file=self.file, tokens=tokens)
         return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
+
+
+def _arrow_type(field: msgspec.structs.FieldInfo) -> pa.DataType:
+    if int not in (field.type, *get_args(field.type)):
+        return pa.string()
+    return pa.int64() if field.name.endswith("bytes") else pa.int32()
+
+
+RESULT_SCHEMA = pa.schema(
+    [(field.name, _arrow_type(field)) for field in msgspec.structs.fields(ImageRow)]
+)
+"""Schema of a result. It has the origin of each row, so that a later run can reuse the row."""
+
+TABLE_SCHEMA = RESULT_SCHEMA.remove(RESULT_SCHEMA.get_field_index("origin"))
+"""Schema of images.parquet."""
+
+STATISTICS = b"statistics"
+"""Key in a file's metadata, so that the driver need not compute statistics from all images."""
 
 
 def missing(path: str) -> ImageRow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,13 +83,15 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     for format in settings.formats:
         replaced += [place(format, unit) for unit in job.inputs()]
         some = [_read(settings, format, unit, before) for unit in job.inputs()]
-        rows = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
+        rows: Any = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
         for name, image_rows, order in mixed(job):
             unit = Unit(name, job.split, image_rows, len(order))
             path = layout.part(format, unit.split, unit.name)
             with open_part(settings, path) as file:
                 if format == PARQUET:
-                    _write_table(rows, order, file)
+                    with parquet_writer(file, SCHEMA) as writer:
+                        for start in range(0, len(order), GROUP_ROWS):
+                            writer.write_table(rows.take(order[start : start + GROUP_ROWS]))
                 else:
                     for row in order:
                         file.write(rows[row])
@@ -96,12 +99,6 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     output = MixOutput(job, tuple(replaced), tuple(parts))
     results.write(settings, layout.MIXES, job.name, output)
     return output
-
-
-def _write_table(table: pa.Table, order: list[int], file: files.HashingWriter) -> None:
-    with parquet_writer(file, SCHEMA) as writer:
-        for start in range(0, len(order), GROUP_ROWS):
-            writer.write_table(table.take(order[start : start + GROUP_ROWS]))
 
 
 def _read(

@@ -16,8 +16,7 @@ from beam_mat.core.results import MixJob, MixOutput, Part, RejectCount, Unit
 from beam_mat.core.statistics import Statistics
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import flat, image_table, log
-from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot
-from beam_mat.dataset.totals import totals_of
+from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot, counts_of
 from beam_mat.storage import files
 from beam_mat.work.image_results import TABLE_SCHEMA
 from beam_mat.work.mix import plan_mixes
@@ -108,13 +107,12 @@ def content(
     shards = list(shards)
     if mixes is None:
         mixes = map(mix_of, plan_mixes(shards)[1])
-    totals = totals_of(shards, image_table.totals(table_of({})))
     return Content(
         {one.uri: one for one in shards},
         {one.uri: one for one in sources},
         {one.job.name: one for one in mixes},
         tuple(images),
-        totals.counts(),
+        counts_of(shards, image_table.totals(table_of({}))),
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import image_table
-from beam_mat.dataset.image_table import ImageTotals
+from beam_mat.dataset.commit import ImageTotals
 from beam_mat.storage import files
 from beam_mat.work import image_results
 from beam_mat.work.image_results import TABLE_SCHEMA, ImageRow
@@ -66,7 +66,7 @@ def test_a_conversion_s_table_has_the_rows_of_all_its_results(root: str) -> None
     )
     part, sums = image_table.write_whole(root, reversed(names))
     assert sums == ImageTotals({"image_missing": 1, "kept": 1, "resized": 1}, 18, 14)
-    assert sums.number == part.rows == 3
+    assert sum(sums.status.values()) == part.rows == 3
     data = files.read_bytes(files.join(root, part.path))
     assert (part.bytes, part.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert part.path.startswith(f"{layout.GENERATIONS}/")

@@ -17,8 +17,8 @@ from beam_mat.core.settings import Settings
 from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import conversion
 from beam_mat.dataset.commit import CONVERT, Snapshot
+from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import fingerprint, made_of
 from beam_mat.dataset.state import Command, State
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.work import chunks
@@ -81,7 +81,7 @@ def make(job: Job, keep: int | None = 1) -> Snapshot:
         job = msgspec.structs.replace(job, settings=resumed)
         dataset.begin(job, keep)
         convert(job)
-        return dataset.commit(how, conversion.collect(job)[0])
+        return dataset.commit(how, conversion.collect(job))
 
 
 def write(
