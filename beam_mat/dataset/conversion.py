@@ -51,13 +51,8 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
 
 def made_of(settings: Settings, command: str, keep: int | None, limit: int | None = None) -> Made:
     """Returns how a command makes its generations."""
-    return Made(
-        command=command,
-        fingerprint=settings.fingerprint,
-        made_by=made_by(settings),
-        configuration=configuration(settings, limit),
-        keep=keep,
-    )
+    options = configuration(settings, limit)
+    return Made(command, settings.fingerprint, made_by(settings), options, keep)
 
 
 def fingerprint(job: Job) -> str:
@@ -133,13 +128,9 @@ def read_pending(output: str) -> Pending | None:
 def write_pending(job: Job, keep: int | None) -> None:
     """Writes job.json, without storage options and without values that belong to this run."""
     settings = msgspec.structs.replace(job.settings, progress="", storage="")
-    pending = Pending(
-        settings.fingerprint,
-        made_by(settings),
-        configuration(settings, job.limit),
-        keep,
-        msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(job, settings=settings))),
-    )
+    stored = msgspec.json.encode(msgspec.structs.replace(job, settings=settings))
+    options = configuration(settings, job.limit)
+    pending = Pending(settings.fingerprint, made_by(settings), options, keep, msgspec.Raw(stored))
     uri = files.join(settings.output, layout.PENDING)
     scratch = files.join(settings.output, layout.SCRATCH)
     files.write_bytes(uri, msgspec.json.encode(pending), scratch)
@@ -154,13 +145,10 @@ def job_of(pending: Pending) -> Job:
     try:
         return msgspec.json.decode(pending.job, type=Job)
     except msgspec.DecodeError as error:
-        raise ConfigError(
-            [
-                f"beam-mat {pending.made_by.get('beam-mat')} started this job, and this version "
-                f"cannot read it ({error}); publish it with that version, or start over with "
-                "beam-mat convert --overwrite"
-            ]
-        ) from error
+        by = f"beam-mat {pending.made_by.get('beam-mat')} started this job"
+        fault = f"{by}, and this version cannot read it ({error})"
+        cure = "publish it with that version, or start over with beam-mat convert --overwrite"
+        raise ConfigError([f"{fault}; {cure}"]) from error
 
 
 def collect(job: Job) -> Content:

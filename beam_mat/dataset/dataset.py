@@ -78,13 +78,9 @@ class Dataset:
     ) -> Iterator[Dataset]:
         """Opens an output folder, which need not exist, for the duration of the block.
 
-        Args:
-            uri: URI of the folder.
-            command: The command that opens it.
-            say: As in `lease.held`.
-            report: Writes report.html.
-            busy: Raises OutputInUseError if a service still writes to the folder.
-            overwrite: Whether to empty a folder that this version cannot read.
+        `say` is as in `lease.held`, and `report` writes report.html. `busy` raises OutputInUseError
+        if a service still writes to the folder. With `overwrite`, a folder that this version cannot
+        read is emptied.
 
         Raises:
             OutputInUseError: Another run writes to the folder.
@@ -147,12 +143,8 @@ class Dataset:
     def _check_lost(self, lost: Sequence[str]) -> None:
         if lost:
             more = f" (and {len(lost) - 1:,} more)" if len(lost) > 1 else ""
-            raise ConfigError(
-                [
-                    f"{files.join(self.uri, lost[0])}: is missing{more}; restore it, or recreate "
-                    "it with beam-mat convert"
-                ]
-            )
+            fault = f"{files.join(self.uri, lost[0])}: is missing{more}"
+            raise ConfigError([f"{fault}; restore it, or recreate it with beam-mat convert"])
 
     def is_made_by(self, job: Job, keep: int | None) -> bool:
         """Returns whether the folder has the dataset of a job, by inputs and configuration.

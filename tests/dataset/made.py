@@ -18,7 +18,7 @@ from beam_mat.core.summary import ShardSummary
 from beam_mat.dataset import flat, image_table, log
 from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot, counts_of
 from beam_mat.storage import files
-from beam_mat.work.image_results import TABLE_SCHEMA
+from beam_mat.work.images import TABLE_SCHEMA
 from beam_mat.work.mix import plan_mixes
 
 

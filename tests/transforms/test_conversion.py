@@ -37,7 +37,7 @@ from beam_mat.transforms.conversion import (
     SummariseShard,
     WriteChunk,
 )
-from beam_mat.work import image_results, results
+from beam_mat.work import images, results
 from tests import outputs as dataset
 from tests.making import image_record, picture, record, write_files, write_zip
 from tests.transforms.collect import collect
@@ -311,7 +311,7 @@ def test_an_image_is_written_once_and_told_to_every_chunk(
     good = {one.file for _, one in outcomes if one.fault is None}
     assert good == {f"images/{file.name}"}, "records name the file"
     (table,) = {fact.table for _, fact in facts}
-    ((rows, _),) = image_results.read(settings.output, [table])
+    ((rows, _),) = images.read_rows(settings.output, [table])
     assert rows["path"].to_pylist() == ["bad.jpg", "gone.jpg", "good.jpg"]
 
 
