@@ -11,7 +11,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import images_of
+from beam_mat.dataset.flat import images_of
 from beam_mat.storage import files
 
 

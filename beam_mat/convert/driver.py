@@ -25,11 +25,10 @@ from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.dataset import conversion
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset import vacuum as vacuums
-from beam_mat.dataset.commit import CONVERT
+from beam_mat.dataset.commit import CONVERT, Content
+from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import fingerprint, made_of
 from beam_mat.dataset.state import Action, Command, State
-from beam_mat.dataset.totals import Totals
 from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, print_summary
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
@@ -158,9 +157,9 @@ def finish(
     monotonic clock, and `spent` has the seconds of work by step. Raises a BeamMatError if the job
     must not be committed.
     """
-    content, totals = conversion.collect(job)
-    print_summary(console, totals, time.monotonic() - begin, spent)
-    _check_limit(job, totals)
+    content = conversion.collect(job)
+    print_summary(console, content, time.monotonic() - begin, spent)
+    _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)
     console.print(next_command(job.settings.output, snapshot.parts()), soft_wrap=True)
@@ -177,13 +176,14 @@ def _check_inputs(job: Job) -> None:
         )
 
 
-def _check_limit(job: Job, totals: Totals) -> None:
-    if job.max_rejected is None or not totals.records:
+def _check_limit(job: Job, content: Content) -> None:
+    records, rejected = content.counts["records"], content.counts["rejected"]
+    if job.max_rejected is None or not records:
         return
-    share = totals.rejected_records / totals.records
+    share = rejected / records
     if share > job.max_rejected:
         raise TooManyRejectedError(
-            f"{totals.rejected_records} of {totals.records} records were rejected "
+            f"{rejected} of {records} records were rejected "
             f"({share:.2%}, but --max-rejected allows {job.max_rejected:.2%}), so nothing was "
             f"published; see {job.settings.output}/rejects, and fix the input or raise the limit"
         )

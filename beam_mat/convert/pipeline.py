@@ -10,10 +10,9 @@ import apache_beam as beam
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.results import ChunkFact, PathFact, Source, Unit, Wanted, Written
 from beam_mat.core.settings import Settings
-from beam_mat.transforms import chunks as steps
 from beam_mat.transforms import coders
+from beam_mat.transforms import conversion as steps
 from beam_mat.transforms.group import Group, GroupMany
-from beam_mat.transforms.images import ConvertImages, ListMembers, Match
 
 
 def build(
@@ -31,14 +30,14 @@ def build(
     members = (
         pipeline
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
-        | "List members" >> beam.ParDo(ListMembers(settings))
+        | "List members" >> beam.ParDo(steps.ListMembers(settings))
     )
     outcomes = (
         (requests, members)
         | "Join by path" >> GroupMany(PathFact)
-        | "Match" >> beam.ParDo(Match(settings))
+        | "Match" >> beam.ParDo(steps.Match(settings))
         | "Batch" >> Group(Wanted)
-        | "Convert images" >> beam.ParDo(ConvertImages(settings, sources))
+        | "Convert images" >> beam.ParDo(steps.ConvertImages(settings, sources))
     )
 
     by_chunk: tuple[Any, ...] = (chunks | "Key by name" >> beam.Map(_keyed), outcomes)

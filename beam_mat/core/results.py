@@ -85,7 +85,7 @@ class PathFact(msgspec.Struct, frozen=True, array_like=True):
 class ChunkFact(msgspec.Struct, frozen=True, array_like=True):
     """One fact about a chunk: the chunk itself, outcomes of images, or a repeated id.
 
-    `table` is the image result that has the rows of `outcomes`; see `work.image_results`.
+    `table` is the image result that has the rows of `outcomes`; see `work.images`.
     `repeated` is the index of a record that repeats the id of an earlier record.
     """
 

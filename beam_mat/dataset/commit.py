@@ -14,7 +14,7 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
-from beam_mat.core.results import MixOutput, Part, ShardSummary, Source
+from beam_mat.core.results import MixOutput, Part, ShardSummary, Source, sum_rejected
 from beam_mat.core.settings import FORMAT
 
 CHECKPOINT_EVERY = 64
@@ -84,6 +84,35 @@ class Commit(msgspec.Struct, frozen=True):
     @property
     def made(self) -> Made:
         return Made(self.command, self.fingerprint, self.made_by, self.configuration, self.keep)
+
+
+class ImageTotals(msgspec.Struct, frozen=True):
+    """Totals of the images of a dataset.
+
+    `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
+    `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
+    """
+
+    status: dict[str, int]
+    source_bytes: int
+    bytes: int
+
+
+def counts_of(shards: Iterable[ShardSummary], images: ImageTotals) -> dict[str, Any]:
+    """Returns the counts of a dataset with these shards and images, as in the manifest."""
+    shards = list(shards)
+    rejected = sum_rejected(found for one in shards for found in one.rejected)
+    return {
+        "records": sum(one.records for one in shards),
+        "accepted": sum(one.accepted for one in shards),
+        "rejected": sum(one.rejected_records for one in shards),
+        "rejected_by_reason": {reason.value: found.count for reason, found in rejected.items()},
+        "respelled_words": sum(one.respelled for one in shards),
+        "image_uses": sum(one.image_uses for one in shards),
+        "images": images.status,
+        "image_source_bytes": images.source_bytes,
+        "image_bytes": images.bytes,
+    }
 
 
 class Content(msgspec.Struct):

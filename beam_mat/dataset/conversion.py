@@ -1,23 +1,70 @@
-"""A conversion that is not committed: job.json, and the content that its graph has written."""
+"""A conversion: its configuration and fingerprint, and what it has until it is committed.
+
+These are job.json, and the content that its graph has written.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import msgspec
 
+import beam_mat
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.results import MixOutput, ShardSplit, ShardSummary, check_records
-from beam_mat.dataset import image_table, stored
-from beam_mat.dataset.commit import Content
-from beam_mat.dataset.fingerprint import configuration, made_by
-from beam_mat.dataset.mixes import all_jobs
-from beam_mat.dataset.totals import Totals, totals_of
+from beam_mat.core.settings import FORMAT, Settings
+from beam_mat.dataset import image_table
+from beam_mat.dataset.commit import Content, Made, counts_of
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
+from beam_mat.work.mix import plan_mixes
+
+_PACKAGES = ("apache-beam", "pillow", "pyarrow")
+_DECIDE_BYTES = ("beam-mat", "resizer", "pillow", "pyarrow")
+
+
+def made_by(settings: Settings) -> dict[str, str]:
+    """Returns the versions of the packages that make a dataset."""
+    versions = {package: metadata.version(package) for package in _PACKAGES}
+    return {"beam-mat": beam_mat.__version__, "resizer": settings.resizer, **versions}
+
+
+def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
+    """Returns the options that affect the output bytes, by name."""
+    return {
+        "max_pixels": settings.budget.max_pixels,
+        "min_pixels": settings.budget.min_pixels,
+        "rewrite": [list(pair) for pair in settings.prefixes],
+        "formats": list(settings.formats),
+        "val_fraction": settings.val_fraction,
+        "duplicates": "drop" if settings.drop_duplicates else "keep",
+        "exif": "apply" if settings.apply_exif else "ignore",
+        "limit": limit,
+    }
+
+
+def made_of(settings: Settings, command: str, keep: int | None, limit: int | None = None) -> Made:
+    """Returns how a command makes its generations."""
+    options = configuration(settings, limit)
+    return Made(command, settings.fingerprint, made_by(settings), options, keep)
+
+
+def fingerprint(job: Job) -> str:
+    """Returns a hash of inputs and configuration: jobs with equal hashes write the same dataset."""
+    versions = made_by(job.settings)
+    key = [
+        FORMAT,
+        job.shards,
+        job.sources,
+        configuration(job.settings, job.limit),
+        [versions[name] for name in _DECIDE_BYTES],
+    ]
+    return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -35,25 +82,54 @@ class Pending(msgspec.Struct, frozen=True):
     job: msgspec.Raw
 
 
+def differences(output: str, now: Made, there: Made | Pending) -> list[str]:
+    """Returns why `now` cannot continue what is `there`: one sentence per option or version."""
+    faults = []
+    for name, value in now.configuration.items():
+        was = there.configuration.get(name)
+        if was != value:
+            faults.append(
+                f"--{name.replace('_', '-')} {_typed(value)}: the dataset in {output} was made "
+                f"with {_typed(was)}; pass the same value"
+            )
+    for name in _DECIDE_BYTES:
+        had = there.made_by.get(name)
+        if had != now.made_by[name]:
+            faults.append(
+                f"{name} {now.made_by[name]}: the dataset in {output} was made with {had}, whose "
+                "output may differ; install that version"
+            )
+    return [f"{one}, choose another folder, or start over with --overwrite" for one in faults]
+
+
+def _typed(value: Any) -> str:
+    """Returns a value of the configuration as a user would type it.
+
+    >>> _typed(["jsonl", "parquet"]), _typed([["data/", "x/"]]), _typed(None)
+    ('jsonl,parquet', 'data/=x/', 'none')
+    """
+    if not isinstance(value, list):
+        return "none" if value is None else str(value)
+    if any(isinstance(pair, list) for pair in value):
+        return " ".join("=".join(pair) for pair in value)
+    return ",".join(value)
+
+
 def read_pending(output: str) -> Pending | None:
     """Returns the uncommitted conversion, or None.
 
     Raises:
         ConfigError: The file cannot be decoded.
     """
-    return stored.read(files.join(output, layout.PENDING), "job", Pending)
+    return results.read_stored(files.join(output, layout.PENDING), "job", Pending)
 
 
 def write_pending(job: Job, keep: int | None) -> None:
     """Writes job.json, without storage options and without values that belong to this run."""
     settings = msgspec.structs.replace(job.settings, progress="", storage="")
-    pending = Pending(
-        settings.fingerprint,
-        made_by(settings),
-        configuration(settings, job.limit),
-        keep,
-        msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(job, settings=settings))),
-    )
+    stored = msgspec.json.encode(msgspec.structs.replace(job, settings=settings))
+    options = configuration(settings, job.limit)
+    pending = Pending(settings.fingerprint, made_by(settings), options, keep, msgspec.Raw(stored))
     uri = files.join(settings.output, layout.PENDING)
     scratch = files.join(settings.output, layout.SCRATCH)
     files.write_bytes(uri, msgspec.json.encode(pending), scratch)
@@ -68,16 +144,13 @@ def job_of(pending: Pending) -> Job:
     try:
         return msgspec.json.decode(pending.job, type=Job)
     except msgspec.DecodeError as error:
-        raise ConfigError(
-            [
-                f"beam-mat {pending.made_by.get('beam-mat')} started this job, and this version "
-                f"cannot read it ({error}); publish it with that version, or start over with "
-                "beam-mat convert --overwrite"
-            ]
-        ) from error
+        by = f"beam-mat {pending.made_by.get('beam-mat')} started this job"
+        fault = f"{by}, and this version cannot read it ({error})"
+        cure = "publish it with that version, or start over with beam-mat convert --overwrite"
+        raise ConfigError([f"{fault}; {cure}"]) from error
 
 
-def collect(job: Job) -> tuple[Content, Totals]:
+def collect(job: Job) -> Content:
     """Reads the results of a job whose graph has ended, and writes the image table.
 
     Raises:
@@ -85,7 +158,7 @@ def collect(job: Job) -> tuple[Content, Totals]:
     """
     settings = job.settings
     shards = {one.uri: one for one in _summaries(job)}
-    mix_names = (one.name for one in all_jobs(shards.values()))
+    mix_names = (one.name for one in plan_mixes(shards.values())[1])
     tables = {name for one in shards.values() for name in one.tables}
     try:
         found = results.read(settings, layout.MIXES, mix_names, MixOutput)
@@ -93,9 +166,8 @@ def collect(job: Job) -> tuple[Content, Totals]:
         table, images = image_table.write_whole(settings.output, tables)
     except FileNotFoundError as error:
         raise LostRecordError(f"the graph did not write {error}") from error
-    totals = totals_of(shards.values(), images)
     sources = {one.uri: one for one in job.sources}
-    return Content(shards, sources, mixes, (table,), totals.counts()), totals
+    return Content(shards, sources, mixes, (table,), counts_of(shards.values(), images))
 
 
 def _summaries(job: Job) -> Iterator[ShardSummary]:

@@ -18,7 +18,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import Job
 from beam_mat.core.settings import Settings
-from beam_mat.dataset import conversion, fingerprint, flat, lease, log, vacuum, views
+from beam_mat.dataset import conversion, flat, lease, log, vacuum, views
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot, in_order
 from beam_mat.dataset.lease import Lease
@@ -78,13 +78,9 @@ class Dataset:
     ) -> Iterator[Dataset]:
         """Opens an output folder, which need not exist, for the duration of the block.
 
-        Args:
-            uri: URI of the folder.
-            command: The command that opens it.
-            say: As in `lease.held`.
-            report: Writes report.html.
-            busy: Raises OutputInUseError if a service still writes to the folder.
-            overwrite: Whether to empty a folder that this version cannot read.
+        `say` is as in `lease.held`, and `report` writes report.html. `busy` raises OutputInUseError
+        if a service still writes to the folder. With `overwrite`, a folder that this version cannot
+        read is emptied.
 
         Raises:
             OutputInUseError: Another run writes to the folder.
@@ -147,12 +143,8 @@ class Dataset:
     def _check_lost(self, lost: Sequence[str]) -> None:
         if lost:
             more = f" (and {len(lost) - 1:,} more)" if len(lost) > 1 else ""
-            raise ConfigError(
-                [
-                    f"{files.join(self.uri, lost[0])}: is missing{more}; restore it, or recreate "
-                    "it with beam-mat convert"
-                ]
-            )
+            fault = f"{files.join(self.uri, lost[0])}: is missing{more}"
+            raise ConfigError([f"{fault}; restore it, or recreate it with beam-mat convert"])
 
     def is_made_by(self, job: Job, keep: int | None) -> bool:
         """Returns whether the folder has the dataset of a job, by inputs and configuration.
@@ -165,7 +157,7 @@ class Dataset:
             self.state is State.CURRENT
             and made is not None
             and (made.command, made.keep) == (Command.CONVERT, keep)
-            and made.configuration == fingerprint.configuration(job.settings, job.limit)
+            and made.configuration == conversion.configuration(job.settings, job.limit)
             and [one.shard for one in in_order(self.snapshot.shards.values())] == list(job.shards)
             and in_order(self.snapshot.sources.values()) == list(job.sources)
         )
@@ -175,8 +167,8 @@ class Dataset:
         there = self.snapshot.made or self.pending
         if there is None:
             return []
-        now = fingerprint.configuration(settings, limit), fingerprint.made_by(settings)
-        return fingerprint.differences(self.uri, now, (there.configuration, there.made_by))
+        now = conversion.made_of(settings, self._command, None, limit)
+        return conversion.differences(self.uri, now, there)
 
     def clear(self) -> None:
         """Removes everything except the lease, to start over."""

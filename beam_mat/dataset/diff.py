@@ -17,7 +17,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL, PARQUET
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.rows import rows_of
+from beam_mat.dataset.flat import rows_of
 from beam_mat.storage import files
 from beam_mat.storage.parts import location
 
@@ -87,22 +87,19 @@ def _images(output: str, before: Snapshot, after: Snapshot) -> tuple[list[Change
                 gone = f"no record uses it, or it is no longer in {source}"
             changes.append(Change(WENT, path, gone))
         elif was[path][0] != now[path][0]:
-            old, new = was[path][1], now[path][1]
+            (file, old), (_, new) = was[path], now[path]
             moved = f"now from {new}, previously from {old}"
             why = f"another picture in {new}" if old == new else moved
             changes.append(Change(CHANGED, path, why))
-            replaced[was[path][0]] = f"image {path}: {why}"
+            replaced[file] = f"image {path}: {why}"
     return changes, replaced
 
 
 def _usable(output: str, snapshot: Snapshot) -> dict[str, tuple[str, str]]:
     """Returns file and source of each usable image, by published path."""
-    table = image_table.read(output, snapshot.images).select(["path", "file", "source"])
-    return {
-        row["path"]: (row["file"], row["source"])
-        for row in table.to_pylist()
-        if row["file"] is not None
-    }
+    table = image_table.read(output, snapshot.images, ["path", "file", "source"])
+    rows = zip(*(column.to_pylist() for column in table.itercolumns()), strict=True)
+    return {path: (file, source) for path, file, source in rows if file is not None}
 
 
 def _records(

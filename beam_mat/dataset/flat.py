@@ -1,17 +1,24 @@
 """The flat folders have the files of the newest generation, and ``replaced/`` has older files.
 
-`live` is the set of paths of the newest generation's files.
+Moves the files, and reads the rows of a part wherever it is. `live` is the set of paths of the
+newest generation's files.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.results import ShardSummary
+from beam_mat.core.results import Part, ShardSummary
+from beam_mat.core.settings import PARQUET
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.storage import files
+from beam_mat.storage.parts import location
 
 
 def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
@@ -94,3 +101,43 @@ def _restore_all(output: str, paths: Iterable[str]) -> list[str]:
         except FileNotFoundError:
             lost.append(path)
     return lost
+
+
+class _Images(msgspec.Struct, frozen=True):
+    images: tuple[str, ...]
+
+
+class Row(_Images, frozen=True):
+    """A row without the bytes of its images; `images` are files below the output folder."""
+
+    id: str
+    system: str
+    messages: Any
+
+
+Kind = TypeVar("Kind", bound=_Images)
+
+
+def rows_of(output: str, part: Part) -> Iterator[Row]:
+    """Yields the rows of a part, even if a commit has moved it to ``replaced/``."""
+    return _read(output, part, Row)
+
+
+def images_of(output: str, part: Part) -> Iterator[str]:
+    """Yields the image files that the rows of a part use."""
+    return (path for row in _read(output, part, _Images) for path in row.images)
+
+
+def _read(output: str, part: Part, kind: type[Kind]) -> Iterator[Kind]:
+    uri = location(output, part.path)
+    if part.format != PARQUET:
+        decoder = msgspec.json.Decoder(kind)
+        yield from map(decoder.decode, files.read_bytes(uri).splitlines())
+        return
+    others = [name for name in kind.__struct_fields__ if name != "images"]
+    columns = ["images.list.element.path", *others]
+    with files.open_binary(uri) as file:
+        for batch in pq.ParquetFile(file).iter_batches(256, columns=columns):
+            for row in batch.to_pylist():
+                paths = tuple(image["path"] for image in row.pop("images"))
+                yield kind(images=paths, **row)

@@ -19,29 +19,14 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.core.statistics import ImageStatistics
+from beam_mat.dataset.commit import ImageTotals
 from beam_mat.storage import files
 from beam_mat.storage.parts import parquet_writer
-from beam_mat.work import image_results
-from beam_mat.work.image_results import TABLE_SCHEMA
+from beam_mat.work import images
+from beam_mat.work.images import TABLE_SCHEMA
 
 _TOTALS = b"totals"
-"""Key in the metadata of a complete table; the other is `image_results.STATISTICS`."""
-
-
-class ImageTotals(msgspec.Struct, frozen=True):
-    """Totals of the images of a dataset.
-
-    `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
-    `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
-    """
-
-    status: dict[str, int]
-    source_bytes: int
-    bytes: int
-
-    @property
-    def number(self) -> int:
-        return sum(self.status.values())
+"""Key in the metadata of a complete table; the other is `images.STATISTICS`."""
 
 
 def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
@@ -55,7 +40,7 @@ def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
     path = _path("\n".join(names).encode())
     with _create(output, path) as file:
         with parquet_writer(file, TABLE_SCHEMA) as writer:
-            for table, some in image_results.read(output, names):
+            for table, some in images.read_rows(output, names):
                 writer.write_table(table)
                 status.update(table["status"].to_pylist())
                 statistics.merge(some)
@@ -67,10 +52,10 @@ def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
             writer.add_key_value_metadata(
                 {
                     _TOTALS: msgspec.json.encode(sums),
-                    image_results.STATISTICS: msgspec.json.encode(statistics.ordered()),
+                    images.STATISTICS: msgspec.json.encode(statistics.ordered()),
                 }
             )
-        return _part(path, sums.number, file.result()), sums
+        return _part(path, status.total(), file.result()), sums
 
 
 def write_rows(output: str, table: pa.Table) -> Part:
@@ -139,7 +124,7 @@ def newer_rows(
     rows: dict[str, dict[str, object]] = {}
     for paths, names in shards:
         wanted = pa.array(sorted(paths), pa.string())
-        for found, _ in image_results.read(output, names):
+        for found, _ in images.read_rows(output, names):
             for row in found.filter(pc.is_in(found["path"], value_set=wanted)).to_pylist():
                 if row["path"] not in rows or row["status"] != missing:
                     rows[row["path"]] = row
@@ -167,9 +152,9 @@ def statistics(output: str, parts: Sequence[Part]) -> ImageStatistics:
     if len(parts) == 1:
         with files.open_binary(files.join(output, parts[0].path)) as file:
             metadata = pq.ParquetFile(file).metadata.metadata or {}
-        if found := metadata.get(image_results.STATISTICS):
+        if found := metadata.get(images.STATISTICS):
             return msgspec.json.decode(found, type=ImageStatistics)
-    return image_results.statistics_of(read(output, parts))
+    return images.statistics_of(read(output, parts))
 
 
 def usable(output: str, path: str, *columns: str) -> Iterator[tuple[Any, ...]]:

@@ -18,7 +18,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import IO
 
 import msgspec
 
@@ -71,9 +70,8 @@ class Holder(msgspec.Struct, frozen=True):
 class Lease:
     """The right to write below an output folder."""
 
-    def __init__(self, output: str, say: Callable[[str], object]) -> None:
+    def __init__(self, output: str) -> None:
         self._output = output
-        self._say = say
         now = datetime.datetime.now(datetime.timezone.utc)
         self._holder = Holder(
             socket.gethostname(),
@@ -83,15 +81,8 @@ class Lease:
             uuid.uuid4().hex,
         )
 
-    def take(self) -> None:
-        """Acquires the lease. Raises OutputInUseError if another run holds it."""
-        raise NotImplementedError
-
     def check(self) -> None:
         """Checks that this run still holds the lease. Raises OutputInUseError if it does not."""
-
-    def release(self) -> None:
-        raise NotImplementedError
 
     def _refuse(self, other: Holder | None) -> OutputInUseError:
         return OutputInUseError(
@@ -99,39 +90,34 @@ class Lease:
             "it, or choose another folder"
         )
 
-
-class _Lock(Lease):
-    """A lease on a file system with locks."""
-
-    _file: IO[bytes]
-
-    def take(self) -> None:
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[Lease]:
+        """Holds the lease on a file system with locks."""
         path = files.join(self._output, layout.LEASE, "local.json")
         with explained(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            self._file = open(path, "a+b")  # noqa: SIM115
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            other = _decoded(self._file.read())
-            self._file.close()
-            raise self._refuse(other) from None
-        self._file.truncate(0)
-        self._file.write(msgspec.json.encode(self._holder))
-        self._file.flush()
-
-    def release(self) -> None:
-        self._file.close()
+            opened = open(path, "a+b")  # noqa: SIM115
+        with opened as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise self._refuse(_decoded(file.read())) from None
+            file.truncate(0)
+            file.write(msgspec.json.encode(self._holder))
+            file.flush()
+            yield self
 
 
 class _Renewed(Lease):
     """A lease on an object store."""
 
-    def take(self) -> None:
+    @contextlib.contextmanager
+    def renewed(self, say: Callable[[str], object]) -> Iterator[Lease]:
+        """Holds the lease, and renews it in a thread."""
         number, other = self._highest()
         if other and not (other.released or other.is_dead()):
-            self._watch(number, other)
+            self._watch(number, other, say)
         self._number = number + 1
         if not files.create(self._uri(self._number), msgspec.json.encode(self._holder)):
             raise self._refuse(self._highest()[1])
@@ -139,12 +125,21 @@ class _Renewed(Lease):
         self.check()
         for number in self._numbers()[:-1]:
             files.remove_file(self._uri(number))
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            thread.join()
+            with contextlib.suppress(OutputInUseError):
+                self.check()
+                # The file stays, so that a run with an old listing cannot create this number again.
+                self._write(released=True)
 
-    def _watch(self, number: int, other: Holder) -> None:
+    def _watch(self, number: int, other: Holder, say: Callable[[str], object]) -> None:
         # Clocks of different machines cannot be compared, so watch for a renewal.
-        self._say(
+        say(
             f"{self._output}: {other} may still be writing here; waiting up to "
             f"{STALE_SECONDS:.0f} s to see whether it renews its lease"
         )
@@ -159,14 +154,6 @@ class _Renewed(Lease):
         number, other = self._highest()
         if number != self._number or other is None or other.token != self._holder.token:
             raise self._refuse(other)
-
-    def release(self) -> None:
-        self._ended.set()
-        self._thread.join()
-        with contextlib.suppress(OutputInUseError):
-            self.check()
-            # The file stays, so that a run with an old listing cannot create this number again.
-            self._write(released=True)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
@@ -198,18 +185,14 @@ class _Renewed(Lease):
         return 0, None
 
 
-@contextlib.contextmanager
-def held(output: str, say: Callable[[str], object]) -> Iterator[Lease]:
+def held(output: str, say: Callable[[str], object]) -> contextlib.AbstractContextManager[Lease]:
     """Holds the lease of an output folder, or raises OutputInUseError.
 
     `say` is called with a message if acquiring the lease takes long.
     """
-    lease = (_Lock if "://" not in output and fcntl is not None else _Renewed)(output, say)
-    lease.take()
-    try:
-        yield lease
-    finally:
-        lease.release()
+    if "://" not in output and fcntl is not None:
+        return Lease(output).locked()
+    return _Renewed(output).renewed(say)
 
 
 def _decoded(data: bytes) -> Holder | None:

@@ -9,9 +9,9 @@ import msgspec
 
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
-from beam_mat.dataset import stored
 from beam_mat.dataset.commit import Commit, Content, Made, Snapshot, file_name
 from beam_mat.storage import files
+from beam_mat.work import results
 
 
 class MissingCommitError(ConfigError):
@@ -55,7 +55,7 @@ def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None
         ConfigError: The file cannot be decoded, or has another layout version.
     """
     uri = files.join(output, file_name(number, checkpoint=checkpoint))
-    return stored.read(uri, "commit", Commit)
+    return results.read_stored(uri, "commit", Commit)
 
 
 def snapshot(output: str, number: int | None = None) -> Snapshot:
@@ -71,10 +71,8 @@ def snapshot(output: str, number: int | None = None) -> Snapshot:
         return found
     if wanted not in there.all:
         fault = "there is no generation yet; run beam-mat convert or beam-mat watch"
-        if there.all:
-            fault = (
-                f"this generation does not exist; choose one from {there.all[0]} to {there.newest}"
-            )
+        if known := there.all:
+            fault = f"this generation does not exist; choose one from {known[0]} to {known[-1]}"
         raise ConfigError([f"{output}@{wanted}: {fault}"])
     for commit in chain(output, there, wanted):
         found.apply(commit)
@@ -89,13 +87,9 @@ def chain(output: str, there: Numbers, number: int) -> list[Commit]:
         found = read(output, at, checkpoint=True) if at in there.checkpoints else None
         found = found or read(output, at)
         if found is None or found.previous >= at:  # a damaged file may name itself
-            uri = files.join(output, file_name(at))
-            raise MissingCommitError(
-                [
-                    f"{uri}: is missing or damaged, and generation {number} builds on it; restore "
-                    "the file, or run beam-mat convert, which starts a new log"
-                ]
-            )
+            fault = f"is missing or damaged, and generation {number} builds on it"
+            cure = "restore the file, or run beam-mat convert, which starts a new log"
+            raise MissingCommitError([f"{files.join(output, file_name(at))}: {fault}; {cure}"])
         commits.append(found)
         at = found.previous
     return commits[::-1]

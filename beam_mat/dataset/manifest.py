@@ -12,9 +12,9 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import FORMAT
-from beam_mat.dataset import stored
 from beam_mat.dataset.commit import Snapshot, in_order
 from beam_mat.storage import files
+from beam_mat.work import results
 
 
 class ImageInput(msgspec.Struct, frozen=True):
@@ -85,4 +85,4 @@ def read(output: str) -> Manifest | None:
     Raises:
         ConfigError: This version cannot read the manifest.
     """
-    return stored.read(files.join(output, layout.MANIFEST), "manifest", Manifest)
+    return results.read_stored(files.join(output, layout.MANIFEST), "manifest", Manifest)

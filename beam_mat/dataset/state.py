@@ -88,8 +88,6 @@ def _row(*actions: Action) -> dict[Command, Action]:
     return dict(zip(Command, actions, strict=True))
 
 
-_DAMAGED = Action.REFUSE_DAMAGED
-
 TABLE = {
     # The columns are the commands in their order: convert, watch, publish and vacuum.
     State.EMPTY: _row(Action.BEGIN, Action.BEGIN, Action.REFUSE_EMPTY, Action.REFUSE_EMPTY),

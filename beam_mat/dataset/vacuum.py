@@ -13,7 +13,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, file_name
-from beam_mat.dataset.rows import images_of
+from beam_mat.dataset.flat import images_of
 from beam_mat.storage import files
 
 REMOVED_AT_ONCE = 16
@@ -80,14 +80,9 @@ def remove_unnamed(output: str) -> None:
     Each commit is read once and none is held, so this suits a dataset that keeps all generations.
     """
     named = _named(output, with_units=True)
-    listed = [
-        f"{folder}/{name}"
-        for folder in (layout.IMAGES, layout.REPLACED)
-        for name, _ in files.find(files.join(output, folder))
-    ]
-    _remove_files(
-        output, (path for path in listed if path.removeprefix(f"{layout.REPLACED}/") not in named)
-    )
+    named |= {f"{layout.REPLACED}/{path}" for path in named}
+    for folder in (layout.IMAGES, layout.REPLACED):
+        _remove_files(output, [one.path for one in _unneeded(output, folder, named)])
 
 
 def _named(output: str, *, with_units: bool) -> set[str]:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
+from beam_mat.core.results import Part
 from beam_mat.dataset import image_table, manifest
 from beam_mat.dataset.commit import WATCH
 from beam_mat.dataset.manifest import Manifest
@@ -30,7 +31,7 @@ NAMED_FAULTS = 10
 
 
 class Expected(NamedTuple):
-    """A file in the manifest or in images.parquet: path below the output folder, size, hash."""
+    """An image: its path below the output folder, its size and its hash."""
 
     path: str
     bytes: int
@@ -38,10 +39,10 @@ class Expected(NamedTuple):
 
 
 class State(msgspec.Struct):
-    """The progress of a verification.
+    """The progress of a verification of a manifest, whose SHA-256 is `manifest`.
 
-    `manifest` is the SHA-256 of the manifest. The first `done` files of `_expected` are verified,
-    and `faulty` of them have a fault; `faults` has a sentence for each of the first of these.
+    The first `done` files of `_expected` are verified, and `faulty` of them have a fault; `faults`
+    has a sentence for each of the first of these.
     """
 
     manifest: str
@@ -105,24 +106,25 @@ def _save(output: str, state: State | None) -> None:
     # On a read-only store, a verification cannot be resumed. On the hub, a write would be a commit.
     if files.is_read_only(output):
         return
-    uri = files.join(output, layout.VERIFIED)
+    uri, scratch = files.join(output, layout.VERIFIED), files.join(output, layout.SCRATCH)
     with contextlib.suppress(OSError, BeamMatError):
         if state:
-            files.write_bytes(uri, msgspec.json.encode(state), files.join(output, layout.SCRATCH))
+            files.write_bytes(uri, msgspec.json.encode(state), scratch)
         else:
             files.remove(uri)
 
 
 def _verify(output: str, listed: Manifest, state: State) -> None:
-    table = listed.image_table
-    if fault := fault_of(output, Expected(table.path, table.bytes, table.sha256)):
+    if fault := fault_of(output, listed.image_table):
         state.add([f"{fault}; the images cannot be verified without it"])
         return
     good = sum(listed.counts["images"].get(action.value, 0) for action in Action)
     total = len(listed.files()) + good
     saved = time.monotonic()
-    with _progress(total, state.done) as progress:
-        (task,) = progress.task_ids
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Verify", total=total, completed=state.done)
         try:
             for fault in _faults(output, islice(_expected(output, listed), state.done, None)):
                 state.done += 1
@@ -140,7 +142,7 @@ def _verify(output: str, listed: Manifest, state: State) -> None:
             raise
 
 
-def _faults(output: str, listed: Iterator[Expected]) -> Iterator[str | None]:
+def _faults(output: str, listed: Iterator[Part | Expected]) -> Iterator[str | None]:
     """Yields the fault of each file or None, in order. Reads several files at once."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
         coming = deque[Future[str | None]]()
@@ -155,23 +157,14 @@ def _faults(output: str, listed: Iterator[Expected]) -> Iterator[str | None]:
             pool.shutdown(cancel_futures=True)
 
 
-def _progress(total: int, done: int) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    progress = Progress(*columns, console=console, disable=not console.is_terminal)
-    progress.add_task("Verify", total=total, completed=done)
-    return progress
-
-
-def _expected(output: str, listed: Manifest) -> Iterator[Expected]:
+def _expected(output: str, listed: Manifest) -> Iterator[Part | Expected]:
     """Yields every file that a dataset should have, the image table before the images."""
-    for part in listed.files():
-        yield Expected(part.path, part.bytes, part.sha256)
+    yield from listed.files()
     for row in image_table.usable(output, layout.IMAGE_TABLE, "bytes", "sha256"):
         yield Expected(*row)
 
 
-def fault_of(output: str, file: Expected) -> str | None:
+def fault_of(output: str, file: Part | Expected) -> str | None:
     """Returns the fault of a file, or None."""
     uri = files.join(output, file.path)
     digest = hashlib.sha256()

@@ -17,14 +17,12 @@ from rich.table import Column, Table
 from beam_mat.core import layout
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.reject import Reason
-from beam_mat.core.results import Part
+from beam_mat.core.results import Part, RejectCount, sum_rejected
 from beam_mat.dataset import log
 from beam_mat.dataset import manifest as manifests
-from beam_mat.dataset.commit import Snapshot
+from beam_mat.dataset.commit import Content, Snapshot, in_order
 from beam_mat.dataset.diff import CAME, CHANGED, WENT, Diff
 from beam_mat.dataset.manifest import Manifest
-from beam_mat.dataset.totals import Totals
 from beam_mat.dataset.vacuum import Garbage
 from beam_mat.dataset.views import dataset_info
 
@@ -35,26 +33,31 @@ SHOWN = 20
 
 
 def print_summary(
-    console: Console, totals: Totals, seconds: float, spent: Mapping[str, float]
+    console: Console, content: Content, seconds: float, spent: Mapping[str, float]
 ) -> None:
     """Prints the summary of a job that took `seconds`.
 
     `spent` has the seconds of work of each step, summed over all workers; steps may run in
     parallel.
     """
+    counts = content.counts
     records = {
-        "input": totals.records,
-        "accepted": totals.accepted,
-        "rejected": totals.rejected_records,
+        "input": counts["records"],
+        "accepted": counts["accepted"],
+        "rejected": counts["rejected"],
     }
-    if totals.respelled:
-        records["words respelled"] = totals.respelled
-    images = totals.images
-    sizes = {"bytes before": decimal(images.source_bytes), "bytes after": decimal(images.bytes)}
+    if counts["respelled_words"]:
+        records["words respelled"] = counts["respelled_words"]
     console.print(_counts("Records", records))
-    if totals.rejected:
-        console.print(_rejects(totals))
-    console.print(_counts("Images", {"requested": images.number, **images.status, **sizes}))
+    shards = in_order(content.shards.values())
+    if rejected := sum_rejected(found for one in shards for found in one.rejected):
+        console.print(_rejects(rejected.values()))
+    images = {"requested": sum(counts["images"].values()), **counts["images"]}
+    sizes = {
+        "bytes before": decimal(counts["image_source_bytes"]),
+        "bytes after": decimal(counts["image_bytes"]),
+    }
+    console.print(_counts("Images", images | sizes))
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
@@ -98,16 +101,15 @@ def _counts(title: str, counts: Mapping[str, int | str]) -> Table:
     return table
 
 
-def _rejects(totals: Totals) -> Table:
+def _rejects(rejected: Iterable[RejectCount]) -> Table:
     table = _table("Rejected", Column("reason", no_wrap=True), _number("records"), "example")
-    for reason in Reason:
-        if found := totals.rejected.get(reason):
-            first = found.first
-            named = f" (id {first.id})" if first.id else ""
-            detail = first.detail.replace("\n", " ")
-            detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
-            place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
-            table.add_row(reason.value, f"{found.count:,}", escape(one_line(place)))
+    for found in rejected:
+        first = found.first
+        named = f" (id {first.id})" if first.id else ""
+        detail = first.detail.replace("\n", " ")
+        detail = detail if len(detail) <= MAX_EXAMPLE else detail[:MAX_EXAMPLE] + "…"
+        place = f"{first.source.rsplit('/', 1)[-1]} record {first.index}{named}: {detail}"
+        table.add_row(found.reason.value, f"{found.count:,}", escape(one_line(place)))
     return table
 
 

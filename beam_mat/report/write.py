@@ -21,12 +21,11 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.image import Action
 from beam_mat.core.reject import Reason
-from beam_mat.core.statistics import Amount
+from beam_mat.core.statistics import Amount, Statistics
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset import manifest as manifests
-from beam_mat.dataset.commit import WATCH, Snapshot
+from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.manifest import Manifest
-from beam_mat.dataset.totals import statistics_of
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
 from beam_mat.report.examples import Thumbnail, draw, pieces, speaker, thumbnails
 from beam_mat.report.findings import Findings, find
@@ -44,7 +43,9 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
 
     The dataset must contain the images already, but not yet the manifest.
     """
-    statistics = statistics_of(snapshot.shards.values())
+    statistics = Statistics()
+    for shard in in_order(snapshot.shards.values()):
+        statistics.merge(shard.statistics)
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
     named |= {one.source for one in statistics.rejects}

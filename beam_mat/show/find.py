@@ -15,7 +15,7 @@ from beam_mat.core.reject import Reject
 from beam_mat.dataset import entries, manifest
 from beam_mat.show.printer import Printer
 from beam_mat.storage import files
-from beam_mat.work.rows import FoundRow, lines, rows
+from beam_mat.work.data_files import FoundRow, lines, rows
 
 FIRST_REJECTS = 5
 """How many rejected records are printed when none is named."""

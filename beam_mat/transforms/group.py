@@ -33,10 +33,8 @@ _COMPRESSION_LEVEL = 1
 class Group(beam.PTransform):
     """Groups pairs of a string and a value like GroupByKey, in the global window.
 
-    The input is one collection, or several, which are flattened.
-
-    Args:
-        kind: Type of the values, which msgspec can encode.
+    The input is one collection, or several, which are flattened. msgspec can encode values of type
+    `kind`.
     """
 
     def __init__(self, kind: Any) -> None:

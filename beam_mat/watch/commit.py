@@ -29,18 +29,16 @@ from beam_mat.core.chunk import Shard
 from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import flat, image_table, log, vacuum, views
-from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content
+from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content, counts_of
+from beam_mat.dataset.conversion import made_of
 from beam_mat.dataset.dataset import show_commit
-from beam_mat.dataset.fingerprint import made_of
-from beam_mat.dataset.mixes import plan_mixes
-from beam_mat.dataset.totals import totals_of
 from beam_mat.storage import inputs
 from beam_mat.transforms.coders import StructCoder
 from beam_mat.watch import messages
 from beam_mat.watch.joins import WatchStep
 from beam_mat.watch.messages import CommitFact, WatchSettings, Watermark
 from beam_mat.work import chunks, results
-from beam_mat.work.mix import mix
+from beam_mat.work.mix import mix, plan_mixes
 
 ROUNDS = 3
 """Files of a changed shard are removed after this many commits: more may still be written."""
@@ -228,7 +226,7 @@ class Committer:
             sources={**snapshot.sources, **zips},
             mixes={**kept, **{job.name: mix(settings, job, before) for job in jobs}},
             images=tuple(images),
-            counts=totals_of(shards.values(), image_table.totals(table)).counts(),
+            counts=counts_of(shards.values(), image_table.totals(table)),
         )
         commit = log.append(settings.output, snapshot, self._made, content)
         if commit:

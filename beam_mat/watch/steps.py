@@ -23,8 +23,7 @@ from beam_mat.core.member import Member
 from beam_mat.core.results import ChunkFact, PathFact, Source, Wanted
 from beam_mat.dataset import manifest
 from beam_mat.storage import catalog, files, inputs
-from beam_mat.transforms.chunks import count_written
-from beam_mat.transforms.images import outcomes
+from beam_mat.transforms.conversion import count_written, outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
 from beam_mat.watch.joins import WatchStep, stem_of

@@ -1,16 +1,20 @@
-"""Rewrites parts so that text-only rows alternate with image rows; see `core.mix`."""
+"""Plans mixes, and rewrites parts so that text-only rows alternate with image rows.
+
+See `core.mix`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.mix import mixed
-from beam_mat.core.results import MixJob, MixOutput, Unit
+from beam_mat.core.mix import mixed, plan
+from beam_mat.core.results import MixJob, MixOutput, ShardSummary, Unit
 from beam_mat.core.settings import PARQUET, Settings
 from beam_mat.storage import files
 from beam_mat.storage.parts import (
@@ -24,6 +28,50 @@ from beam_mat.storage.parts import (
     place,
 )
 from beam_mat.work import results
+
+
+def plan_mixes(
+    shards: Iterable[ShardSummary], mixes: Iterable[MixOutput] = ()
+) -> tuple[dict[str, MixOutput], list[MixJob]]:
+    """Plans the mixes of a dataset, which may have some already.
+
+    Mixes that are still valid are kept, so that a commit replaces few files. Text-only units that
+    are in no mix are mixed with image units that are in no mix. If there is no such image unit, all
+    mixes of the split are planned again. An image unit that comes out of a mix gets a mix of its
+    own: perhaps its rows are in no other file. Returns the mixes to keep, by name, and those to
+    make.
+    """
+    units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
+    before = {mix.job.name: mix for mix in mixes}
+    bases = {mix.job.base for mix in before.values()}
+    valid = [
+        mix.job
+        for mix in before.values()
+        if all(units.get((unit.split, unit.name)) == unit for unit in mix.job.inputs())
+    ]
+    jobs: list[MixJob] = []
+    for split in sorted({split for split, _ in units}):
+        here = [unit for unit in units.values() if unit.split == split]
+        has_images = any(unit.image_rows for unit in here)
+        # Text-only units that were mixed without images can now be mixed with images.
+        stay = [
+            job
+            for job in valid
+            if job.split == split and job.texts and (job.base or not has_images)
+        ]
+        free = _outside(stay, here)
+        if has_images and free and not any(unit.image_rows for unit in free):
+            stay, free = [], here
+        stay += plan(free)
+        jobs += stay + [MixJob(unit, ()) for unit in _outside(stay, here) if unit in bases]
+    kept = {job.name: before[job.name] for job in jobs if job.name in before}
+    return kept, [job for job in jobs if job.name not in kept]
+
+
+def _outside(jobs: Iterable[MixJob], units: Iterable[Unit]) -> list[Unit]:
+    """Returns the units that are in no job."""
+    used = {unit for job in jobs for unit in job.inputs()}
+    return [unit for unit in units if unit not in used]
 
 
 def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> MixOutput:
@@ -43,13 +91,15 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     for format in settings.formats:
         replaced += [place(format, unit) for unit in job.inputs()]
         some = [_read(settings, format, unit, before) for unit in job.inputs()]
-        rows = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
+        rows: Any = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
         for name, image_rows, order in mixed(job):
             unit = Unit(name, job.split, image_rows, len(order))
             path = layout.part(format, unit.split, unit.name)
             with open_part(settings, path) as file:
                 if format == PARQUET:
-                    _write_table(rows, order, file)
+                    with parquet_writer(file, SCHEMA) as writer:
+                        for start in range(0, len(order), GROUP_ROWS):
+                            writer.write_table(rows.take(order[start : start + GROUP_ROWS]))
                 else:
                     for row in order:
                         file.write(rows[row])
@@ -57,12 +107,6 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     output = MixOutput(job, tuple(replaced), tuple(parts))
     results.write(settings, layout.MIXES, job.name, output)
     return output
-
-
-def _write_table(table: pa.Table, order: list[int], file: files.HashingWriter) -> None:
-    with parquet_writer(file, SCHEMA) as writer:
-        for start in range(0, len(order), GROUP_ROWS):
-            writer.write_table(table.take(order[start : start + GROUP_ROWS]))
 
 
 def _read(

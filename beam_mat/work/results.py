@@ -1,6 +1,7 @@
 """Reads and writes work results: small JSON files below ``_beam_mat/``; see `core.results`.
 
-The folder of a result is a constant of `core.layout`.
+The folder of a result is a constant of `core.layout`. Also reads the other JSON files of a dataset,
+which another version of this package may have written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.settings import Settings
+from beam_mat.core.errors import ConfigError
+from beam_mat.core.settings import FORMAT, Settings
 from beam_mat.storage import files
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -65,6 +67,32 @@ def collect(settings: Settings, folder: str, kind: type[T]) -> Iterator[T]:
     """Yields all results of a folder, ordered by name."""
     found = files.find(files.join(settings.output, folder))
     return _read((file.uri for _, file in found), kind)
+
+
+class _Format(msgspec.Struct):
+    format: int = FORMAT
+
+
+def read_stored(uri: str, noun: str, kind: type[T]) -> T | None:
+    """Returns the content of a file, or None if there is no file.
+
+    Raises:
+        ConfigError: The file cannot be decoded, or has another layout version. The message calls
+            the file a `noun`.
+    """
+    try:
+        data = files.read_bytes(uri, is_json)
+    except FileNotFoundError:
+        return None
+    try:
+        format = msgspec.json.decode(data, type=_Format).format
+        if format == FORMAT:
+            return msgspec.json.decode(data, type=kind)
+        fault = f"has layout version {format}, but this version of beam-mat uses {FORMAT}"
+    except msgspec.DecodeError as error:
+        fault = f"this version of beam-mat cannot read this {noun} ({error})"
+    cure = "use the version that wrote it, choose another folder, or start over with --overwrite"
+    raise ConfigError([f"{uri}: {fault}; {cure}"])
 
 
 def _read(uris: Iterable[str], kind: type[T]) -> Iterator[T]:

@@ -14,7 +14,7 @@ import beam_mat.convert.driver
 from beam_mat.dataset import conversion
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.storage import files, inputs, parts
-from beam_mat.work import image_results, images
+from beam_mat.work import images
 from tests import outputs as dataset
 from tests.command import convert_words, converted, run
 from tests.making import image_record, picture, record, write_files, write_shard, write_zip
@@ -493,7 +493,7 @@ def test_a_rerun_overwrites_nothing_that_is_whole(
         raise RuntimeError("no result is written")
 
     with monkeypatch.context() as patched:
-        patched.setattr(image_results, "write", fail)
+        patched.setattr(images, "write_rows", fail)
         assert run(*convert_words(shard, zipped, out)).code == 1
     before = stamps(out)
     assert kept_images(out) <= {"a", "b"}

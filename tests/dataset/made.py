@@ -14,11 +14,10 @@ from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import MixJob, MixOutput, Part, RejectCount, ShardSummary, Source, Unit
 from beam_mat.core.statistics import Statistics
 from beam_mat.dataset import flat, image_table, log
-from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot
-from beam_mat.dataset.mixes import all_jobs
-from beam_mat.dataset.totals import totals_of
+from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot, counts_of
 from beam_mat.storage import files
-from beam_mat.work.image_results import TABLE_SCHEMA
+from beam_mat.work.images import TABLE_SCHEMA
+from beam_mat.work.mix import plan_mixes
 
 
 def part(path: str, rows: int = 1, image_rows: int = 0, **changes: Any) -> Part:
@@ -105,14 +104,13 @@ def content(
     """What a dataset holds; text-only rows are mixed as a conversion mixes them."""
     shards = list(shards)
     if mixes is None:
-        mixes = map(mix_of, all_jobs(shards))
-    totals = totals_of(shards, image_table.totals(table_of({})))
+        mixes = map(mix_of, plan_mixes(shards)[1])
     return Content(
         {one.uri: one for one in shards},
         {one.uri: one for one in sources},
         {one.job.name: one for one in mixes},
         tuple(images),
-        totals.counts(),
+        counts_of(shards, image_table.totals(table_of({}))),
     )
 
 

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_mat.core.errors import LostRecordError
-from beam_mat.core.results import Part
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import Part, RejectCount
 from beam_mat.core.settings import FORMAT
 from beam_mat.dataset.commit import (
     Commit,
     Content,
     Delta,
+    ImageTotals,
     Snapshot,
+    counts_of,
     file_name,
     in_order,
 )
@@ -224,3 +227,29 @@ def test_a_dataset_without_shards_has_no_files() -> None:
     found = fold(commits_of([content([])]))
     assert found.parts() == found.rejects() == []
     assert found.files() == set()
+
+
+def test_counts_are_sums_over_shards_and_images() -> None:
+    a, b = (shard(name, rejected=2, respelled=3) for name in "ab")
+    assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4)) == {
+        "records": 6,
+        "accepted": 2,
+        "rejected": 4,
+        "rejected_by_reason": {"not_an_object": 4},
+        "respelled_words": 6,
+        "image_uses": 2,
+        "images": {"kept": 2, "image_missing": 1},
+        "image_source_bytes": 6,
+        "image_bytes": 4,
+    }
+    none = counts_of([], ImageTotals({}, 0, 0))
+    assert (none["records"], none["accepted"], none["rejected_by_reason"]) == (0, 0, {})
+
+
+def test_counted_reasons_have_the_order_of_the_enumeration() -> None:
+    made = shard("a", rejected=1)
+    reasons = [Reason.IMAGE_MISSING, Reason.NO_ID]
+    counts = tuple(RejectCount(reason, 1, made.rejected[0].first) for reason in reasons)
+    made = msgspec.structs.replace(made, rejected=counts)
+    ordered = [reason.value for reason in Reason if reason in reasons]
+    assert list(counts_of([made], ImageTotals({}, 0, 0))["rejected_by_reason"]) == ordered

@@ -1,21 +1,25 @@
-"""A conversion: finished by another process, read from its results, nothing lost unnoticed."""
+"""A conversion: named by what decides its bytes, finished by another, nothing lost unnoticed."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+import beam_mat
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, LostRecordError
-from beam_mat.core.job import DATAFLOW, Job
+from beam_mat.core.geometry import Budget
+from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion, image_table
-from beam_mat.dataset.fingerprint import configuration, made_by
+from beam_mat.dataset.commit import CONVERT, Made
+from beam_mat.dataset.conversion import configuration, differences, fingerprint, made_by, made_of
 from beam_mat.storage import files
 from beam_mat.work import chunks, results
 from tests.dataset.made import put, there
@@ -45,7 +49,7 @@ def stem(job: Job, number: int) -> str:
 
 def test_the_content_is_that_of_all_results(job: Job) -> None:
     convert(job)
-    content, totals = conversion.collect(job)
+    content = conversion.collect(job)
     assert list(content.shards) == [shard.uri for shard in job.shards]
     assert [one.records for one in content.shards.values()] == [2, 3, 0]
     assert list(content.sources.values()) == list(job.sources)
@@ -54,7 +58,6 @@ def test_the_content_is_that_of_all_results(job: Job) -> None:
     (table,) = content.images
     rows = image_table.read(job.settings.output, [table])
     assert sorted(rows["path"].to_pylist()) == ["no.jpg", "p.jpg"]
-    assert content.counts == totals.counts()
     counts = {name: content.counts[name] for name in ("records", "accepted", "rejected")}
     assert counts == {"records": 5, "accepted": 3, "rejected": 2}
     assert content.counts["rejected_by_reason"] == {"image_missing": 1, "not_an_object": 1}
@@ -189,3 +192,104 @@ def test_another_version_s_job_names_the_version(root: str) -> None:
     )
     with pytest.raises(ConfigError, match=r"beam-mat 9\.9 started this job, and this version"):
         conversion.job_of(other)
+
+
+SHARD, SOURCE = Shard("a.json", 0, 1, "1"), Source("z.zip", 0, 1, "1")
+SETTINGS = Settings("/out", resizer="r 1")
+JOB = Job((SHARD,), (SOURCE,), SETTINGS, None, None, IN_PROCESS)
+
+
+def with_settings(**changes: Any) -> Job:
+    return msgspec.structs.replace(JOB, settings=msgspec.structs.replace(SETTINGS, **changes))
+
+
+OTHERS = [
+    msgspec.structs.replace(JOB, shards=()),
+    msgspec.structs.replace(JOB, shards=(msgspec.structs.replace(SHARD, version="2"),)),
+    msgspec.structs.replace(JOB, shards=(msgspec.structs.replace(SHARD, size=2),)),
+    msgspec.structs.replace(JOB, sources=()),
+    msgspec.structs.replace(JOB, sources=(msgspec.structs.replace(SOURCE, version="2"),)),
+    msgspec.structs.replace(JOB, limit=5),
+    with_settings(budget=Budget(1000)),
+    with_settings(prefixes=(("a", "b"),)),
+    with_settings(formats=("jsonl",)),
+    with_settings(val_fraction=0.5),
+    with_settings(drop_duplicates=True),
+    with_settings(apply_exif=True),
+    with_settings(resizer="r 2"),
+]
+ALIKE = [
+    msgspec.structs.replace(JOB, runner=PRISM, detach=True, overwrite=True, keep=5),
+    msgspec.structs.replace(JOB, max_rejected=0.5),
+    with_settings(output="/elsewhere"),
+    with_settings(image_threads=7, progress="localhost:1", storage="{}", resume=True),
+    with_settings(fingerprint="from before"),
+]
+
+
+def test_what_decides_the_bytes_decides_the_fingerprint() -> None:
+    assert len({fingerprint(job) for job in (JOB, *OTHERS)}) == 1 + len(OTHERS)
+
+
+@pytest.mark.parametrize("job", ALIKE)
+def test_all_else_does_not(job: Job) -> None:
+    assert fingerprint(job) == fingerprint(JOB)
+
+
+@pytest.mark.parametrize(
+    ("package", "decides"),
+    [("beam-mat", True), ("pillow", True), ("pyarrow", True), ("apache-beam", False)],
+)
+def test_versions_that_write_other_bytes_decide_too(
+    monkeypatch: pytest.MonkeyPatch, package: str, decides: bool
+) -> None:
+    before, versions = fingerprint(JOB), {**made_by(SETTINGS), package: "99"}
+    monkeypatch.setattr(conversion, "made_by", lambda _: versions)
+    assert (fingerprint(JOB) != before) == decides
+
+
+def test_versions_are_named() -> None:
+    found = made_by(SETTINGS)
+    assert list(found) == ["beam-mat", "resizer", "apache-beam", "pillow", "pyarrow"]
+    assert (found["beam-mat"], found["resizer"]) == (beam_mat.__version__, "r 1")
+
+
+def now(limit: int | None = None, **changes: Any) -> Made:
+    return made_of(msgspec.structs.replace(SETTINGS, **changes), CONVERT, 1, limit)
+
+
+def test_no_difference() -> None:
+    assert differences("/out", now(), now()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"budget": Budget(1000)}, "--max-pixels 1000: the dataset in /out was made with 262144;"),
+        ({"prefixes": (("a/", "b/"),)}, "--rewrite a/=b/: the dataset in /out was made with ;"),
+        ({"formats": ("jsonl",)}, "--formats jsonl: the dataset in /out was made with jsonl,par"),
+        ({"val_fraction": 0.5}, "--val-fraction 0.5: the dataset in /out was made with 0.0;"),
+        ({"drop_duplicates": True}, "--duplicates drop: the dataset in /out was made with keep;"),
+        ({"apply_exif": True}, "--exif apply: the dataset in /out was made with ignore;"),
+        ({"limit": 5}, "--limit 5: the dataset in /out was made with none;"),
+        ({"resizer": "r 2"}, "resizer r 2: the dataset in /out was made with r 1, whose output"),
+    ],
+)
+def test_each_difference_is_a_sentence_with_a_cure(change: dict[str, Any], told: str) -> None:
+    (fault,) = differences("/out", now(**change), now())
+    assert fault.startswith(told)
+    assert "choose another folder, or start over with --overwrite" in fault
+
+
+def test_all_differences_are_named_at_once() -> None:
+    faults = differences("/out", now(limit=5, formats=("jsonl",), resizer="r 2"), now())
+    assert len(faults) == 3
+
+
+def test_a_version_that_decides_nothing_is_no_difference() -> None:
+    there = now()
+    there.made_by["apache-beam"] = "0"
+    assert differences("/out", now(), there) == []
+    there.made_by["pillow"] = "0"
+    (fault,) = differences("/out", now(), there)
+    assert "install that version" in fault

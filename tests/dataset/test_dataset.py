@@ -15,7 +15,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.core.settings import Settings
-from beam_mat.dataset import conversion, fingerprint, flat, log, vacuum, views
+from beam_mat.dataset import conversion, flat, log, vacuum, views
 from beam_mat.dataset import dataset as datasets
 from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CONVERT, WATCH, Commit, Content, Made, Snapshot
@@ -426,7 +426,7 @@ def test_a_dataset_is_made_by_the_job_of_its_inputs_and_configuration(root: str)
     shards = tuple(it.shard for it in wanted.shards.values())
     this = msgspec.structs.replace(job(root), shards=shards)
     how = msgspec.structs.replace(
-        made(), configuration=fingerprint.configuration(this.settings, None)
+        made(), configuration=conversion.configuration(this.settings, None)
     )
     convert(root, one, how)
     others = [
@@ -450,8 +450,8 @@ def test_a_dataset_is_made_by_the_job_of_its_inputs_and_configuration(root: str)
 
 def test_other_options_are_differences(root: str) -> None:
     settings = Settings(root, fingerprint="f1", resizer="r 1")
-    configuration = fingerprint.configuration(settings, None)
-    how = Made(CONVERT, "f1", fingerprint.made_by(settings), configuration, 1)
+    configuration = conversion.configuration(settings, None)
+    how = Made(CONVERT, "f1", conversion.made_by(settings), configuration, 1)
     with opened(root) as dataset:
         assert dataset.differences(settings, 5) == [], "there is nothing that could differ"
     convert(root, how=how)

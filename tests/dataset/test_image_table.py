@@ -13,10 +13,10 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import image_table
-from beam_mat.dataset.image_table import ImageTotals
+from beam_mat.dataset.commit import ImageTotals
 from beam_mat.storage import files
-from beam_mat.work import image_results
-from beam_mat.work.image_results import TABLE_SCHEMA, ImageRow
+from beam_mat.work import images
+from beam_mat.work.images import TABLE_SCHEMA, ImageRow
 from tests.dataset.made import table_of
 
 ONE = {"a.png": "images/a.1.png", "b.png": "images/b.1.png"}
@@ -49,7 +49,7 @@ def row(path: str, file: str, **changes: object) -> ImageRow:
 
 def results(root: str, *batches: list[ImageRow]) -> list[str]:
     settings = Settings(root)
-    return [image_results.write(settings, f"f{at}", rows) for at, rows in enumerate(batches)]
+    return [images.write_rows(settings, f"f{at}", rows) for at, rows in enumerate(batches)]
 
 
 def pairs(table: pa.Table) -> dict[str, str | None]:
@@ -61,12 +61,12 @@ def pairs(table: pa.Table) -> dict[str, str | None]:
 def test_a_conversion_s_table_has_the_rows_of_all_its_results(root: str) -> None:
     names = results(
         root,
-        [row("a.jpg", "images/a.1.jpg"), image_results.missing("gone.jpg")],
+        [row("a.jpg", "images/a.1.jpg"), images.missing_row("gone.jpg")],
         [row("b.jpg", "images/b.1.jpg", status="kept", bytes=9)],
     )
     part, sums = image_table.write_whole(root, reversed(names))
     assert sums == ImageTotals({"image_missing": 1, "kept": 1, "resized": 1}, 18, 14)
-    assert sums.number == part.rows == 3
+    assert sum(sums.status.values()) == part.rows == 3
     data = files.read_bytes(files.join(root, part.path))
     assert (part.bytes, part.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert part.path.startswith(f"{layout.GENERATIONS}/")
@@ -78,7 +78,7 @@ def test_a_conversion_s_table_has_the_rows_of_all_its_results(root: str) -> None
         "gone.jpg": None,
     }
     assert image_table.totals(table) == sums
-    assert image_table.statistics(root, [part]) == image_results.statistics_of(table)
+    assert image_table.statistics(root, [part]) == images.statistics_of(table)
     assert image_table.write_whole(root, names) == (part, sums), "in whatever order"
 
 
@@ -142,7 +142,7 @@ def test_statistics_are_counted_where_a_table_has_none(root: str) -> None:
     rows = image_table.read(root, [whole])
     parts = [image_table.write_rows(root, rows[:1]), image_table.write_rows(root, rows[1:])]
     assert image_table.statistics(root, parts) == image_table.statistics(root, [whole])
-    assert image_table.statistics(root, parts[:1]) == image_results.statistics_of(rows[:1])
+    assert image_table.statistics(root, parts[:1]) == images.statistics_of(rows[:1])
 
 
 def test_totals_are_of_usable_images() -> None:
@@ -160,7 +160,7 @@ class Newer:
         self, known: list[ImageRow], *shards: tuple[set[str], list[ImageRow]]
     ) -> dict[str, str | None]:
         (name,) = results(self._output, known)
-        (table,) = [found for found, _ in image_results.read(self._output, [name])]
+        (table,) = [found for found, _ in images.read_rows(self._output, [name])]
         given = [(paths, results(self._output, rows)) for paths, rows in shards]
         return pairs(image_table.newer_rows(self._output, table, given))
 
@@ -171,7 +171,7 @@ def newer(tmp_path: Path) -> Newer:
 
 
 OLD, NEW = row("a.jpg", "images/a.1.jpg"), row("a.jpg", "images/a.2.jpg")
-GONE = image_results.missing("a.jpg")
+GONE = images.missing_row("a.jpg")
 
 
 def test_rows_that_are_known_are_not_new(newer: Newer) -> None:

@@ -14,7 +14,7 @@ from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.dataset import image_table, log, vacuum
 from beam_mat.dataset.commit import CONVERT, WATCH, Snapshot
-from beam_mat.dataset.rows import images_of
+from beam_mat.dataset.flat import images_of
 from beam_mat.storage import files
 from beam_mat.storage.parts import SCHEMA
 from tests.dataset.made import commit, content, how, images, line, part, put, shard, table_of, there

@@ -20,7 +20,7 @@ from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, parts, stores
 from beam_mat.storage.catalog import fetch, load
-from beam_mat.work.rows import rows
+from beam_mat.work.data_files import rows
 from tests.build import zip64_end, zip_of
 from tests.stands import hub, reach, servers
 from tests.stands.proxy import Faults, Proxy, proxied

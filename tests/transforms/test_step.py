@@ -16,11 +16,11 @@ from beam_mat.convert import pipeline
 from beam_mat.core.settings import Settings
 from beam_mat.runners.dataflow import counters
 from beam_mat.storage import stores
-from beam_mat.transforms.images import ListMembers
+from beam_mat.transforms.conversion import ListMembers
 from beam_mat.transforms.step import NAMESPACE, FileStep, Progress, count, send_progress, timed
 from tests.making import write_zip
 from tests.transforms.collect import collect
-from tests.transforms.test_images import source
+from tests.transforms.test_conversion import source
 
 
 @pytest.fixture

@@ -23,14 +23,13 @@ from beam_mat.core.results import (
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion
 from beam_mat.dataset.commit import CONVERT, Snapshot
+from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.fingerprint import fingerprint, made_of
-from beam_mat.dataset.mixes import all_jobs
 from beam_mat.dataset.state import Command, State
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.work import chunks
 from beam_mat.work.images import batch_of, convert_batch
-from beam_mat.work.mix import mix
+from beam_mat.work.mix import mix, plan_mixes
 
 
 def shard_at(path: Path | str, order: int = 0) -> Shard:
@@ -74,7 +73,7 @@ def convert(job: Job) -> list[ShardSummary]:
         summary = chunks.summary(settings, shard, written)
         chunks.write_summary(settings, summary, exact=False)
         summaries.append(summary)
-    for one in all_jobs(summaries):
+    for one in plan_mixes(summaries)[1]:
         mix(settings, one)
     return summaries
 
@@ -88,7 +87,7 @@ def make(job: Job, keep: int | None = 1) -> Snapshot:
         job = msgspec.structs.replace(job, settings=resumed)
         dataset.begin(job, keep)
         convert(job)
-        return dataset.commit(how, conversion.collect(job)[0])
+        return dataset.commit(how, conversion.collect(job))
 
 
 def write(

@@ -1,15 +1,18 @@
-"""Images out: each written once under a name with its hash, and a row that says what was done."""
+"""Images out: each written once, and a row that says what was done, which later runs find again."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from beam_mat.core import layout
+from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
 from beam_mat.core.image import ImageFault
 from beam_mat.core.image_path import image_file
@@ -20,7 +23,7 @@ from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.storage.catalog import fetch
 from beam_mat.work import images
-from beam_mat.work.image_results import ImageRow
+from beam_mat.work.images import RESULT_SCHEMA, TABLE_SCHEMA, ImageRow
 from tests.build import opened, picture, with_entry, zip_of
 
 LARGE, SMALL = picture((800, 600), format="JPEG"), picture()
@@ -270,3 +273,154 @@ def test_all_results_of_a_zip_s_stretch_are_in_one_folder(zipped: Zip) -> None:
     assert len({table.partition("/")[0] for table in tables}) == 1
     found = files.find(files.join(zipped.settings.output, layout.IMAGE_RESULTS))
     assert {f"{table}.parquet" for table in tables} == {name for name, _ in found}
+
+
+MEMBER = Member("a.jpg", "z.zip", 0, 5, 99, 80, 70, Packing.STORED, 7)
+
+
+@pytest.fixture
+def on_store(root: str) -> Settings:
+    return Settings(root, resume=True, resizer="r 1")
+
+
+def row(on_store: Settings, path: str = "a.jpg", origin: str | None = "o") -> ImageRow:
+    """A usable image, whose file is written."""
+    file = f"images/{path}.0123.jpg"
+    scratch = files.join(on_store.output, layout.SCRATCH)
+    files.write_bytes(files.join(on_store.output, file), b"12345", scratch)
+    return ImageRow(
+        path, file, "kept", None, "z.zip", "JPEG", 4, 3, 9, "JPEG", 4, 3, 5, "0" * 64, 1, 2, origin
+    )
+
+
+def faulty(path: str, origin: str | None = "o") -> ImageRow:
+    return ImageRow(path, None, Reason.IMAGE_TRUNCATED.value, "cut", "z.zip", origin=origin)
+
+
+def test_rows_come_back_as_rows_of_the_table(on_store: Settings) -> None:
+    rows = [row(on_store), faulty("b.jpg"), images.missing_row("gone.jpg")]
+    names = [images.write_rows(on_store, "f", rows), images.write_rows(on_store, "f", rows[:1])]
+    (table, statistics), (first, _) = images.read_rows(on_store.output, names)
+    assert table.schema.equals(TABLE_SCHEMA)
+    assert "origin" not in table.schema.names
+    known = [{name: getattr(one, name) for name in TABLE_SCHEMA.names} for one in rows]
+    assert (table.to_pylist(), first.to_pylist()) == (known, known[:1])
+    assert statistics == images.statistics_of(table)
+    assert statistics.formats_after["JPEG"].bytes == 5
+
+
+def test_the_same_rows_have_the_same_name_and_bytes(on_store: Settings) -> None:
+    rows = [row(on_store), faulty("b.jpg")]
+    name = images.write_rows(on_store, "f", rows)
+    assert name.startswith("f/")
+    uri = images.uri_of(on_store.output, name)
+    before = files.read_bytes(uri)
+    fresh = msgspec.structs.replace(on_store, resume=False)
+    assert images.write_rows(fresh, "f", rows) == images.write_rows(on_store, "f", rows) == name
+    assert files.read_bytes(uri) == before
+    assert images.write_rows(on_store, "f", rows[:1]) != name
+    assert images.write_rows(on_store, "g", rows) != name
+    other = [msgspec.structs.replace(rows[0], origin="p"), rows[1]]
+    assert images.write_rows(on_store, "f", other) != name
+
+
+def test_rows_of_the_same_origin_are_found(on_store: Settings) -> None:
+    rows = [row(on_store), faulty("b.jpg")]
+    images.write_rows(on_store, "f", rows)
+    images.write_rows(on_store, "f", [row(on_store, "c.jpg")])
+    origins = {"a.jpg": "o", "b.jpg": "o", "c.jpg": "o", "d.jpg": "o"}
+    found = images.find_rows(on_store, "f", origins)
+    assert found == {one.path: one for one in (*rows, row(on_store, "c.jpg"))}
+    assert images.find_rows(on_store, "f", {"b.jpg": "o"}) == {"b.jpg": rows[1]}
+
+
+def test_rows_of_another_origin_folder_or_run_are_not(on_store: Settings) -> None:
+    images.write_rows(on_store, "f", [row(on_store), faulty("b.jpg")])
+    assert images.find_rows(on_store, "f", {"a.jpg": "other", "b.jpg": "other"}) == {}
+    assert images.find_rows(on_store, "g", {"a.jpg": "o"}) == {}
+    assert images.find_rows(on_store, "f", {}) == {}
+    fresh = msgspec.structs.replace(on_store, resume=False)
+    assert images.find_rows(fresh, "f", {"a.jpg": "o"}) == {}
+
+
+def test_what_has_no_origin_is_found_by_nobody(on_store: Settings) -> None:
+    """Else a call would get rows of images that it has not asked for."""
+    images.write_rows(on_store, "f", [images.missing_row("gone.jpg"), faulty("x.jpg", None)])
+    assert images.find_rows(on_store, "f", {"a.jpg": "origin"}) == {}
+    assert images.find_rows(on_store, "f", {"gone.jpg": "origin"}) == {}
+
+
+def _remove(on_store: Settings, uri: str) -> None:
+    files.remove_file(uri)
+
+
+def _cut(on_store: Settings, uri: str) -> None:
+    files.write_bytes(uri, b"1234", files.join(on_store.output, layout.SCRATCH))
+
+
+@pytest.mark.parametrize("lose", [_remove, _cut])
+def test_an_image_whose_file_is_lost_is_made_again(
+    on_store: Settings, lose: Callable[[Settings, str], None]
+) -> None:
+    rows = [row(on_store), row(on_store, "b.jpg"), faulty("c.jpg")]
+    images.write_rows(on_store, "f", rows)
+    lose(on_store, files.join(on_store.output, rows[0].file or ""))
+    found = images.find_rows(on_store, "f", {one.path: "o" for one in rows})
+    assert found == {one.path: one for one in rows[1:]}
+
+
+def test_a_batch_s_folder_is_named_by_what_decides_its_images() -> None:
+    on_store = Settings("/out", resizer="r 1")
+    cases = [
+        (on_store, "z.zip", "1", "0"),
+        (on_store, "y.zip", "1", "0"),
+        (on_store, "z.zip", "2", "0"),
+        (on_store, "z.zip", "1", "1"),
+        (msgspec.structs.replace(on_store, resizer="r 2"), "z.zip", "1", "0"),
+        (msgspec.structs.replace(on_store, budget=Budget(1000)), "z.zip", "1", "0"),
+        (msgspec.structs.replace(on_store, apply_exif=True), "z.zip", "1", "0"),
+    ]
+    assert len({images.folder_of(*case) for case in cases}) == len(cases)
+    same = msgspec.structs.replace(on_store, output="/x", formats=("jsonl",), val_fraction=0.5)
+    assert images.folder_of(same, "z.zip", "1", "0") == images.folder_of(*cases[0])
+
+
+def test_an_origin_tells_members_apart() -> None:
+    changes: list[dict[str, object]] = [
+        {"source": "y.zip"},
+        {"offset": 6},
+        {"size": 81},
+        {"crc": 8},
+    ]
+    members = [MEMBER, *(msgspec.structs.replace(MEMBER, **change) for change in changes)]
+    origins = {member.origin("1", "d") for member in members}
+    origins |= {MEMBER.origin("2", "d"), MEMBER.origin("1", "e")}
+    assert len(origins) == len(members) + 2
+    file = msgspec.structs.replace(MEMBER, packing=Packing.FILE, version="1")
+    changed = msgspec.structs.replace(file, version="2")
+    assert file.origin("", "d") != changed.origin("", "d"), "a file has its own version"
+    assert file.origin("1", "d") == file.origin("2", "d")
+
+
+def test_outcomes_say_what_records_need() -> None:
+    usable = ImageRow("a", "images/a.jpg", "kept", qwen2_vl_tokens=3, qwen3_vl_tokens=4)
+    outcome = usable.outcome()
+    assert (outcome.path, outcome.file, outcome.tokens) == ("a", "images/a.jpg", (3, 4))
+    assert outcome.fault is None
+    gone = images.missing_row("c/none.jpg").outcome()
+    assert gone.fault
+    assert (gone.fault.reason, gone.file) == (Reason.IMAGE_MISSING, "")
+    assert "c/none.jpg" in gone.fault.detail
+
+
+def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / layout.IMAGE_RESULTS / "f"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([], RESULT_SCHEMA), folder / "1.parquet")
+    with pytest.raises(LostRecordError, match="another version of beam-mat"):
+        list(images.read_rows(str(tmp_path), ["f/1"]))
+
+
+def test_a_result_that_is_not_there_is_named(on_store: Settings) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.parquet"):
+        list(images.read_rows(on_store.output, ["f/none"]))

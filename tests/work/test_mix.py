@@ -1,4 +1,4 @@
-"""Mixes: found again exactly where the same units were mixed and the files are there."""
+"""Mixes: planned, left alone where they still hold, and found again where the files are there."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
 
 from beam_mat.core import layout
 from beam_mat.core.mix import plan
 from beam_mat.core.record import Trajectory, Turn
-from beam_mat.core.results import MixJob, MixOutput, Unit
+from beam_mat.core.results import MixJob, MixOutput, Part, ShardSummary, Unit
 from beam_mat.core.settings import Settings
+from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.storage import files, parts
 from beam_mat.work import results
-from beam_mat.work.mix import mix
+from beam_mat.work.mix import mix, plan_mixes
 from tests import outputs as dataset
+from tests.dataset.made import content, how, mix_of, shard
 from tests.making import write_files
 
 IMAGE = "images/a.2d711642b726b044.jpg"
@@ -170,3 +175,100 @@ def test_a_unit_that_is_nowhere_is_an_error(settings: Settings, job: MixJob) -> 
     files.remove_file(files.join(settings.output, "jsonl/train-a.jsonl"))
     with pytest.raises(FileNotFoundError):
         mix(settings, job)
+
+
+def take(found: Snapshot, *new: ShardSummary, gone: str = "") -> Commit:
+    """Commits shards as a watch does."""
+    shards = {**found.shards, **{one.uri: one for one in new}}
+    shards.pop(gone, None)
+    kept, jobs = plan_mixes(shards.values(), found.mixes.values())
+    mixes = [*kept.values(), *map(mix_of, jobs)]
+    commit = found.next(how(command="watch"), content(shards.values(), mixes=mixes))
+    found.apply(commit)
+    return commit
+
+
+def paths_of(parts: tuple[Part, ...] | list[Part]) -> list[str]:
+    return [one.path for one in parts]
+
+
+def test_text_only_rows_are_alone_until_images_come() -> None:
+    found = Snapshot()
+    alone = take(found, shard("t", images=0, texts=3))
+    assert paths_of(alone.parts.added) == ["jsonl/train-t-1-0.jsonl"]
+    mixed = take(found, shard("a", images=2))
+    assert "jsonl/train-t-1-0.jsonl" in paths_of(mixed.parts.removed)
+    assert all(one.image_rows for one in found.parts())
+    assert sum(one.rows for one in found.parts()) == 5
+
+
+def test_a_mix_that_holds_is_left_alone() -> None:
+    found = Snapshot()
+    take(found, shard("a", images=2), shard("t", images=0, texts=3))
+    before = set(paths_of(found.parts()))
+    later = take(found, shard("b", images=2), shard("u", images=0, texts=3))
+    assert later.parts.removed == ()
+    assert before <= set(paths_of(found.parts()))
+    assert len(found.mixes) == 2
+
+
+def test_all_mixes_of_a_split_are_made_anew_where_no_unit_is_free() -> None:
+    found = Snapshot()
+    take(found, shard("a", images=2), shard("t", images=0, texts=3))
+    later = take(found, shard("u", images=0, texts=3))
+    assert len(later.parts.removed) == 2
+    assert sum(one.rows for one in found.parts()) == 8
+
+
+def test_a_mix_of_a_shard_that_changed_does_not_hold() -> None:
+    found = Snapshot()
+    take(found, shard("a", images=2), shard("t", images=0, texts=3))
+    take(found, shard("a", "2", images=1))
+    (made,) = found.mixes.values()
+    assert made.job.base is not None
+    assert made.job.base.name == "a-2-0"
+    assert sum(one.rows for one in found.parts()) == 4
+
+
+def test_a_conversion_plans_all_mixes() -> None:
+    shards = [shard("a", images=2), shard("t", images=0, texts=3), shard("u", images=0, texts=1)]
+    kept, (job,) = plan_mixes(shards)
+    assert kept == {}
+    assert [unit.name for unit in job.inputs()] == ["a-1-0", "t-1-0", "u-1-0"]
+    assert plan_mixes([shard("a")]) == ({}, [])
+    assert [job.base for job in plan_mixes(shards[1:])[1]] == [None, None]
+
+
+COMMITS = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.integers(0, 2), st.integers(0, 3)),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda one: one[0],
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@limits(max_examples=30, deadline=None)
+@given(COMMITS)
+def test_whatever_comes_every_row_is_in_one_live_part(
+    commits: list[list[tuple[str, int, int]]],
+) -> None:
+    found = Snapshot()
+    live: dict[str, Part] = {}
+    for version, some in enumerate(commits, 1):
+        commit = take(found, *(shard(name, str(version), *rows) for name, *rows in some))
+        for gone in commit.parts.removed:
+            assert live.pop(gone.path) == gone
+        for new in commit.parts.added:
+            assert new.path not in live
+            live[new.path] = new
+    last = {name: (images, texts) for some in commits for name, images, texts in some}
+    assert sorted(live) == paths_of(found.parts())
+    assert sum(one.rows for one in live.values()) == sum(map(sum, last.values()))
+    if any(images for images, _ in last.values()):
+        # Wherever there are images at all, no part is without: see beam_mat.core.mix.
+        assert all(one.image_rows for one in live.values())
+    assert not any(path.startswith(layout.TEXT_ONLY) for path in live)
