@@ -46,7 +46,7 @@ def build(
             chunks
             | "List ids" >> beam.ParDo(steps.ListIds(settings))
             | "Group by id" >> GroupMany(tuple[int, int, str])
-            | "Find repeated" >> beam.ParDo(steps.FindRepeated())
+            | "Find repeated" >> beam.FlatMap(steps.find_repeated)
         )
         by_chunk = (*by_chunk, repeated)
     units, written = (
@@ -63,7 +63,7 @@ def build(
     _ = (
         units
         | "Gather units" >> Group(Unit)
-        | "Plan mix" >> beam.ParDo(steps.PlanMix())
+        | "Plan mix" >> beam.FlatMap(steps.plan_mix)
         | "Share out mixes" >> beam.Reshuffle()
         | "Mix" >> beam.ParDo(steps.MixUnits(settings))
     )

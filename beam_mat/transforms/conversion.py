@@ -1,10 +1,9 @@
 """The steps of a conversion.
 
 Those on shards, chunks and units call `work.chunks` and `work.mix`. The others join requested paths
-with image sources, and convert each image that is found once.
+with image sources, and convert each image that is found once. Annotations are evaluated here,
+because Beam chooses the coders by the types of `process`.
 """
-
-from __future__ import annotations
 
 import itertools
 from collections import defaultdict
@@ -39,8 +38,6 @@ WRITTEN = "written"
 """Tag of the output of `WriteChunk` with the written chunks."""
 
 
-@beam.typehints.with_input_types(Shard)
-@beam.typehints.with_output_types(Chunk)
 class SplitShard(FileStep):
     """Scans a shard once and yields references to its chunks."""
 
@@ -58,8 +55,6 @@ class SplitShard(FileStep):
         send_progress(self._settings.progress, bytes=shard.size - at)
 
 
-@beam.typehints.with_input_types(Chunk)
-@beam.typehints.with_output_types(tuple[str, PathFact])
 class RequestImages(FileStep):
     """Yields each distinct image path in a chunk's records, with the chunk's name."""
 
@@ -72,8 +67,6 @@ class RequestImages(FileStep):
             yield path, asked
 
 
-@beam.typehints.with_input_types(Source)
-@beam.typehints.with_output_types(tuple[str, PathFact])
 class ListMembers(FileStep):
     """Yields the members of a zip or folder, by path."""
 
@@ -87,8 +80,6 @@ class ListMembers(FileStep):
         held.result()  # the request ran in the meantime
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[PathFact]])
-@beam.typehints.with_output_types(tuple[str, Wanted])
 class Match(ProgressStep):
     """Selects the first source's member for each requested path, and keys it by its batch."""
 
@@ -103,8 +94,6 @@ class Match(ProgressStep):
         yield batch_of(path, member), Wanted(path, member, chunks)
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
-@beam.typehints.with_output_types(tuple[str, ChunkFact])
 class ConvertImages(ProgressStep):
     """Converts the images of a batch, and yields their outcomes for each waiting chunk.
 
@@ -140,8 +129,6 @@ def outcomes(wanted: Sequence[Wanted], made: ConvertedBatch) -> Iterator[tuple[s
         yield name, ChunkFact(outcomes=tuple(found), table=made.table)
 
 
-@beam.typehints.with_input_types(Chunk)
-@beam.typehints.with_output_types(tuple[str, tuple[int, int, str]])
 class ListIds(FileStep):
     """Yields each valid record's id: with the shard's order, its index and the chunk's name."""
 
@@ -150,19 +137,14 @@ class ListIds(FileStep):
             yield id, (chunk.shard.order, index, chunk.name)
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[tuple[int, int, str]]])
-@beam.typehints.with_output_types(tuple[str, ChunkFact])
-class FindRepeated(beam.DoFn):
+def find_repeated(
+    element: tuple[str, Iterable[tuple[int, int, str]]],
+) -> Iterator[tuple[str, ChunkFact]]:
     """Yields chunk name and index of every record whose id an earlier record has."""
-
-    def process(
-        self, element: tuple[str, Iterable[tuple[int, int, str]]]
-    ) -> Iterator[tuple[str, ChunkFact]]:
-        for _, index, name in sorted(element[1])[1:]:
-            yield name, ChunkFact(repeated=index)
+    for _, index, name in sorted(element[1])[1:]:
+        yield name, ChunkFact(repeated=index)
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
 @beam.typehints.with_output_types(tuple[str, Unit], written=tuple[str, tuple[Chunk, Written]])
 class WriteChunk(FileStep):
     """Writes the parts and the rejects of a chunk.
@@ -189,7 +171,6 @@ def count_written(settings: Settings, output: ChunkOutput) -> None:
     send_progress(settings.progress, written=output.records, rejected=rejected)
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[tuple[Chunk, Written]]])
 class SummariseShard(FileStep):
     """Writes the summary of a shard, so that the driver reads one file per shard."""
 
@@ -201,16 +182,11 @@ class SummariseShard(FileStep):
             chunks.write_summary(self._settings, summed, exact=False)
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[Unit]])
-@beam.typehints.with_output_types(MixJob)
-class PlanMix(beam.DoFn):
+def plan_mix(element: tuple[str, Iterable[Unit]]) -> Iterable[MixJob]:
     """Pairs a split's text-only units with units that have images."""
-
-    def process(self, element: tuple[str, Iterable[Unit]]) -> Iterator[MixJob]:
-        yield from plan(list(element[1]))
+    return plan(list(element[1]))
 
 
-@beam.typehints.with_input_types(MixJob)
 class MixUnits(FileStep):
     """Writes the mixed parts; see `beam_mat.work.mix`."""
 

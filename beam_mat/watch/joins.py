@@ -2,9 +2,8 @@
 
 A conversion uses GroupByKey for them, which waits for the end of its input. A watch has no end, so
 each join stores its elements in state, emits a group when it is complete, and then clears it.
+Annotations are evaluated here: Beam chooses the coders by the types of `process`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -43,8 +42,6 @@ class WatchStep(FileStep):
         self._watch = watch
 
 
-@beam.typehints.with_input_types(tuple[str, PathFact])
-@beam.typehints.with_output_types(tuple[str, Wanted])
 class JoinByPath(WatchStep):
     """Holds a request for an image until a zip has the image, or until the wait is over.
 
@@ -147,8 +144,6 @@ def stem_of(chunk: str) -> str:
     return chunk.rpartition("-")[0]
 
 
-@beam.typehints.with_input_types(tuple[str, ChunkProgress])
-@beam.typehints.with_output_types(tuple[str, Iterable[ChunkFact]])
 class JoinByChunk(beam.DoFn):
     """Collects the outcomes of a chunk's images until all are known."""
 
@@ -176,7 +171,6 @@ COMPLETE = "complete"
 """Tag of shards whose chunks are all written."""
 
 
-@beam.typehints.with_input_types(tuple[str, ShardFact])
 @beam.typehints.with_output_types(tuple[str, CommitFact], complete=ShardFact)
 class JoinByShard(beam.DoFn):
     """Collects the chunks of a shard until all are written."""

@@ -1,10 +1,9 @@
 """The steps of a watch: the same work as in a conversion, on inputs that may change.
 
 A changed input ends a conversion. In a watch it is normal: the work on the old version is dropped,
-and the intake finds the new version.
+and the intake finds the new version. Annotations are evaluated here: Beam chooses the coders by the
+types of `process`.
 """
-
-from __future__ import annotations
 
 import contextlib
 import logging
@@ -59,7 +58,6 @@ def _gone(shard: Shard, stem: str, error: Exception) -> TaggedOutput:
     return TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, gone=True)))
 
 
-@beam.typehints.with_input_types(Shard)
 @beam.typehints.with_output_types(Chunk, shards=tuple[str, ShardFact])
 class Split(FileStep):
     """Splits a shard, and yields its number of chunks at the end."""
@@ -77,7 +75,6 @@ class Split(FileStep):
         yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, chunks=len(found))))
 
 
-@beam.typehints.with_input_types(Chunk)
 @beam.typehints.with_output_types(
     tuple[str, PathFact], shards=tuple[str, ShardFact], chunks=tuple[str, ChunkProgress]
 )
@@ -98,15 +95,12 @@ class Request(FileStep):
             yield path, asked
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[ChunkFact]])
-@beam.typehints.with_output_types(tuple[str, ShardFact])
 class Write(FileStep):
     """Writes a chunk's files, and yields this fact for its shard."""
 
-    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[Any]:
-        name, facts = element[0], list(element[1])
+    def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[tuple[str, ShardFact]]:
+        stem, facts = stem_of(element[0]), list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
-        stem = stem_of(name)
         try:
             with timed("write"):
                 written, output = chunks.write(self._settings, facts)
@@ -117,8 +111,6 @@ class Write(FileStep):
         yield stem, ShardFact(written=(written,))
 
 
-@beam.typehints.with_input_types(ShardFact)
-@beam.typehints.with_output_types(tuple[str, CommitFact])
 class Summarise(FileStep):
     """Writes the summary of a shard whose chunks are written."""
 
@@ -130,7 +122,6 @@ class Summarise(FileStep):
         yield "", CommitFact(summary=name)
 
 
-@beam.typehints.with_input_types(Source)
 @beam.typehints.with_output_types(tuple[str, PathFact], sources=tuple[str, CommitFact])
 class ListZip(WatchStep):
     """Lists a zip. An unreadable zip is left out until it has a new version."""
@@ -186,8 +177,6 @@ def _precedence(watch: WatchSettings, uri: str) -> tuple[int, str]:
     return (len(watch.images) if order is None else order), uri
 
 
-@beam.typehints.with_input_types(tuple[str, Iterable[Wanted]])
-@beam.typehints.with_output_types(tuple[str, ChunkProgress])
 class Convert(ProgressStep):
     """Converts a batch of images. If its zip has changed, the new version is used."""
 

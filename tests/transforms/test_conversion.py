@@ -34,16 +34,16 @@ from beam_mat.storage import files, inputs
 from beam_mat.transforms.conversion import (
     WRITTEN,
     ConvertImages,
-    FindRepeated,
     ListIds,
     ListMembers,
     Match,
     MixUnits,
-    PlanMix,
     RequestImages,
     SplitShard,
     SummariseShard,
     WriteChunk,
+    find_repeated,
+    plan_mix,
 )
 from beam_mat.work import images, results
 from tests import outputs as dataset
@@ -115,7 +115,7 @@ def test_ids_come_with_their_place(settings: Settings, shard_of: ShardOf) -> Non
 
 def test_all_but_the_first_of_an_id_are_repeated() -> None:
     places = [(1, 0, "b"), (0, 12, "a2"), (0, 3, "a1"), (0, 11, "a2")]
-    found = collect([("x", places), ("y", [(5, 5, "z")])], FindRepeated())
+    found = collect([("x", places), ("y", [(5, 5, "z")])], beam.FlatMap(find_repeated))
     assert sorted((name, fact.repeated) for name, fact in found) == [
         ("a2", 11),
         ("a2", 12),
@@ -235,7 +235,7 @@ def test_text_only_chunks_are_dealt_in_with_images(
     units = collect(inputs, WriteChunk(settings))
     # What has no images yet lies where no reader looks.
     assert sorted(row["id"] for row in dataset.rows(output)) == ["i0", "i1", "i2", "i3"]
-    jobs = collect([("train", [unit for _, unit in units])], PlanMix())
+    jobs = collect([("train", [unit for _, unit in units])], beam.FlatMap(plan_mix))
     collect(jobs, MixUnits(settings))
     (mix,) = results.collect(settings, layout.MIXES, MixOutput)
     for path in mix.replaced:
