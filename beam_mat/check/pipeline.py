@@ -17,8 +17,7 @@ from beam_mat.core.contract.finding import Fault, Finding, Tally
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
-from beam_mat.transforms import coders
-from beam_mat.transforms.group import Group
+from beam_mat.transforms.shuffle import Group, register
 from beam_mat.transforms.step import FileStep, count, timed
 from beam_mat.work import data_files, results
 from beam_mat.work.images import pool
@@ -45,7 +44,7 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
 
 def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: CheckSettings) -> None:
     """Adds the check of the data files of all entries to a pipeline."""
-    coders.register()
+    register()
     checked = (
         pipeline
         | "Files" >> beam.Create(list(files)).with_output_types(DatasetFile)

@@ -10,16 +10,15 @@ import apache_beam as beam
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.results import ChunkFact, PathFact, Source, Unit, Wanted, Written
 from beam_mat.core.settings import Settings
-from beam_mat.transforms import coders
 from beam_mat.transforms import conversion as steps
-from beam_mat.transforms.group import Group, GroupMany
+from beam_mat.transforms.shuffle import Group, GroupMany, register
 
 
 def build(
     pipeline: beam.Pipeline, shards: Sequence[Shard], sources: Sequence[Source], settings: Settings
 ) -> None:
     """Adds the conversion to a pipeline. The sources are in order of precedence."""
-    coders.register()
+    register()
     chunks = (
         pipeline
         | "Shards" >> beam.Create(list(shards)).with_output_types(Shard)  # Create distributes them

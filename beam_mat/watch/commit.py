@@ -33,7 +33,7 @@ from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content, co
 from beam_mat.dataset.conversion import made_of
 from beam_mat.dataset.dataset import show_commit
 from beam_mat.storage import inputs
-from beam_mat.transforms.coders import StructCoder
+from beam_mat.transforms.shuffle import StructCoder
 from beam_mat.watch import messages
 from beam_mat.watch.joins import WatchStep
 from beam_mat.watch.messages import CommitFact, WatchSettings, Watermark

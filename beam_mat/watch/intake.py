@@ -18,7 +18,7 @@ from beam_mat.core.errors import SourceError
 from beam_mat.core.results import PathFact, ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import log
-from beam_mat.transforms.coders import StructCoder
+from beam_mat.transforms.shuffle import StructCoder
 from beam_mat.watch import messages
 from beam_mat.watch.arrivals import Arrivals
 from beam_mat.watch.joins import WatchStep

@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from beam_mat.core.member import Member
 from beam_mat.core.results import ChunkFact, PathFact, Wanted
-from beam_mat.transforms.coders import StructCoder
+from beam_mat.transforms.shuffle import StructCoder
 from beam_mat.transforms.step import FileStep
 from beam_mat.watch.messages import (
     ChunkProgress,

@@ -8,7 +8,7 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.window import FixedWindows, GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 
-from beam_mat.transforms import coders
+from beam_mat.transforms.shuffle import register
 from beam_mat.watch import steps
 from beam_mat.watch.commit import CommitWindows
 from beam_mat.watch.intake import DecodeNotifications, LetIn
@@ -18,7 +18,7 @@ from beam_mat.watch.messages import STRUCTS, Tick, WatchSettings
 
 def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
     """Adds the watch to a streaming pipeline."""
-    coders.register(STRUCTS)
+    register(STRUCTS)
     settings = watch.settings
 
     ticks = [

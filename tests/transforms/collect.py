@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from beam_mat.transforms import coders
+from beam_mat.transforms.shuffle import register
 
 _found: dict[str, list[Any]] = {}
 
@@ -29,7 +29,7 @@ def collect(inputs: Iterable[Any], *steps: beam.PTransform | beam.DoFn) -> list[
         inputs: The elements; a grouped one is a key and a list.
         steps: Transforms; a DoFn is applied to each element.
     """
-    coders.register()
+    register()
     key = uuid.uuid4().hex
     _found[key] = []
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:

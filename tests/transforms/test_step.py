@@ -53,7 +53,7 @@ def test_every_step_of_the_graph_that_opens_files_does(settings: Settings) -> No
     graph.visit(Visitor())
     ours = {kind for kind in found if kind.__module__.startswith("beam_mat.")}
     pure = {kind.__name__ for kind in ours if not issubclass(kind, FileStep)}
-    assert pure == {"Gather", "Open"}
+    assert pure == {"Gather"}
 
 
 class Work(beam.DoFn):  # type: ignore[misc]

@@ -1,22 +1,102 @@
-"""Grouping in packed arrays: nothing is lost, added or changed, wherever bundles are cut."""
+"""How values travel: each comes back the same, and grouping loses, adds and changes none."""
 
 from __future__ import annotations
 
+import pickle
 from collections import defaultdict
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 import pytest
+from apache_beam import coders as beam_coders
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.contract.finding import Place
+from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact, RowLength
+from beam_mat.core.contract.unit import Unit as RowUnit
+from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
-from beam_mat.core.results import PathFact
-from beam_mat.transforms import group
-from beam_mat.transforms.group import Gather, Group, GroupMany, Open
+from beam_mat.core.reject import Reason
+from beam_mat.core.results import (
+    ChunkFact,
+    ImageOutcome,
+    MixJob,
+    PathFact,
+    Source,
+    Unit,
+    Wanted,
+    Written,
+)
+from beam_mat.core.scan import Layout
+from beam_mat.transforms import shuffle
+from beam_mat.transforms.shuffle import Gather, Group, GroupMany, unpacked
 from tests.transforms.collect import collect
 
-MEMBER = Member("é/1.jpg", "z.zip", 1, 5, 99, 80, 70, Packing.DEFLATED, 7)
+SHARD = Shard("memory://in/é.json", 3, 1 << 40, "v1", 7)
+CHUNK = Chunk("mat-0", SHARD, Layout.ARRAY, 1, 9, 0, 2)
+FAULT = ImageFault(Reason.IMAGE_TRUNCATED, "ends early")
+MEMBER = Member("a/1.jpg", "z.zip", 1, 5, 99, 80, 70, Packing.DEFLATED, 0xFFFFFFFF, FAULT)
+UNIT = Unit("mat-1", "train", 3, 10)
+FILE = DatasetFile(0, 1, "memory://d/é.jsonl", 1 << 40, "v1", "json")
+LENGTH = RowLength(Place(1, 2, "x"), 5, ((1, 2), (3,)), ("a.jpg", 7))
+VALUES: list[msgspec.Struct] = [
+    SHARD,
+    CHUNK,
+    Chunk("mat-9", SHARD, Layout.LINES, 9, 20, 2, 1, Reason.MALFORMED_JSON, "what"),
+    Source("f.zip", 0),
+    PathFact(chunk="mat-0"),
+    PathFact(member=MEMBER),
+    PathFact(missed_by="mat"),
+    Wanted("a/1.jpg", MEMBER, ("mat-0", "mat-9")),
+    Wanted("a/2.jpg", None, ()),
+    ChunkFact(chunk=CHUNK),
+    ChunkFact(
+        outcomes=(
+            ImageOutcome("a", file="images/a.1.jpg", tokens=(3, 4)),
+            ImageOutcome("b", FAULT),
+        ),
+        table="0a/1b",
+    ),
+    ChunkFact(repeated=0),
+    Written("mat-0", "mat-0-1a", ("0a/1b", "0a/2c")),
+    UNIT,
+    MixJob(UNIT, (UNIT, UNIT)),
+    MixJob(None, (UNIT,)),
+    FILE,
+    RowUnit(FILE, 3, 100),
+    RowUnit(FILE, 3, 100, CHUNK),
+    ImageUse(0, "a.jpg", "0-1-3", 2, Place(1, 2)),
+    LengthFact(1, rows=(LENGTH,)),
+    LengthFact(1, tokens=(("a.jpg", 12), ("b.jpg", -1))),
+]
+
+
+def test_every_type_that_travels_is_tried() -> None:
+    assert {type(value) for value in VALUES} == set(shuffle.STRUCTS)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_values_come_back(value: msgspec.Struct) -> None:
+    shuffle.register()
+    coder = beam_coders.registry.get_coder(type(value))
+    assert isinstance(coder, shuffle.StructCoder)
+    assert coder.is_deterministic()
+    encoded = coder.encode(value)
+    assert coder.decode(encoded) == value
+    assert coder.encode(coder.decode(encoded)) == encoded
+    again = pickle.loads(pickle.dumps(coder))
+    assert again == coder
+    assert hash(again) == hash(coder)
+    assert again.decode(encoded) == value
+
+
+def test_coders_of_different_types_differ() -> None:
+    assert shuffle.StructCoder(Source) != shuffle.StructCoder(Unit)
+
+
 FACTS = [
     ("é/1.jpg", PathFact(chunk="a-0")),
     ("é/1.jpg", PathFact(member=MEMBER)),
@@ -78,7 +158,7 @@ def test_wherever_it_is_cut_all_comes_back_in_order(
     expected = defaultdict[str, list[int]](list)
     gather = Gather()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(group, "GATHERED_BYTES", limit)
+        patch.setattr(shuffle, "GATHERED_BYTES", limit)
         for bundle in bundles:
             gather.start_bundle()
             for pair in bundle:
@@ -88,15 +168,11 @@ def test_wherever_it_is_cut_all_comes_back_in_order(
             for windowed in gather.finish_bundle():
                 key, array = windowed.value
                 packed[key].append(array)
-    opened = Open(int)
-    opened.setup()
-    assert {key: values for pair in packed.items() for key, values in opened.process(pair)} == (
-        expected
-    )
+    assert dict(unpacked(int, *pair) for pair in packed.items()) == expected
 
 
 def test_what_waits_is_sent_on_when_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "GATHERED_BYTES", 100)
+    monkeypatch.setattr(shuffle, "GATHERED_BYTES", 100)
     gather = Gather()
     gather.start_bundle()
     sent = [pair for _ in range(1000) for pair in gather.process(("key", "0123456789"))]
