@@ -25,7 +25,7 @@ from beam_mat.core.geometry import Budget
 from beam_mat.core.image import resizer_name
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
-from beam_mat.dataset.manifest import read as read_manifest
+from beam_mat.dataset.views import read_manifest
 from beam_mat.report.write import write_of
 from beam_mat.sample import write_sample
 from beam_mat.storage import files

@@ -23,12 +23,12 @@ from beam_mat.core.errors import (
 )
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.dataset import conversion
-from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset import vacuum as vacuums
 from beam_mat.dataset.commit import CONVERT, Content
 from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Action, Command, State
+from beam_mat.dataset.views import read_manifest
 from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, print_summary
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
@@ -114,7 +114,7 @@ def _keep(asked: int | None, dataset: Dataset) -> int | None:
 
 
 def _print_nothing_to_do(output: str, console: Console) -> None:
-    found = manifests.read(output)
+    found = read_manifest(output)
     assert found is not None
     console.print(nothing_to_do(output, found), soft_wrap=True)
 

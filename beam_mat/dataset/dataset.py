@@ -19,7 +19,6 @@ from beam_mat.core.errors import ConfigError, OutputInUseError
 from beam_mat.core.job import Job
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion, flat, lease, log, vacuum, views
-from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, Commit, Content, Made, Snapshot, in_order
 from beam_mat.dataset.lease import Lease
 from beam_mat.dataset.state import Action, Command, Facts, State, action_of, state_of
@@ -103,7 +102,7 @@ class Dataset:
             yield dataset
 
     def _look(self) -> Facts:
-        there, manifest = log.numbers(self.uri), manifests.read(self.uri)
+        there, manifest = log.numbers(self.uri), views.read_manifest(self.uri)
         whole = True
         try:
             self.snapshot = log.snapshot(self.uri)

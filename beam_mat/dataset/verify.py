@@ -20,9 +20,9 @@ from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
 from beam_mat.core.results import Part
-from beam_mat.dataset import image_table, manifest
+from beam_mat.dataset import image_table, views
 from beam_mat.dataset.commit import WATCH
-from beam_mat.dataset.manifest import Manifest
+from beam_mat.dataset.views import Manifest
 from beam_mat.storage import files
 
 THREADS = 8
@@ -66,7 +66,7 @@ def verify(output: str, console: Console) -> None:
         ConfigError: There is no dataset.
         DamagedError: A file is missing, changed, or not listed.
     """
-    listed = manifest.read(output)
+    listed = views.read_manifest(output)
     if listed is None:
         fault = f"{output}: has no {layout.MANIFEST}, so it is not a finished dataset"
         raise ConfigError([f"{fault}; run the same beam-mat convert again to finish it"])

@@ -1,4 +1,8 @@
-"""Views: the files at the top of the output folder, which describe the newest generation."""
+"""Views: the files at the top of the output folder, which describe the newest generation.
+
+manifest.json has the inputs, the configuration and the files of the dataset. It depends only on the
+newest generation, so it has no timestamp and no runner.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,11 @@ import pyarrow as pa
 
 from beam_mat.core import layout
 from beam_mat.core.results import Part
-from beam_mat.core.settings import JSONL
+from beam_mat.core.settings import FORMAT, JSONL
 from beam_mat.dataset import image_table
-from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.manifest import Manifest, manifest_of
+from beam_mat.dataset.commit import Snapshot, in_order
 from beam_mat.storage import files
-
-Report = Callable[[str, Manifest, Snapshot], object]
-"""Writes report.html. The arguments are the output folder, its manifest and the snapshot."""
+from beam_mat.work import results
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +34,50 @@ _TAGS = {
 }
 
 
+class ImageInput(msgspec.Struct, frozen=True):
+    """A zip or folder of images as it was converted; see `core.results.Source`."""
+
+    uri: str
+    size: int
+    version: str
+
+
+class JsonInput(ImageInput, frozen=True):
+    """A shard as it was converted."""
+
+    records: int
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """The inputs, in order."""
+
+    json: tuple[JsonInput, ...]
+    images: tuple[ImageInput, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The content of manifest.json; see docs/outputs.md."""
+
+    format: int
+    generation: int
+    command: str
+    made_by: dict[str, str]
+    inputs: Inputs
+    configuration: dict[str, Any]
+    counts: dict[str, Any]
+    parts: tuple[Part, ...]
+    rejects: tuple[Part, ...]
+    image_table: Part
+
+    def files(self) -> tuple[Part, ...]:
+        """Returns all listed files. The images are listed in the image table, which is first."""
+        return (self.image_table, *self.parts, *self.rejects)
+
+
+Report = Callable[[str, Manifest, Snapshot], object]
+"""Writes report.html. The arguments are the output folder, its manifest and the snapshot."""
+
+
 def write(
     output: str, snapshot: Snapshot, report: Report | None, table: pa.Table | None = None
 ) -> Manifest:
@@ -41,7 +86,7 @@ def write(
     `table` has the rows of its image tables, if they are in memory.
     """
     _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts()))
-    manifest = manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))
+    manifest = _manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))
     if report:
         try:
             report(output, manifest, snapshot)
@@ -49,6 +94,37 @@ def write(
             _LOG.warning("%s: the report could not be written: %s", output, error)
     _write(output, layout.MANIFEST, manifest)
     return manifest
+
+
+def _manifest_of(snapshot: Snapshot, table: Part) -> Manifest:
+    """Returns the manifest of the newest generation. `table` is images.parquet."""
+    made = snapshot.made
+    assert made is not None
+    inputs = {
+        "json": in_order(snapshot.shards.values()),
+        "images": in_order(snapshot.sources.values()),
+    }
+    return Manifest(
+        format=FORMAT,
+        generation=snapshot.number,
+        command=made.command,
+        made_by=made.made_by,
+        inputs=msgspec.convert(inputs, Inputs, from_attributes=True),
+        configuration=made.configuration,
+        counts=snapshot.counts,
+        parts=tuple(snapshot.parts()),
+        rejects=tuple(snapshot.rejects()),
+        image_table=table,
+    )
+
+
+def read_manifest(output: str) -> Manifest | None:
+    """Returns the manifest of the dataset in an output folder, or None if there is none.
+
+    Raises:
+        ConfigError: This version cannot read the manifest.
+    """
+    return results.read_stored(files.join(output, layout.MANIFEST), "manifest", Manifest)
 
 
 def dataset_info(parts: Iterable[Part]) -> dict[str, Any]:

@@ -19,12 +19,10 @@ from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.results import Part, RejectCount, sum_rejected
 from beam_mat.dataset import log
-from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import Content, Snapshot, in_order
 from beam_mat.dataset.diff import CAME, CHANGED, WENT, Diff
-from beam_mat.dataset.manifest import Manifest
 from beam_mat.dataset.vacuum import Garbage
-from beam_mat.dataset.views import dataset_info
+from beam_mat.dataset.views import Manifest, dataset_info, read_manifest
 
 _STEPS = ("split", "request", "catalog", "images", "write", "summarise", "mix")
 MAX_EXAMPLE = 160
@@ -169,7 +167,7 @@ def read_log(output: str) -> list[LogLine]:
         else:
             before = log.snapshot(output, commit.generation)
     if not lines:
-        manifests.read(output)  # which may be of another layout
+        read_manifest(output)  # which may be of another layout
         raise ConfigError([f"{output}: has no dataset; make one with beam-mat convert or watch"])
     return lines
 

@@ -23,9 +23,8 @@ from beam_mat.core.image import Action
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Amount, Statistics
 from beam_mat.dataset import image_table, log
-from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import WATCH, Snapshot, in_order
-from beam_mat.dataset.manifest import Manifest
+from beam_mat.dataset.views import Manifest, read_manifest
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
 from beam_mat.report.examples import Thumbnail, draw, pieces, speaker, thumbnails
 from beam_mat.report.findings import Findings, find
@@ -64,7 +63,7 @@ def make_again(output: str) -> str:
     Raises:
         BeamMatError: There is no dataset, or the report cannot be written.
     """
-    manifest = manifests.read(output)
+    manifest = read_manifest(output)
     if manifest is None:
         fault = f"{output} has no {layout.MANIFEST}, so it is not a finished dataset"
         raise ConfigError([f"{fault}; run beam-mat convert until it finishes"])

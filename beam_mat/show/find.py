@@ -12,7 +12,8 @@ from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reject
-from beam_mat.dataset import entries, manifest
+from beam_mat.dataset import entries
+from beam_mat.dataset.views import Manifest, read_manifest
 from beam_mat.show.printer import Printer
 from beam_mat.storage import files
 from beam_mat.work.data_files import FoundRow, lines, rows
@@ -99,7 +100,7 @@ def _row_files(folder: str, name: str | None) -> list[RowFile]:
     """
     listed, unread = _entries(folder, name)
     counts = {}
-    if known := manifest.read(folder):
+    if known := read_manifest(folder):
         counts = {files.join(folder, part.path): part.rows for part in known.parts}
         if name is None:
             # Our own datasets may have the same rows as Parquet.
@@ -159,7 +160,7 @@ def show_rejects(printer: Printer, folder: str, id: str | None, index: int | Non
     Raises:
         ConfigError: There is no such record.
     """
-    listed = manifest.read(folder)
+    listed = read_manifest(folder)
     if listed is None:
         fault = _no_dataset(folder)
         if files.exists(files.join(folder, layout.DATASET_INFO)):
@@ -196,7 +197,7 @@ def show_rejects(printer: Printer, folder: str, id: str | None, index: int | Non
     printer.line("No record was rejected")
 
 
-def _rejects(folder: str, listed: manifest.Manifest) -> Iterator[Reject]:
+def _rejects(folder: str, listed: Manifest) -> Iterator[Reject]:
     for part in listed.rejects:
         for line in lines(files.join(folder, part.path), part.bytes):
             try:

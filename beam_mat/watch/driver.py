@@ -21,7 +21,7 @@ from rich.console import Console
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError
 from beam_mat.core.job import DATAFLOW
-from beam_mat.dataset import manifest, vacuum
+from beam_mat.dataset import vacuum, views
 from beam_mat.dataset.commit import Snapshot
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command
@@ -131,7 +131,7 @@ class _Report:
         if snapshot.number == self._reported or (begin < self._next and not last):
             return
         try:
-            found = manifest.read(self._output)
+            found = views.read_manifest(self._output)
             if found is None or found.generation != snapshot.number:
                 return  # the manifest is written right after the commit
             write_of(self._output, found, snapshot)

@@ -20,7 +20,7 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
 from beam_mat.core.member import Member
 from beam_mat.core.results import ChunkFact, PathFact, Source, Wanted
-from beam_mat.dataset import manifest
+from beam_mat.dataset.views import read_manifest
 from beam_mat.storage import catalog, files, inputs
 from beam_mat.transforms.conversion import count_written, outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
@@ -155,7 +155,7 @@ def _outdated_images(watch: WatchSettings, source: Source) -> set[str]:
     images of earlier runs images.parquet has it, because a zip may have arrived while no watch ran.
     """
     output = watch.settings.output
-    found = manifest.read(output)
+    found = read_manifest(output)
     if found is None or any(
         (one.uri, one.version) == (source.uri, source.version) for one in found.inputs.images
     ):

@@ -17,11 +17,10 @@ from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion, flat, log, vacuum, views
 from beam_mat.dataset import dataset as datasets
-from beam_mat.dataset import manifest as manifests
 from beam_mat.dataset.commit import CONVERT, WATCH, Commit, Content, Made, Snapshot
 from beam_mat.dataset.dataset import Dataset
-from beam_mat.dataset.manifest import Manifest
 from beam_mat.dataset.state import Action, Command, State
+from beam_mat.dataset.views import Manifest
 from beam_mat.storage import files
 from tests.dataset.made import content, how, images, line, put, shard, source, table_of, there
 
@@ -78,7 +77,7 @@ def convert(output: str, wanted: Wanted = one, how: Made | None = None) -> Snaps
 
 
 def shown(output: str) -> Manifest:
-    found = manifests.read(output)
+    found = views.read_manifest(output)
     assert found is not None
     return found
 
@@ -108,7 +107,7 @@ def test_the_views_are_withdrawn_while_a_conversion_runs(root: str) -> None:
     convert(root)
     with opened(root) as dataset:
         dataset.begin(job(root, "f2"), 1)
-        assert manifests.read(root) is None
+        assert views.read_manifest(root) is None
         assert not {layout.DATASET_INFO, layout.IMAGE_TABLE} & there(root)
     with opened(root) as again:
         assert (again.state, again.action) == (State.BEHIND, Action.RESUME)
@@ -164,7 +163,7 @@ def test_a_kill_between_commit_and_views_leaves_nothing_to_repair(
         with pytest.raises(Killed):
             convert(root, two, made("f2", keep=None))
     assert log.numbers(root).commits == (1, 2)
-    assert manifests.read(root) is None
+    assert views.read_manifest(root) is None
     if command is Command.VACUUM:
         with (
             pytest.raises(ConfigError, match="run the same beam-mat convert again"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_mat.core import layout
+from beam_mat.core.errors import ConfigError
 from beam_mat.core.settings import FORMAT
-from beam_mat.dataset import image_table, manifest, views
+from beam_mat.dataset import image_table, views
 from beam_mat.dataset.commit import WATCH, Snapshot
 from beam_mat.storage import files
 from tests.dataset.made import (
@@ -37,7 +39,7 @@ def snapshot(root: str) -> Snapshot:
 
 def test_the_manifest_shows_the_snapshot(root: str, snapshot: Snapshot) -> None:
     made = views.write(root, snapshot, None)
-    assert manifest.read(root) == made
+    assert views.read_manifest(root) == made
     assert (made.format, made.generation, made.command) == (FORMAT, 1, "watch")
     assert [one.uri for one in made.inputs.json] == ["/in/b.json", "/in/a.json"]
     assert [one.uri for one in made.inputs.images] == ["/in/x.zip"]
@@ -77,9 +79,9 @@ def test_the_manifest_comes_last(
 
         return write
 
-    def report(output: str, shown: manifest.Manifest, found: Snapshot) -> None:
+    def report(output: str, shown: views.Manifest, found: Snapshot) -> None:
         assert (output, shown.generation, found) == (root, 1, snapshot)
-        assert manifest.read(root) is None
+        assert views.read_manifest(root) is None
         put(root, layout.REPORT)
 
     for name in ("write", "write_bytes"):
@@ -102,7 +104,7 @@ def test_a_report_that_cannot_be_made_is_no_obstacle(
 
     assert views.write(root, snapshot, fail).generation == 1
     assert f"{root}: the report could not be written: no charts" in caplog.text
-    assert manifest.read(root) is not None
+    assert views.read_manifest(root) is not None
 
 
 def test_views_are_withdrawn(root: str, snapshot: Snapshot) -> None:
@@ -126,3 +128,25 @@ def test_rows_in_memory_are_used(tmp_path: Path) -> None:
     assert (tmp_path / layout.IMAGE_TABLE).read_bytes() == read
     shown = pq.read_table(tmp_path / layout.IMAGE_TABLE)
     assert shown.to_pylist() == table_of({"a.png": "images/a.2.png"}).to_pylist()
+
+
+def test_without_a_dataset_there_is_no_manifest(root: str) -> None:
+    assert views.read_manifest(root) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"format": 2}', b'{"format": 2, "generation'])
+def test_a_manifest_that_cannot_be_read_is_named(root: str, data: bytes) -> None:
+    put(root, layout.MANIFEST, data)
+    uri = re.escape(files.join(root, layout.MANIFEST))
+    with pytest.raises(ConfigError, match=f"^{uri}: this version of beam-mat cannot read this man"):
+        views.read_manifest(root)
+
+
+@pytest.mark.parametrize("format", [1, 3])
+def test_a_manifest_of_another_layout_is_named(root: str, format: int) -> None:
+    put(root, layout.MANIFEST, b'{"format": %d, "more": "unknown"}' % format)
+    with pytest.raises(
+        ConfigError,
+        match=f"manifest.json: has layout version {format}, but this version of beam-mat uses 2",
+    ):
+        views.read_manifest(root)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from beam_mat.core.reject import Reason
-from beam_mat.dataset import manifest as manifests
+from beam_mat.dataset.views import read_manifest
 from beam_mat.report import examples as shown_examples
 from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS, Findings
 from beam_mat.report.write import render
@@ -60,7 +60,7 @@ def findings(made_up_output: Path) -> Findings:
 
 
 def rendered(output: Path, found: Findings) -> str:
-    manifest = manifests.read(str(output))
+    manifest = read_manifest(str(output))
     assert manifest
     return render(manifest, found, shown_examples.thumbnails(str(output), found.examples))
 

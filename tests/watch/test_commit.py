@@ -15,7 +15,7 @@ from beam_mat.core.chunk import Shard
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import dataset as datasets
-from beam_mat.dataset import flat, image_table, log, manifest, views
+from beam_mat.dataset import flat, image_table, log, views
 from beam_mat.dataset.commit import WATCH, Commit
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command, State
@@ -83,7 +83,7 @@ class Watch:
     def check(self) -> None:
         """The folder shows just the newest generation, and images.parquet its images."""
         newest = log.snapshot(str(self.output))
-        shown = manifest.read(str(self.output))
+        shown = views.read_manifest(str(self.output))
         assert shown
         assert shown.generation == newest.number
         assert there(str(self.output), *layout.FLAT_FOLDERS) == newest.files()
@@ -300,7 +300,7 @@ def test_what_a_kill_left_undone_is_done_by_the_next(
         with pytest.raises(Killed):
             watch.committer.commit([finished], [])
     assert log.numbers(str(watch.output)).commits == (1, 2)
-    shown = manifest.read(str(watch.output))
+    shown = views.read_manifest(str(watch.output))
     assert shown
     assert all((watch.output / part.path).exists() for part in shown.parts)
     assert watch.restart() is state
