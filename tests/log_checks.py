@@ -11,7 +11,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.flat import images_of
+from beam_mat.dataset.flat import RowImages, read_rows
 from beam_mat.storage import files
 
 
@@ -55,7 +55,8 @@ def _faults(output: str, found: Snapshot, hashes: dict[str, str | None]) -> Iter
         if sha256 != part.sha256:
             yield f"{part.path}: has SHA-256 {sha256}, not {part.sha256}"
         elif part.split in (layout.TRAIN, layout.VAL):
-            named.update(images_of(output, part))
+            rows = read_rows(output, part, RowImages)
+            named.update(path for row in rows for path in row.images)
     listed = image_table.read(output, found.images).select(["file", "sha256"]).to_pylist()
     named.update(row["file"] for row in listed if row["file"])
     for file in sorted(named):

@@ -17,7 +17,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import JSONL, PARQUET
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot
-from beam_mat.dataset.flat import rows_of
+from beam_mat.dataset.flat import Row, read_rows
 from beam_mat.storage import files
 from beam_mat.storage.parts import location
 
@@ -149,7 +149,7 @@ def _by_id(
     for part in parts:
         # A mixed part is named after one shard, and can have rows of others too.
         shard = next((one.uri for one in shards if f"-{one.stem}-" in part.path), "")
-        for row in rows_of(output, part):
+        for row in read_rows(output, part, Row):
             text = hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
             found[row.id].append(_Found(text, row.images, shard))
     return found

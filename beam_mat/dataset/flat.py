@@ -103,32 +103,25 @@ def _restore_all(output: str, paths: Iterable[str]) -> list[str]:
     return lost
 
 
-class _Images(msgspec.Struct, frozen=True):
+class RowImages(msgspec.Struct, frozen=True):
+    """The images of a row, as files below the output folder."""
+
     images: tuple[str, ...]
 
 
-class Row(_Images, frozen=True):
-    """A row without the bytes of its images; `images` are files below the output folder."""
+class Row(RowImages, frozen=True):
+    """A row without the bytes of its images."""
 
     id: str
     system: str
     messages: Any
 
 
-Kind = TypeVar("Kind", bound=_Images)
+Kind = TypeVar("Kind", bound=RowImages)
 
 
-def rows_of(output: str, part: Part) -> Iterator[Row]:
+def read_rows(output: str, part: Part, kind: type[Kind]) -> Iterator[Kind]:
     """Yields the rows of a part, even if a commit has moved it to ``replaced/``."""
-    return _read(output, part, Row)
-
-
-def images_of(output: str, part: Part) -> Iterator[str]:
-    """Yields the image files that the rows of a part use."""
-    return (path for row in _read(output, part, _Images) for path in row.images)
-
-
-def _read(output: str, part: Part, kind: type[Kind]) -> Iterator[Kind]:
     uri = location(output, part.path)
     if part.format != PARQUET:
         decoder = msgspec.json.Decoder(kind)

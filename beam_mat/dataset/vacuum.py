@@ -13,7 +13,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, file_name
-from beam_mat.dataset.flat import images_of
+from beam_mat.dataset.flat import RowImages, read_rows
 from beam_mat.storage import files
 
 REMOVED_AT_ONCE = 16
@@ -223,5 +223,6 @@ def needed_images(output: str, snapshots: Sequence[Snapshot]) -> set[str]:
     formats = {part.format for part in parts.values()}
     for part in parts.values():
         if part.format == (PARQUET if PARQUET in formats else part.format):
-            needed.update(images_of(output, part))
+            rows = read_rows(output, part, RowImages)
+            needed.update(path for row in rows for path in row.images)
     return needed

@@ -6,11 +6,9 @@ import contextlib
 import hashlib
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -19,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
-from beam_mat.core.results import Part
 from beam_mat.dataset import image_table, views
 from beam_mat.dataset.commit import WATCH
 from beam_mat.dataset.views import Manifest
@@ -29,13 +26,8 @@ THREADS = 8
 SAVE_SECONDS = 5.0
 NAMED_FAULTS = 10
 
-
-class Expected(NamedTuple):
-    """An image: its path below the output folder, its size and its hash."""
-
-    path: str
-    bytes: int
-    sha256: str
+Expected = tuple[str, int, str]
+"""A file: its path below the output folder, its size and its SHA-256."""
 
 
 class State(msgspec.Struct):
@@ -115,7 +107,8 @@ def _save(output: str, state: State | None) -> None:
 
 
 def _verify(output: str, listed: Manifest, state: State) -> None:
-    if fault := fault_of(output, listed.image_table):
+    table = listed.image_table
+    if fault := fault_of(output, table.path, table.bytes, table.sha256):
         state.add([f"{fault}; the images cannot be verified without it"])
         return
     good = sum(listed.counts["images"].get(action.value, 0) for action in Action)
@@ -142,44 +135,35 @@ def _verify(output: str, listed: Manifest, state: State) -> None:
             raise
 
 
-def _faults(output: str, listed: Iterator[Part | Expected]) -> Iterator[str | None]:
+def _faults(output: str, listed: Iterator[Expected]) -> Iterator[str | None]:
     """Yields the fault of each file or None, in order. Reads several files at once."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
-        coming = deque[Future[str | None]]()
-        try:
-            while True:
-                for file in islice(listed, 8 * THREADS - len(coming)):
-                    coming.append(pool.submit(fault_of, output, file))
-                if not coming:
-                    return
-                yield coming.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while some := list(islice(listed, 32 * THREADS)):
+            yield from pool.map(lambda file: fault_of(output, *file), some)
 
 
-def _expected(output: str, listed: Manifest) -> Iterator[Part | Expected]:
+def _expected(output: str, listed: Manifest) -> Iterator[Expected]:
     """Yields every file that a dataset should have, the image table before the images."""
-    yield from listed.files()
-    for row in image_table.usable(output, layout.IMAGE_TABLE, "bytes", "sha256"):
-        yield Expected(*row)
+    yield from ((one.path, one.bytes, one.sha256) for one in listed.files())
+    yield from image_table.usable(output, layout.IMAGE_TABLE, "bytes", "sha256")
 
 
-def fault_of(output: str, file: Part | Expected) -> str | None:
-    """Returns the fault of a file, or None."""
-    uri = files.join(output, file.path)
+def fault_of(output: str, path: str, length: int, sha256: str) -> str | None:
+    """Returns the fault of a file, whose length is in bytes, or None."""
+    uri = files.join(output, path)
     digest = hashlib.sha256()
     try:
         size = files.info(uri).size
-        if size != file.bytes:
-            return f"{file.path}: has {size} bytes, but {file.bytes} were written"
+        if size != length:
+            return f"{path}: has {size} bytes, but {length} were written"
         for block in files.read_blocks(uri, 0, size):
             digest.update(block)
     except FileNotFoundError:
-        return f"{file.path}: is missing"
+        return f"{path}: is missing"
     except (OSError, BeamMatError) as error:
-        return f"{file.path}: cannot be read ({error})"
-    if digest.hexdigest() != file.sha256:
-        return f"{file.path}: has SHA-256 {digest.hexdigest()}, but {file.sha256} was written"
+        return f"{path}: cannot be read ({error})"
+    if digest.hexdigest() != sha256:
+        return f"{path}: has SHA-256 {digest.hexdigest()}, but {sha256} was written"
     return None
 
 

@@ -111,34 +111,13 @@ def _rejects(rejected: Iterable[RejectCount]) -> Table:
     return table
 
 
-class LogLine(msgspec.Struct, frozen=True):
-    """A generation in the log: counts of the whole dataset, and what came and went with it.
+def read_log(output: str) -> list[dict[str, Any]]:
+    """Returns the generations of a dataset, oldest first, or raises a ConfigError if there is none.
 
-    `shards_added` are new or changed. `builds_on` is None where the log starts anew.
+    Each has counts of the whole dataset, and what came and went with it. `shards_added` are new or
+    changed. `builds_on` is None where the log starts anew.
     """
-
-    generation: int
-    command: str
-    records: int
-    accepted: int
-    rejected: int
-    images: int
-    shards_added: int
-    shards_removed: int
-    sources_added: int
-    sources_removed: int
-    parts_added: int
-    parts_removed: int
-    builds_on: int | None
-
-
-def read_log(output: str) -> list[LogLine]:
-    """Returns the generations of a dataset, oldest first.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    lines: list[LogLine] = []
+    lines: list[dict[str, Any]] = []
     before = Snapshot()
     for commit in log.commits(output):
         if commit.previous not in (0, before.number):
@@ -146,21 +125,23 @@ def read_log(output: str) -> list[LogLine]:
         known = {uri: one.content for uri, one in before.shards.items()}
         counts = commit.counts
         lines.append(
-            LogLine(
-                generation=commit.generation,
-                command=commit.command,
-                records=counts["records"],
-                accepted=counts["accepted"],
-                rejected=counts["rejected"],
-                images=sum(counts["images"].values()),
-                shards_added=sum(known.get(one.uri) != one.content for one in commit.shards.added),
-                shards_removed=len(commit.shards.removed),
-                sources_added=len(commit.sources.added),
-                sources_removed=len(commit.sources.removed),
-                parts_added=len(commit.parts.added),
-                parts_removed=len(commit.parts.removed),
-                builds_on=commit.previous or None,
-            )
+            {
+                "generation": commit.generation,
+                "command": commit.command,
+                "records": counts["records"],
+                "accepted": counts["accepted"],
+                "rejected": counts["rejected"],
+                "images": sum(counts["images"].values()),
+                "shards_added": sum(
+                    known.get(one.uri) != one.content for one in commit.shards.added
+                ),
+                "shards_removed": len(commit.shards.removed),
+                "sources_added": len(commit.sources.added),
+                "sources_removed": len(commit.sources.removed),
+                "parts_added": len(commit.parts.added),
+                "parts_removed": len(commit.parts.removed),
+                "builds_on": commit.previous or None,
+            }
         )
         if before.number:
             before.apply(commit)
@@ -172,7 +153,7 @@ def read_log(output: str) -> list[LogLine]:
     return lines
 
 
-def print_log(lines: Iterable[LogLine], console: Console | None) -> None:
+def print_log(lines: Iterable[dict[str, Any]], console: Console | None) -> None:
     """Prints generations, the newest last: as a table, or one JSON object a line."""
     if console is None:
         _print_json(lines)
@@ -184,12 +165,13 @@ def print_log(lines: Iterable[LogLine], console: Console | None) -> None:
     table = _table("Generations", *columns, box=None)
     for line in lines:
         table.add_row(
-            f"@{line.generation}",
-            line.command,
-            *(f"{n:,}" for n in (line.records, line.accepted, line.rejected, line.images)),
-            _signed(line.shards_added, line.shards_removed),
-            _signed(line.sources_added, line.sources_removed),
-            _signed(line.parts_added, line.parts_removed),
+            f"@{line['generation']}",
+            line["command"],
+            *(f"{line[name]:,}" for name in ("records", "accepted", "rejected", "images")),
+            *(
+                _signed(line[f"{name}_added"], line[f"{name}_removed"])
+                for name in ("shards", "sources", "parts")
+            ),
         )
     console.print(table)
 

@@ -26,8 +26,15 @@ from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.views import Manifest, read_manifest
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
-from beam_mat.report.examples import Thumbnail, draw, pieces, speaker, thumbnails
-from beam_mat.report.findings import Findings, find
+from beam_mat.report.examples import (
+    Findings,
+    Thumbnail,
+    draw,
+    find,
+    pieces,
+    speaker,
+    thumbnails,
+)
 from beam_mat.storage import files, inputs
 
 MAX_TOOLS = 30

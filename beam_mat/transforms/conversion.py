@@ -31,7 +31,7 @@ from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, inputs, requests
 from beam_mat.transforms.step import FileStep, ProgressStep, count, send_progress, timed
 from beam_mat.work import chunks
-from beam_mat.work.images import ConvertedBatch, batch_of, convert_batch
+from beam_mat.work.images import ImageRow, batch_of, convert_batch
 from beam_mat.work.mix import mix
 
 WRITTEN = "written"
@@ -107,26 +107,30 @@ class ConvertImages(ProgressStep):
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         batch, wanted = element[0], sorted(element[1], key=lambda item: item.path)
         with timed("images"):
-            made = convert_batch(self._settings, batch, wanted, self._source_of, self._converted)
+            rows, table = convert_batch(
+                self._settings, batch, wanted, self._source_of, self._converted
+            )
         self._progress.flush()  # bundles of a service can be long
-        yield from outcomes(wanted, made)
+        yield from outcomes(wanted, rows, table)
 
     def _source_of(self, member: Member) -> tuple[str, str]:
         source = self._sources[member.order]
         return source.uri, "" if member.packing is Packing.FILE else source.version
 
 
-def outcomes(wanted: Sequence[Wanted], made: ConvertedBatch) -> Iterator[tuple[str, ChunkFact]]:
+def outcomes(
+    wanted: Sequence[Wanted], rows: Iterable[ImageRow], table: str
+) -> Iterator[tuple[str, ChunkFact]]:
     """Yields the outcomes of a batch, grouped by the chunks that wait for its images."""
     chunks = {item.path: item.chunks for item in wanted}
     by_chunk = defaultdict[str, list[ImageOutcome]](list)
-    for row in made.rows:
+    for row in rows:
         outcome = row.outcome()
         count("images_ok" if outcome.fault is None else "images_faulty")
         for name in chunks[row.path]:
             by_chunk[name].append(outcome)
     for name, found in by_chunk.items():
-        yield name, ChunkFact(outcomes=tuple(found), table=made.table)
+        yield name, ChunkFact(outcomes=tuple(found), table=table)
 
 
 class ListIds(FileStep):

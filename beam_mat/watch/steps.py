@@ -186,7 +186,9 @@ class Convert(ProgressStep):
         for _ in range(TRIES):
             try:
                 with timed("images"):
-                    made = convert_batch(self._settings, batch, wanted, _source_of, self._converted)
+                    rows, table = convert_batch(
+                        self._settings, batch, wanted, _source_of, self._converted
+                    )
             except _CHANGED:
                 current = _current(wanted)
                 if current == wanted:
@@ -195,7 +197,7 @@ class Convert(ProgressStep):
                 current = _current(wanted)
                 if current == wanted:
                     self._progress.flush()
-                    for name, fact in outcomes(wanted, made):
+                    for name, fact in outcomes(wanted, rows, table):
                         yield name, ChunkProgress(outcomes=fact.outcomes, tables=(fact.table,))
                     return
             wanted = current

@@ -12,7 +12,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import msgspec
 import pyarrow as pa
@@ -90,18 +90,6 @@ STATISTICS = b"statistics"
 """Key in a file's metadata, so that the driver need not compute statistics from all images."""
 
 
-class ConvertedBatch(NamedTuple):
-    """The images of a batch: one row per image, sorted by path.
-
-    `table` is the name of the image result that has these rows, `found` the number of images that
-    an earlier run had converted.
-    """
-
-    rows: list[ImageRow]
-    table: str
-    found: int
-
-
 def batch_of(path: str, member: Member | None) -> str:
     """Returns the name of an image's batch. The images of a batch are read together.
 
@@ -120,14 +108,13 @@ def convert_batch(
     wanted: Sequence[Wanted],
     source_of: Callable[[Member], tuple[str, str]],
     done: Callable[[int], object],
-) -> ConvertedBatch:
+) -> tuple[list[ImageRow], str]:
     """Converts the `wanted` images of a batch, except those that an earlier run has converted.
 
     `source_of` returns URI and version of a member's source. `done` is called with the number of
-    images that were finished since the last call.
-
-    Raises:
-        SourceError: A source changed while it was read.
+    images that were finished since the last call, first with those of earlier runs. Returns one row
+    per image, sorted by path, and the name of the image result that has these rows. Raises
+    SourceError if a source changed while it was read.
     """
     members = [item.member for item in wanted if item.member]
     uri, version = source_of(members[0]) if members else ("", "")
@@ -143,7 +130,7 @@ def convert_batch(
         for row in _convert(settings, todo, outbox, done):
             rows.append(msgspec.structs.replace(row, origin=origins[row.path]))
     rows.sort(key=lambda row: row.path)
-    return ConvertedBatch(rows, write_rows(settings, folder, rows), len(found))
+    return rows, write_rows(settings, folder, rows)
 
 
 def _convert(

@@ -76,11 +76,11 @@ def test_several_files_are_looked_at_at_once(sound: Path, monkeypatch: pytest.Mo
     look = verify.fault_of
     together, met = threading.Barrier(verify.THREADS), threading.Event()
 
-    def meet(output: str, file: verify.Expected) -> str | None:
-        if file.path.startswith("images/") and not met.is_set():
+    def meet(output: str, path: str, length: int, sha256: str) -> str | None:
+        if path.startswith("images/") and not met.is_set():
             together.wait(20)
             met.set()
-        return look(output, file)
+        return look(output, path, length, sha256)
 
     monkeypatch.setattr(verify, "fault_of", meet)
     assert run("verify", sound).code == 0
@@ -158,11 +158,11 @@ def test_broken_off_it_goes_on_where_it_was(dataset: Path, monkeypatch: pytest.M
     seen: list[str] = []
     look = verify.fault_of
 
-    def watch(output: str, file: verify.Expected) -> str | None:
-        seen.append(file.path)
+    def watch(output: str, path: str, length: int, sha256: str) -> str | None:
+        seen.append(path)
         if len(seen) == number - 5:
             raise KeyboardInterrupt
-        return look(output, file)
+        return look(output, path, length, sha256)
 
     monkeypatch.setattr(verify, "fault_of", watch)
     assert run("verify", dataset).code == 130

@@ -14,7 +14,7 @@ from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.dataset import image_table, log, vacuum
 from beam_mat.dataset.commit import CONVERT, WATCH, Snapshot
-from beam_mat.dataset.flat import images_of
+from beam_mat.dataset.flat import RowImages, read_rows
 from beam_mat.storage import files
 from beam_mat.storage.parts import SCHEMA
 from tests.dataset.made import commit, content, how, images, line, part, put, shard, table_of, there
@@ -360,7 +360,7 @@ def test_generations_that_cannot_be_read_are_left_out(root: str, keep: int | Non
 def test_images_of_a_part_that_is_nowhere_are_an_error(tmp_path: Path) -> None:
     (data,) = shard("a").parts
     with pytest.raises(FileNotFoundError):
-        list(images_of(str(tmp_path), data))
+        list(read_rows(str(tmp_path), data, RowImages))
 
 
 def test_tables_without_usable_images_need_no_files(root: str) -> None:

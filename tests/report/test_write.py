@@ -14,7 +14,7 @@ import pytest
 from beam_mat.core.reject import Reason
 from beam_mat.dataset.views import read_manifest
 from beam_mat.report import examples as shown_examples
-from beam_mat.report.findings import MAX_SYSTEM, MAX_SYSTEMS, Findings
+from beam_mat.report.examples import MAX_SYSTEM, MAX_SYSTEMS, Findings
 from beam_mat.report.write import render
 from tests import outputs as dataset
 from tests.command import converted

@@ -128,9 +128,9 @@ def image_facts(
 
     facts = defaultdict[str, list[ChunkFact]](list)
     for batch, wanted in batches.items():
-        made = convert_batch(settings, batch, wanted, source_of, lambda _: None)
-        outcomes: dict[str, ImageOutcome] = {row.path: row.outcome() for row in made.rows}
+        rows, table = convert_batch(settings, batch, wanted, source_of, lambda _: None)
+        outcomes: dict[str, ImageOutcome] = {row.path: row.outcome() for row in rows}
         for one in wanted:
             for name in one.chunks:
-                facts[name].append(ChunkFact(outcomes=(outcomes[one.path],), table=made.table))
+                facts[name].append(ChunkFact(outcomes=(outcomes[one.path],), table=table))
     return facts
