@@ -64,9 +64,8 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None
 def publish(output: str, console: Console) -> None:
     """Commits a job whose driver has exited.
 
-    Raises:
-        UnfinishedError: The graph has not ended.
-        BeamMatError: The job must not be committed.
+    Raises UnfinishedError if the graph has not ended, and BeamMatError if the job must not be
+    committed.
     """
     with _open(output, Command.PUBLISH, console) as dataset:
         if dataset.action is not Action.COMMIT:

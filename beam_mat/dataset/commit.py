@@ -129,11 +129,7 @@ class Content(msgspec.Struct):
     counts: dict[str, Any] = {}
 
     def parts(self) -> list[Part]:
-        """Returns the data files, by path.
-
-        Raises:
-            LostRecordError: Text-only rows were set aside and are not in any mix.
-        """
+        """Returns the data files, by path. Raises LostRecordError if text-only rows are unmixed."""
         replaced = {path for mix in self.mixes.values() for path in mix.replaced}
         parts = [part for mix in self.mixes.values() for part in mix.parts]
         parts += [
@@ -184,10 +180,8 @@ class Snapshot(Content):
     def next(self, made: Made, content: Content) -> Commit:
         """Returns the commit that changes the dataset to the given content.
 
-        If a conversion keeps only its own generation, the commit builds on no other.
-
-        Raises:
-            LostRecordError: The number of rows in a format differs from the accepted records.
+        If a conversion keeps only its own generation, the commit builds on no other. Raises
+        LostRecordError if the number of rows in a format differs from the accepted records.
         """
         is_alone = made.command == CONVERT and made.keep == 1
         before = Snapshot() if is_alone or self.made is None else self

@@ -70,9 +70,7 @@ def fingerprint(job: Job) -> str:
 class Pending(msgspec.Struct, frozen=True):
     """The content of job.json: a conversion that was started but not committed.
 
-    Attributes:
-        fingerprint, made_by, configuration, keep: As in a commit.
-        job: The job. Other versions of this package may be unable to decode it.
+    Other versions of this package may be unable to decode `job`. The rest is as in a commit.
     """
 
     fingerprint: str
@@ -116,11 +114,7 @@ def _typed(value: Any) -> str:
 
 
 def read_pending(output: str) -> Pending | None:
-    """Returns the uncommitted conversion, or None.
-
-    Raises:
-        ConfigError: The file cannot be decoded.
-    """
+    """Returns the uncommitted conversion, or None. Raises ConfigError if it cannot be decoded."""
     return results.read_stored(files.join(output, layout.PENDING), "job", Pending)
 
 
@@ -136,11 +130,7 @@ def write_pending(job: Job, keep: int | None) -> None:
 
 
 def job_of(pending: Pending) -> Job:
-    """Returns the job of an uncommitted conversion.
-
-    Raises:
-        ConfigError: This version cannot decode the job.
-    """
+    """Returns the job. Raises ConfigError if this version of the package cannot decode it."""
     try:
         return msgspec.json.decode(pending.job, type=Job)
     except msgspec.DecodeError as error:
@@ -153,8 +143,7 @@ def job_of(pending: Pending) -> Job:
 def collect(job: Job) -> Content:
     """Reads the results of a job whose graph has ended, and writes the image table.
 
-    Raises:
-        LostRecordError: A result is missing, or a record is neither accepted nor rejected.
+    Raises LostRecordError if a result is missing, or a record is neither accepted nor rejected.
     """
     settings = job.settings
     shards = {one.uri: one for one in _summaries(job)}

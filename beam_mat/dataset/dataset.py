@@ -44,11 +44,8 @@ _REFUSED = {
 class Dataset:
     """An output folder that is open for writing.
 
-    Attributes:
-        state: Its state when it was opened.
-        action: What the command does in this state.
-        snapshot: The newest generation.
-        pending: The conversion that was started but not committed, or None.
+    `state` is that when it was opened, and `action` what the command does in it. `snapshot` is the
+    newest generation, `pending` the conversion that was started but not committed, or None.
     """
 
     def __init__(self, uri: str, command: Command, held: Lease, report: Report | None) -> None:
@@ -79,11 +76,8 @@ class Dataset:
 
         `say` is as in `lease.held`, and `report` writes report.html. `busy` raises OutputInUseError
         if a service still writes to the folder. With `overwrite`, a folder that this version cannot
-        read is emptied.
-
-        Raises:
-            OutputInUseError: Another run writes to the folder.
-            ConfigError: The command is not possible in the state of the folder.
+        read is emptied. Raises OutputInUseError if another run writes to the folder, and
+        ConfigError if the command is not possible in the state of the folder.
         """
         fault = _REFUSED.get(action_of(Facts(), command))
         if fault and not files.exists(uri):

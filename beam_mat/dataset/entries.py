@@ -15,12 +15,7 @@ from beam_mat.storage import files
 
 
 def read(registry: str) -> dict[str, Any]:
-    """The entries as they are in the file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a JSON object.
-    """
+    """The entries in the file. Raises FileNotFoundError, or ValueError if it is no JSON object."""
     try:
         entries = json.loads(files.read_bytes(registry).decode())
     except RecursionError as error:
@@ -31,11 +26,7 @@ def read(registry: str) -> dict[str, Any]:
 
 
 def named(entries: dict[str, Any], name: str | None, registry: str) -> dict[str, Any]:
-    """The entry with this name, or all.
-
-    Raises:
-        ConfigError: There is no such entry.
-    """
+    """The entry with this name, or all. Raises ConfigError if there is no such entry."""
     if name is None:
         return entries
     if name not in entries:

@@ -49,11 +49,7 @@ def numbers(output: str) -> Numbers:
 
 
 def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None:
-    """Returns a commit, or None if there is no file.
-
-    Raises:
-        ConfigError: The file cannot be decoded, or has another layout version.
-    """
+    """Returns a commit, or None if there is no file. Raises as `results.read_stored`."""
     uri = files.join(output, file_name(number, checkpoint=checkpoint))
     return results.read_stored(uri, "commit", Commit)
 
@@ -61,8 +57,7 @@ def read(output: str, number: int, *, checkpoint: bool = False) -> Commit | None
 def snapshot(output: str, number: int | None = None) -> Snapshot:
     """Returns the dataset at a generation, or at the newest.
 
-    Raises:
-        ConfigError: There is no such generation, or a commit that it builds on is missing.
+    Raises ConfigError if there is no such generation, or a commit that it builds on is missing.
     """
     there = numbers(output)
     wanted = there.newest if number is None else number

@@ -54,9 +54,7 @@ _WATCHED = "A killed watch can leave such files; start the watch again to repair
 def verify(output: str, console: Console) -> None:
     """Verifies a dataset, and prints the number of files.
 
-    Raises:
-        ConfigError: There is no dataset.
-        DamagedError: A file is missing, changed, or not listed.
+    Raises ConfigError if there is none, DamagedError if a file is missing, changed or not listed.
     """
     listed = views.read_manifest(output)
     if listed is None:

@@ -119,11 +119,7 @@ def _manifest_of(snapshot: Snapshot, table: Part) -> Manifest:
 
 
 def read_manifest(output: str) -> Manifest | None:
-    """Returns the manifest of the dataset in an output folder, or None if there is none.
-
-    Raises:
-        ConfigError: This version cannot read the manifest.
-    """
+    """Returns the manifest of a dataset, or None. Raises as `results.read_stored`."""
     return results.read_stored(files.join(output, layout.MANIFEST), "manifest", Manifest)
 
 

@@ -95,8 +95,7 @@ class Findings(msgspec.Struct, frozen=True):
 def find(records: Statistics, images: ImageStatistics, prefixes: Prefixes) -> Findings:
     """Reads the sampled records from the shards, with the prefixes of their acceptance.
 
-    Raises:
-        SourceError: A shard has changed since.
+    Raises SourceError if a shard has changed since.
     """
     records = records.ordered()
     systems: dict[str, int] = {}

@@ -123,6 +123,7 @@ def read_log(output: str) -> list[dict[str, Any]]:
         if commit.previous not in (0, before.number):
             before = Snapshot()  # vacuum has removed the generations before it
         known = {uri: one.content for uri, one in before.shards.items()}
+        new = [one for one in commit.shards.added if known.get(one.uri) != one.content]
         counts = commit.counts
         lines.append(
             {
@@ -132,9 +133,7 @@ def read_log(output: str) -> list[dict[str, Any]]:
                 "accepted": counts["accepted"],
                 "rejected": counts["rejected"],
                 "images": sum(counts["images"].values()),
-                "shards_added": sum(
-                    known.get(one.uri) != one.content for one in commit.shards.added
-                ),
+                "shards_added": len(new),
                 "shards_removed": len(commit.shards.removed),
                 "sources_added": len(commit.sources.added),
                 "sources_removed": len(commit.sources.removed),

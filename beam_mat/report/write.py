@@ -67,8 +67,7 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
 def make_again(output: str) -> str:
     """Makes the report of a finished dataset again, and returns its URI.
 
-    Raises:
-        BeamMatError: There is no dataset, or the report cannot be written.
+    Raises BeamMatError if there is no dataset, or the report cannot be written.
     """
     manifest = read_manifest(output)
     if manifest is None:

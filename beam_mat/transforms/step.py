@@ -69,10 +69,8 @@ def count(name: str, number: int = 1) -> None:
 class Progress:
     """Sends increments to the progress display of the terminal, at most ten times a second.
 
-    Increments go to loopback and may get lost: results are counted elsewhere. Thread-safe.
-
-    Args:
-        address: The ``host:port`` of a `runners.progress.Receiver`, or "" to use Beam counters.
+    Increments go to loopback and may get lost: results are counted elsewhere. Thread-safe. The
+    address is the ``host:port`` of a `runners.progress.Receiver`, or "" to use Beam counters.
     """
 
     def __init__(self, address: str) -> None:

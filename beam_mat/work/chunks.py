@@ -34,8 +34,7 @@ from beam_mat.work import results
 def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
     """Yields the chunks of a shard in order. A shard that was scanned before is not read again.
 
-    Raises:
-        SourceError: The shard changed while it was read.
+    Raises SourceError if the shard changed while it was read.
     """
     stem = shard.stem(settings.digest())
     found = results.find(settings, layout.SPLITS, stem, ShardSplit)
@@ -148,11 +147,8 @@ def _write(
 def image_paths(settings: Settings, shard: Shard) -> set[str]:
     """Returns the published paths of all images that the records of a shard request.
 
-    The shard is read again if results of its split are lost.
-
-    Raises:
-        SourceError: The shard changed in the meantime.
-        FileNotFoundError: It was removed.
+    The shard is read again if results of its split are lost. Raises SourceError if it has changed,
+    and FileNotFoundError if it was removed.
     """
     stem = shard.stem(settings.digest())
     try:
@@ -165,11 +161,7 @@ def image_paths(settings: Settings, shard: Shard) -> set[str]:
 
 
 def summary(settings: Settings, shard: Shard, written: Iterable[Written]) -> ShardSummary:
-    """Returns the summary of a shard whose chunks are written.
-
-    Raises:
-        LostRecordError: The shard's numbers do not add up.
-    """
+    """Returns the summary of a written shard. Raises LostRecordError if numbers do not add up."""
     written = list(written)
     stem = shard.stem(settings.digest())
     (found,) = results.read(settings, layout.SPLITS, [stem], ShardSplit)

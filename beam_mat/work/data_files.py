@@ -252,11 +252,7 @@ class _Identity(msgspec.Struct):
 
 
 def rows(file: DatasetFile) -> Iterator[FoundRow]:
-    """Yields the rows of a file, in order.
-
-    Raises:
-        SourceError: The rest of the file cannot be read.
-    """
+    """Yields the rows of a file, in order. Raises SourceError if the rest cannot be read."""
     if file.type == "parquet":
         yield from _parquet_rows(file)
         return
@@ -265,11 +261,7 @@ def rows(file: DatasetFile) -> Iterator[FoundRow]:
 
 
 def lines(uri: str, size: int) -> Iterator[bytes]:
-    """Yields the lines of a file that are not blank.
-
-    Raises:
-        SourceError: A line is longer than `MAX_LINE_BYTES`.
-    """
+    """Yields the lines that are not blank. Raises SourceError if one exceeds `MAX_LINE_BYTES`."""
     rest = b""
     for block in files.read_blocks(uri, 0, size):
         *whole, rest = (rest + block).split(b"\n")

@@ -259,9 +259,8 @@ def find_rows(settings: Settings, folder: str, origins: Mapping[str, str]) -> di
 def read_rows(output: str, names: Iterable[str]) -> Iterator[tuple[pa.Table, ImageStatistics]]:
     """Yields the rows of results, as in images.parquet, and their statistics.
 
-    Raises:
-        FileNotFoundError: One does not exist.
-        LostRecordError: Another version of this package wrote a result.
+    Raises FileNotFoundError if one does not exist, and LostRecordError if another version of this
+    package wrote it.
     """
     for data in files.read_each(uri_of(output, name) for name in names):
         file = pq.ParquetFile(pa.BufferReader(data))

@@ -78,10 +78,8 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
     """Writes the parts of a job in every format, unless an earlier run has written them.
 
     The parts that they replace are not moved or removed here. A commit does that. If the parts of a
-    unit were removed, its rows are read from the mix in `before` that has them.
-
-    Raises:
-        FileNotFoundError: The rows of a unit do not exist.
+    unit were removed, its rows are read from the mix in `before` that has them. Raises
+    FileNotFoundError if they do not exist.
     """
     before = list(before)
     found = results.find(settings, layout.MIXES, job.name, MixOutput)

@@ -57,8 +57,7 @@ def find(settings: Settings, folder: str, name: str, kind: type[T]) -> T | None:
 def read(settings: Settings, folder: str, names: Iterable[str], kind: type[T]) -> Iterator[T]:
     """Yields the results of these names, in order.
 
-    Raises:
-        FileNotFoundError: A result does not exist; the message has its URI.
+    Raises FileNotFoundError if a result does not exist; the message has its URI.
     """
     return _read((place(settings, folder, name) for name in names), kind)
 
@@ -74,11 +73,9 @@ class _Format(msgspec.Struct):
 
 
 def read_stored(uri: str, noun: str, kind: type[T]) -> T | None:
-    """Returns the content of a file, or None if there is no file.
+    """Returns the content of a file, which messages call a `noun`, or None if there is no file.
 
-    Raises:
-        ConfigError: The file cannot be decoded, or has another layout version. The message calls
-            the file a `noun`.
+    Raises ConfigError if the file cannot be decoded, or has another layout version.
     """
     try:
         data = files.read_bytes(uri, is_json)

@@ -128,7 +128,7 @@ def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
 
 
 class Run(NamedTuple):
-    """Rows, the name of their result, and the number of images that an earlier run had converted."""
+    """Rows, the name of their result, and how many images an earlier run had converted."""
 
     rows: list[images.ImageRow]
     table: str
