@@ -12,7 +12,7 @@ from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
-from beam_mat.dataset.commit import WATCH, Snapshot, file_name
+from beam_mat.dataset.commit import WATCH, Commit, Snapshot, file_name
 from beam_mat.dataset.flat import RowImages, read_rows
 from beam_mat.storage import files
 
@@ -62,12 +62,16 @@ def run(
 
 
 def run_beside_work(output: str, keep: int) -> None:
-    """Like `run`, but leaves files that no commit names: work in progress may need them."""
+    """Like `run`, but leaves files that work in progress may need.
+
+    These are the files that no commit names, and all images: a picture may change back, and a shard
+    that is being converted then uses a file that no generation needs.
+    """
     stay = kept(output, keep)
-    named = _named(output, with_units=False)
+    named = {part.path for one in _commits(output) for part in _parts(one)}
     garbage = [
         one
-        for one in find(output, stay)
+        for one in find(output, stay, images=())
         if one.path.removeprefix(f"{layout.REPLACED}/") in named
         or (one.path.startswith(f"{layout.GENERATIONS}/") and one.path.endswith(".json"))
     ]
@@ -79,28 +83,29 @@ def remove_unnamed(output: str) -> None:
 
     Each commit is read once and none is held, so this suits a dataset that keeps all generations.
     """
-    named = _named(output, with_units=True)
-    named |= {f"{layout.REPLACED}/{path}" for path in named}
+    named, tables = set[str](), set[str]()
+    for commit in _commits(output):
+        named.update(part.path for part in _parts(commit))
+        # Parts of shards may never have been in the dataset, but only in a mix.
+        named.update(part.path for one in commit.shards.added for part in one.parts)
+        tables.update(part.path for part in commit.images.added)
+    named = {f"{layout.REPLACED}/{path}" for path in named}
+    named |= image_table.files_of(output, tables)
     for folder in (layout.IMAGES, layout.REPLACED):
         _remove_files(output, [one.path for one in _unneeded(output, folder, named)])
 
 
-def _named(output: str, *, with_units: bool) -> set[str]:
-    """Returns the paths of all files that a commit adds, and of the images in its tables.
-
-    With units, these include parts of shards that were never in the dataset, but only in a mix.
-    """
-    named, tables = set[str](), set[str]()
+def _commits(output: str) -> Iterator[Commit]:
+    """Yields all commits and checkpoints for which there is a file."""
     there = log.numbers(output)
     for numbers, checkpoint in ((there.commits, False), (there.checkpoints, True)):
         for number in numbers:
             if commit := log.read(output, number, checkpoint=checkpoint):
-                parts = [*commit.parts.added, *commit.rejects.added]
-                if with_units:
-                    parts += [part for one in commit.shards.added for part in one.parts]
-                named.update(part.path for part in parts)
-                tables.update(part.path for part in commit.images.added)
-    return named | tables | image_table.files_of(output, tables)
+                yield commit
+
+
+def _parts(commit: Commit) -> tuple[Part, ...]:
+    return (*commit.parts.added, *commit.rejects.added, *commit.images.added)
 
 
 def find(
@@ -114,11 +119,10 @@ def find(
     found = list(_unneeded_results(output, stay[-1]))
     for folder, paths in _needed(stay).items():
         found += _unneeded(output, folder, paths)
-    needed = needed_images(output, stay)
     if images is None:
-        found += _unneeded(output, layout.IMAGES, needed)
-    else:
-        found += [Garbage(path, 0) for path in set(images) - needed]
+        found += _unneeded(output, layout.IMAGES, needed_images(output, stay))
+    elif unsure := set(images):
+        found += [Garbage(path, 0) for path in unsure - needed_images(output, stay)]
     return sorted(found, key=lambda one: one.path)
 
 

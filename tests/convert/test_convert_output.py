@@ -149,6 +149,7 @@ def test_replacing_leaves_nothing_of_the_old(tmp_path: Path, shard: Path, images
     assert not any(path.is_dir() and not any(path.iterdir()) for path in out.rglob("*"))
 
 
+@pytest.mark.slow
 def test_what_a_broken_off_run_left_is_cleared_by_the_next(
     tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +174,7 @@ def test_what_a_broken_off_run_left_is_cleared_by_the_next(
     assert dataset.tree(out) == dataset.tree(converted(shard, images, tmp_path / "fresh"))
 
 
+@pytest.mark.slow
 def test_overwrite_that_breaks_off_leaves_no_dataset_behind(
     tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +193,7 @@ def test_overwrite_that_breaks_off_leaves_no_dataset_behind(
     converted(shard, images, out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["manifest.json", "generations", "images", "parquet"])
 def test_clearing_that_breaks_off_can_be_begun_anew(
     tmp_path: Path, shard: Path, images: Path, monkeypatch: pytest.MonkeyPatch, at: str

@@ -111,6 +111,7 @@ def take_another_versions(output: Path) -> None:
     change_summary(output, version=lambda version: f"{version}0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [

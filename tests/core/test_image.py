@@ -171,6 +171,7 @@ def test_a_palette_with_transparency_is_converted() -> None:
     assert made(data, SMALL).action is Action.RESIZED
 
 
+@pytest.mark.slow
 @needs_photos
 @pytest.mark.parametrize(
     "path", sorted((SHARED / "photos").glob("*.jpg")), ids=lambda path: path.stem
