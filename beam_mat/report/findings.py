@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from beam_mat.core.record import Fault, Prefixes, Trajectory, parse, placeholders
+from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.storage import files
@@ -107,8 +108,7 @@ def _turns(trajectory: Trajectory) -> Iterator[ShownTurn]:
             return
         text = turn.content[: min(MAX_TURN, room)]
         room -= len(text)
-        marks = placeholders(turn.content) if turn.role == "user" else []
-        images = tuple(next(paths) for _ in marks)
+        images = tuple(itertools.islice(paths, turn.content.count(IMAGE)))
         yield ShownTurn(turn.role, text, len(turn.content) - len(text), images)
 
 
