@@ -11,7 +11,7 @@ import msgspec
 
 from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, Unsupported, read_entry
 from beam_mat.core.contract.examine import Rules
-from beam_mat.core.contract.finding import Finding, Kind, Place
+from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW
@@ -122,7 +122,7 @@ def _read_registry(job: CheckJob, registry: str) -> None:
         found = entries.read(registry)
         json.dumps(found, ensure_ascii=False).encode()  # finds unpaired surrogates
     except ValueError as error:
-        fault = Finding(Kind.REGISTRY_UNREADABLE, Place(), str(error))
+        fault = Finding(Kind.REGISTRY_UNREADABLE, str(error))
         job.entries.append(Checked(job.name or DATASET_INFO, None, [fault], []))
         return
     for name, value in entries.named(found, job.name, registry).items():

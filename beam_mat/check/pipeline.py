@@ -13,7 +13,7 @@ import apache_beam as beam
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
-from beam_mat.core.contract.finding import Fault, Finding, Tally
+from beam_mat.core.contract.finding import Finding, Tally
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
@@ -101,7 +101,7 @@ class CheckUnit(_Step):
         if lengths.rows:
             yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, lengths))
 
-    def _look(self, images: Sequence[bytes]) -> list[Size | Fault]:
+    def _look(self, images: Sequence[bytes]) -> list[Size | Finding]:
         pixels = itertools.repeat(self._settings.rules.max_pixels)
         return list(pool(self._settings.image_threads).map(look, images, pixels))
 
@@ -125,8 +125,8 @@ class CheckImages(_Step):
             mine = [use for use in uses if use.entry == entry]
             for use in mine:
                 fault = found[use.path]
-                if isinstance(fault, Fault):
-                    tally.add(Finding(fault.kind, use.place, fault.detail), use.rows)
+                if isinstance(fault, Finding):
+                    tally.add(fault.at(use.place), use.rows)
             note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
             results.write(self._settings, IMAGES, f"{bucket}-{entry:04d}", note)
         count("images_checked", len(paths))
@@ -136,12 +136,16 @@ class CheckImages(_Step):
             for use in uses:
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
 
-    def _look(self, path: str) -> Size | Fault:
+    def _look(self, path: str) -> Size | Finding:
         data = data_files.read_image(self._settings.media, path)
-        if isinstance(data, Fault):
+        if isinstance(data, Finding):
             return data
         found = look(data, self._settings.rules.max_pixels)
-        return Fault(found.kind, f"{path!r}: {found.detail}") if isinstance(found, Fault) else found
+        return (
+            Finding(found.kind, f"{path!r}: {found.detail}")
+            if isinstance(found, Finding)
+            else found
+        )
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])

@@ -49,7 +49,7 @@ def conclude(
         _columns(tally, entry, reads)
         _order(tally, entry, ordered)
     elif not tally.counts():
-        tally.add(Finding(Kind.NO_ROWS, Place(), "the files have no rows"))
+        tally.add(Finding(Kind.NO_ROWS, "the files have no rows"))
     return tally, rows, distinct
 
 
@@ -79,7 +79,7 @@ def _types(tally: Tally, files: list[list[Read]]) -> None:
     # Clashes inside a unit are known already. Clashes between the units of an array are new.
     if clashes and not any(count.kind is Kind.TYPE_DRIFT for count in tally.counts()):
         for read, path in clashes:
-            tally.add(Finding(Kind.TYPE_DRIFT, read.place, f"{path} has values of several types"))
+            tally.add(Finding(Kind.TYPE_DRIFT, f"{path} has values of several types", read.place))
     if clashes:
         return
     types = _distinct(file[0] for file in files)
@@ -89,7 +89,7 @@ def _types(tally: Tally, files: list[list[Read]]) -> None:
             if fault:
                 other = type.place.file != read.place.file
                 why = fault.detail + (" (if another file is read first)" if other else "")
-                tally.add(Finding(fault.kind, read.place, why), number)
+                tally.add(Finding(fault.kind, why, read.place), number)
                 break
 
 
@@ -111,7 +111,7 @@ def _columns(tally: Tally, entry: Entry, files: list[list[Read]]) -> None:
     for name, column in entry.columns.items():
         if printable(column) not in known:
             why = f"columns maps {name} to {column!r}, but no row has this column"
-            tally.add(Finding(Kind.COLUMN_UNKNOWN, Place(), why))
+            tally.add(Finding(Kind.COLUMN_UNKNOWN, why))
 
 
 def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
@@ -120,7 +120,7 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
     if whole is not None:
         place = _place(units, whole)
         size = min(BATCH, dropped.rows - whole)
-        tally.add(Finding(Kind.BATCH_DROPPED, place, f"all {size} rows from here on are dropped"))
+        tally.add(Finding(Kind.BATCH_DROPPED, f"all {size} rows from here on are dropped", place))
     for name in sorted({name for unit in units for name in unit.empty}):
         if name not in entry.columns:
             continue
@@ -129,12 +129,12 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
         workers = runs.null_workers()
         if 1 in workers:
             why = f"{column} is empty in the first {runs.head} rows"
-            tally.add(Finding(Kind.NULL_CAST, Place(0, runs.head), why))
+            tally.add(Finding(Kind.NULL_CAST, why, Place(0, runs.head)))
         elif workers:
             listed = ", ".join(map(str, workers[:5])) + (", …" if len(workers) > 5 else "")
             why = f"{column} is empty: the job fails if preprocessing_num_workers is {listed}"
             start, _ = max(runs.runs, key=lambda run: run[1] - run[0])
-            tally.add(Finding(Kind.TEXT_STRETCH, _place(units, start), why))
+            tally.add(Finding(Kind.TEXT_STRETCH, why, _place(units, start)))
         elif runs.head < runs.rows:
             _listed_first(tally, units, name, column)
 
@@ -148,7 +148,7 @@ def _listed_first(tally: Tally, units: list[UnitNote], name: str, column: str) -
         if len(by_file) > 1 and runs.head >= BATCH:
             where = f"{column} is empty in the first {runs.head} rows of this file"
             why = f"{where}: the job fails if the file is read first"
-            tally.add(Finding(Kind.TEXT_STRETCH, Place(order, 0), why))
+            tally.add(Finding(Kind.TEXT_STRETCH, why, Place(order, 0)))
 
 
 def _chain(runs: Iterable[Runs]) -> Runs:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from beam_mat.core.contract import tokens
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, Tally, printable
+from beam_mat.core.contract.finding import Finding, Kind, Place, Tally, printable
 from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
 from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Runs, Unit, UnitNote
@@ -26,7 +26,7 @@ PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
 LEAST_PIXELS = 1024
 """LLaMA-Factory's default of ``image_min_pixels``."""
 
-Look = Callable[[Sequence[bytes]], list["Size | Fault"]]
+Look = Callable[[Sequence[bytes]], list["Size | Finding"]]
 """Decodes images; `look` decodes one."""
 
 
@@ -41,11 +41,11 @@ class Rules(msgspec.Struct, frozen=True):
     cutoff: int | None = None
     tokens: TokenRule | None = None
 
-    def tokens_of(self, found: Size | Fault) -> int:
+    def tokens_of(self, found: Size | Finding) -> int:
         """The tokens of an image after LLaMA-Factory has resized it; -1 if it cannot be used."""
         if self.tokens is None:
             return 0
-        if isinstance(found, Fault):
+        if isinstance(found, Finding):
             return -1
         steps = resize_steps(found, Budget(self.max_pixels, LEAST_PIXELS))
         return tokens_of(steps[-1] if steps else found, self.tokens)
@@ -68,26 +68,26 @@ def decode(data: bytes) -> object:
             raise ValueError(str(error) or type(error).__name__) from None
 
 
-def look(data: bytes, max_pixels: int) -> Size | Fault:
+def look(data: bytes, max_pixels: int) -> Size | Finding:
     """Decodes a whole image, as training would. Any bytes are allowed."""
     if len(data) > MAX_IMAGE_BYTES:
-        return Fault(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
+        return Finding(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             found = f"the image has {image.width}x{image.height} pixels"
             if image.width * image.height > PILLOW_PIXELS:
-                return Fault(Kind.IMAGE_UNDECODABLE, found)
+                return Finding(Kind.IMAGE_UNDECODABLE, found)
             if vanishes(image.size, Budget(max_pixels, LEAST_PIXELS)):
-                return Fault(Kind.IMAGE_TOO_THIN, found)
+                return Finding(Kind.IMAGE_TOO_THIN, found)
             if image.width * image.height > MAX_IMAGE_PIXELS:
-                return Fault(Kind.IMAGE_HUGE, found)
+                return Finding(Kind.IMAGE_HUGE, found)
             image.load()
             return image.size
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
-        return Fault(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
+        return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
 
 
 @functools.cache
@@ -129,7 +129,7 @@ class Examiner:
             path = self.shape.absorb(value)
             if path is not None and self.clash is None:
                 why = f"{path} has another type in earlier rows"
-                self.clash = Finding(Kind.TYPE_DRIFT, Place(self._unit.file.order, index), why)
+                self.clash = Finding(Kind.TYPE_DRIFT, why, Place(self._unit.file.order, index))
         images = (image for _, row in rows if not row.dropped for image in row.images)
         looks = iter(self._look([image for image in images if isinstance(image, bytes)]))
         for index, row in rows:
@@ -163,13 +163,13 @@ class Examiner:
         """The rows whose length depends on image files."""
         return LengthFact(self._unit.file.entry, tuple(self._lengths))
 
-    def _row(self, index: int, row: Row, looks: Iterator[Size | Fault]) -> None:
+    def _row(self, index: int, row: Row, looks: Iterator[Size | Finding]) -> None:
         place = Place(self._unit.file.order, index, row.id)
         for name in NULLABLE:
             self._marks[name].append(name in row.empty)
         self._marks["dropped"].append(row.dropped)
-        for kind, detail in row.faults:
-            self.tally.add(Finding(kind, place, detail))
+        for fault in row.faults:
+            self.tally.add(fault.at(place))
         self._image_uses += len(row.images)
         sizes: list[str | int] = []
         for image in row.images:
@@ -177,8 +177,8 @@ class Examiner:
                 sizes.append(image)
                 continue
             found = next(looks)
-            if isinstance(found, Fault):
-                self.tally.add(Finding(found.kind, place, found.detail))
+            if isinstance(found, Finding):
+                self.tally.add(found.at(place))
             sizes.append(self._rules.tokens_of(found))
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))
@@ -206,5 +206,5 @@ def check_length(row: RowLength, sizes: Mapping[str, int], cutoff: int) -> Findi
     why = f"{size}; cutoff_len is {cutoff}"
     if cut is not None:
         why = f"image {cut} of {len(images)} is cut: {why}"
-        return Finding(Kind.IMAGE_TOKENS_CUT, row.place, why)
-    return Finding(Kind.ROW_CUT, row.place, why) if least > cutoff else None
+        return Finding(Kind.IMAGE_TOKENS_CUT, why, row.place)
+    return Finding(Kind.ROW_CUT, why, row.place) if least > cutoff else None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Set
 
 import msgspec
 
-from beam_mat.core.contract.finding import Fault, Kind, printable
+from beam_mat.core.contract.finding import Finding, Kind, printable
 from beam_mat.core.limits import MAX_NESTING
 
 NULL, BOOL, INT, WHOLE, FLOAT, DIGITS, TIME, TEXT, BINARY = (1 << at for at in range(9))
@@ -127,7 +127,7 @@ class Shape(msgspec.Struct, array_like=True):
         return next((name for name, bits in _NAMES.items() if not seen & ~bits), "mixed values")
 
 
-def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
+def misfit(shape: Shape, type: Shape, path: str = "") -> Finding | None:
     """Says at which path the values of `shape` cannot be cast to the type of `type`.
 
     Neither of the two may have a clash. The bits of `type` determine its Arrow type. Text is text
@@ -137,13 +137,13 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
         return None
     if type.is_null:
         why = f"{path or 'the row'} is {shape.describe()} here, but null in earlier rows"
-        return Fault(Kind.NULL_CAST, why)
+        return Finding(Kind.NULL_CAST, why)
     for key, field in (shape.fields or {}).items():
         if type.fields is None:
             break
         where = f"{path}.{key}" if path else key
         if key not in type.fields:
-            return Fault(Kind.TYPE_DRIFT, f"the row has {where}, which no earlier row has")
+            return Finding(Kind.TYPE_DRIFT, f"the row has {where}, which no earlier row has")
         inner = misfit(field, type.fields[key], where)
         if inner:
             return inner
@@ -159,7 +159,7 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
     if fits:
         return None
     before = f"{type.describe()} in earlier rows"
-    return Fault(Kind.TYPE_DRIFT, f"{path} is {shape.describe()} here, but {before}")
+    return Finding(Kind.TYPE_DRIFT, f"{path} is {shape.describe()} here, but {before}")
 
 
 def _type_of(shape: Shape) -> int:
