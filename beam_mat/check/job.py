@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, Unsupported, read_entry
+from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, read_entry
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
@@ -151,8 +151,8 @@ def _read_columns(job: CheckJob, uri: str) -> None:
 
 def _add(job: CheckJob, name: str, value: object) -> None:
     read = read_entry(name, value)
-    if isinstance(read, Unsupported):
-        job.skipped[name] = read.why
+    if isinstance(read, str):
+        job.skipped[name] = read
         return
     entry, findings = read
     found = entries.files_of(job.dataset, entry.file_name, findings) if entry else []

@@ -77,7 +77,7 @@ class SplitFile(_Step):
     """Scans a file once, yields references to its units in order, and checks it as a whole."""
 
     def process(self, file: DatasetFile) -> Iterator[Unit]:
-        note = FileNote(file, findings=[])
+        note = FileNote(file)
         yield from data_files.units(note)
         results.write(self._settings, FILES, file.name, note)
 
@@ -90,8 +90,8 @@ class CheckUnit(_Step):
         entry = self._settings.entries[unit.file.entry]
         examiner = Examiner(unit, entry, self._settings.rules, self._look)
         with timed("rows"):
-            data_files.examine(unit, entry, examiner)
-            note = examiner.note(with_shape=unit.chunk is not None)
+            data_files.examine(examiner)
+            note = examiner.note()
             results.write(self._settings, UNITS, unit.name, note)
         count("rows_checked", note.rows)
         for use in examiner.uses():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.contract.entry import Entry, Unsupported, read_entry
+from beam_mat.core.contract.entry import Entry, read_entry
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
@@ -134,8 +134,8 @@ def _entries(folder: str, name: str | None) -> tuple[list[Entry], list[str]]:
     readable, unread = [], []
     for known, value in entries.named(found, name, registry).items():
         read = read_entry(known, value)
-        if isinstance(read, Unsupported):
-            unread.append(one_line(f"{known}: {read.why}"))
+        if isinstance(read, str):
+            unread.append(one_line(f"{known}: {read}"))
         elif read[0] is None:
             unread.append(one_line(f"{known}: {read[1][0].detail}"))
         else:

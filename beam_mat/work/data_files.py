@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
-from beam_mat.core.contract.entry import Entry
+from beam_mat.core.chunk import Chunk
 from beam_mat.core.contract.examine import Examiner, decode
 from beam_mat.core.contract.finding import Finding, Kind, Place, printable, shown
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
@@ -48,10 +48,7 @@ MAX_LINE_BYTES = 64 << 20
 
 def units(note: FileNote) -> Iterator[Unit]:
     """Yields the units of a file, and fills its note."""
-    found = _parquet_units(note) if note.file.type == "parquet" else _json_units(note)
-    for unit in found:
-        note.units += 1
-        yield unit
+    return _parquet_units(note) if note.file.type == "parquet" else _json_units(note)
 
 
 def _json_units(note: FileNote) -> Iterator[Unit]:
@@ -137,22 +134,22 @@ def _has_image_feature(schema: pa.Schema) -> bool:
     return False
 
 
-def examine(unit: Unit, entry: Entry, examiner: Examiner) -> None:
-    """Passes a unit's rows to `examiner`, and adds the findings of the unit."""
+def examine(examiner: Examiner) -> None:
+    """Passes the rows of its unit to `examiner`, and adds the findings of the unit."""
+    unit = examiner.unit
     if unit.chunk is None:
-        _examine_parquet(unit, entry, examiner)
+        _examine_parquet(examiner)
     elif unit.chunk.fault:
         of_file = unit.chunk.fault is Reason.MALFORMED_JSON
         kind = Kind.MALFORMED_JSON if of_file else Kind.FILE_NOT_CHECKED
         place = Place(unit.file.order, unit.first)
         examiner.tally.add(Finding(kind, unit.chunk.detail, place))
     else:
-        _examine_json(unit, examiner)
+        _examine_json(unit.chunk, examiner)
 
 
-def _examine_json(unit: Unit, examiner: Examiner) -> None:
-    chunk = unit.chunk
-    assert chunk is not None
+def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
+    unit = examiner.unit
     data = files.read_range(unit.file.uri, chunk.start, chunk.end)
     malformed = []
     for record in inputs.split(chunk, data):
@@ -194,8 +191,8 @@ def arrow_fault(data: bytes) -> str | None:
         block *= 2
 
 
-def _examine_parquet(unit: Unit, entry: Entry, examiner: Examiner) -> None:
-    wanted = {*entry.columns.values(), "id"}
+def _examine_parquet(examiner: Examiner) -> None:
+    unit, wanted = examiner.unit, {*examiner.entry.columns.values(), "id"}
     at = unit.first
     try:
         with (

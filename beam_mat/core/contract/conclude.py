@@ -13,12 +13,8 @@ from beam_mat.core.contract.shape import Shape, misfit, of_array
 from beam_mat.core.contract.unit import BATCH, FileNote, ImageNote, Runs, UnitNote
 from beam_mat.core.scan import Layout
 
-
-class Read(msgspec.Struct):
-    """The rows that the reader loads at once, and the types that it infers from them."""
-
-    place: Place
-    shape: Shape
+Read = tuple[Place, Shape]
+"""The first of the rows that the reader loads at once, and the types that it infers from them."""
 
 
 def conclude(
@@ -26,85 +22,78 @@ def conclude(
     files: Iterable[FileNote],
     units: Iterable[UnitNote],
     images: Iterable[ImageNote],
-) -> tuple[Tally, int, int]:
-    """Returns an entry's violations, its number of rows, and its number of distinct images."""
+) -> Tally:
+    """Returns an entry's violations."""
     tally = Tally()
     in_order = sorted(files, key=lambda note: note.file.order)
     ordered = sorted(units, key=lambda note: (note.unit.file.order, note.unit.number))
     for finding in (finding for file in in_order for finding in file.findings):
         tally.add(finding)
-    distinct = 0
     for image in images:
         tally.merge(image.counts)
-        distinct += image.images
     for unit in ordered:
         tally.merge(unit.counts)
-    rows = sum(unit.rows for unit in ordered)
     reads = [
         _reads(file, [unit for unit in ordered if unit.unit.file.order == file.file.order])
         for file in in_order
     ]
     _types(tally, [read for read in reads if read])
-    if rows:
+    if any(unit.rows for unit in ordered):
         _columns(tally, entry, reads)
         _order(tally, entry, ordered)
     elif not tally.counts():
         tally.add(Finding(Kind.NO_ROWS, "the files have no rows"))
-    return tally, rows, distinct
+    return tally
 
 
 def _reads(file: FileNote, units: list[UnitNote]) -> list[Read]:
     """The types that the reader infers for a file, one for each time that it reads from it."""
     order = file.file.order
     if file.shape is not None:
-        return [Read(Place(order), file.shape)]
+        return [(Place(order), file.shape)]
     shapes = [
-        Read(Place(order, unit.unit.first), unit.shape)
-        for unit in units
-        if unit.shape and unit.rows
+        (Place(order, unit.unit.first), unit.shape) for unit in units if unit.shape and unit.rows
     ]
     if file.layout is not Layout.ARRAY:
         return shapes
     whole = Shape(fields={})
-    for read in shapes:
-        whole.join(read.shape)
+    for _, shape in shapes:
+        whole.join(shape)
     always = [set(unit.always) for unit in units if unit.rows]
-    return [Read(Place(order), of_array(whole, set.intersection(*always) if always else set()))]
+    return [(Place(order), of_array(whole, set.intersection(*always) if always else set()))]
 
 
 def _types(tally: Tally, files: list[list[Read]]) -> None:
     """Checks that each file can be cast to the types of the first file, whichever that is."""
     reads = [read for file in files for read in file]
-    clashes = [(read, path) for read in reads if (path := read.shape.clash()) is not None]
+    clashes = [(place, path) for place, shape in reads if (path := shape.clash()) is not None]
     # Clashes inside a unit are known already. Clashes between the units of an array are new.
     if clashes and not any(count.kind is Kind.TYPE_DRIFT for count in tally.counts()):
-        for read, path in clashes:
-            tally.add(Finding(Kind.TYPE_DRIFT, f"{path} has values of several types", read.place))
+        for place, path in clashes:
+            tally.add(Finding(Kind.TYPE_DRIFT, f"{path} has values of several types", place))
     if clashes:
         return
-    types = _distinct(file[0] for file in files)
-    for read, number in _distinct(reads):
-        for type, _ in types:
-            fault = misfit(read.shape, type.shape)
+    types = [same[0] for same in _by_shape(file[0] for file in files)]
+    for same in _by_shape(reads):
+        place, shape = same[0]
+        for first, type in types:
+            fault = misfit(shape, type)
             if fault:
-                other = type.place.file != read.place.file
+                other = first.file != place.file
                 why = fault.detail + (" (if another file is read first)" if other else "")
-                tally.add(Finding(fault.kind, why, read.place), number)
+                tally.add(Finding(fault.kind, why, place), len(same))
                 break
 
 
-def _distinct(reads: Iterable[Read]) -> list[tuple[Read, int]]:
-    """The first of the reads that have the same shape, and the number of these reads."""
-    found: dict[bytes, tuple[Read, int]] = {}
+def _by_shape(reads: Iterable[Read]) -> list[list[Read]]:
+    groups: dict[bytes, list[Read]] = {}
     for read in reads:
-        key = msgspec.json.encode(read.shape, order="sorted")
-        first, number = found.get(key, (read, 0))
-        found[key] = (first, number + 1)
-    return list(found.values())
+        groups.setdefault(msgspec.json.encode(read[1], order="sorted"), []).append(read)
+    return list(groups.values())
 
 
 def _columns(tally: Tally, entry: Entry, files: list[list[Read]]) -> None:
-    known = {key for file in files for read in file for key in read.shape.fields or {}}
+    known = {key for file in files for _, shape in file for key in shape.fields or {}}
     kinds = {count.kind for count in tally.counts()}
     if kinds & {Kind.FILE_NOT_CHECKED, Kind.MALFORMED_JSON}:
         return  # the rows that could not be read may have the column

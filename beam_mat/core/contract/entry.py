@@ -50,29 +50,26 @@ class Entry(msgspec.Struct, frozen=True):
     tags: dict[str, str]
 
 
-class Unsupported(msgspec.Struct, frozen=True):
-    """Why check does not support an entry, which may nevertheless be valid."""
+def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | str:
+    """Returns an entry, or None if its rows cannot be read, and its violations.
 
-    why: str
-
-
-def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | Unsupported:
-    """Returns an entry, or None if its rows cannot be read, and its violations."""
+    If check does not support the entry, which may nevertheless be valid, returns the reason.
+    """
     if not isinstance(value, dict):
         return None, [Finding(Kind.ENTRY_INVALID, f"the entry is {shown(value)}")]
     for source in _REMOTE:
         if source in value:
-            return Unsupported(f"it uses {source}; download its files and check these")
+            return f"it uses {source}; download its files and check these"
     for key in ("columns", "tags"):
         if not isinstance(value.get(key, {}), dict):
             return None, [Finding(Kind.ENTRY_INVALID, f"{key} is {shown(value[key])}")]
     formatting = value.get("formatting", "alpaca")
     if value.get("ranking"):
-        return Unsupported("it is a ranking dataset, which supervised training does not use")
+        return "it is a ranking dataset, which supervised training does not use"
     if formatting == "openai" or (
         formatting == "alpaca" and "messages" not in value.get("columns", {})
     ):
-        return Unsupported(f"its formatting is {formatting}; check supports only sharegpt")
+        return f"its formatting is {formatting}; check supports only sharegpt"
     faults = list(_faults(value, formatting))
     file_name = value.get("file_name")
     if not isinstance(file_name, str):

@@ -134,7 +134,6 @@ class FileNote(msgspec.Struct):
     """
 
     file: DatasetFile
-    units: int = 0
     layout: Layout | None = None
     shape: Shape | None = None
     findings: list[Finding] = []
@@ -177,7 +176,7 @@ class ImageUse(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RowLength(msgspec.Struct, frozen=True, array_like=True):
-    """The parts of a row's length, see `beam_mat.core.contract.tokens.measure`.
+    """The parts of a row's length, see `beam_mat.core.contract.examine.measure`.
 
     An image is given by its path, or by its tokens if the row contains its bytes.
     """
