@@ -133,9 +133,7 @@ def _report(job: CheckJob, settings: CheckSettings) -> Report:
     images = list(results.collect(settings, IMAGES, ImageNote))
     made = Report(job.dataset, [], job.skipped, [])
     for place, checked in enumerate(job.entries):
-        tally = Tally()
-        for finding in checked.findings:
-            tally.add(finding)
+        tally = Tally(checked.findings)
         of_files = [note for note in files_read if note.file.entry == place]
         of_units = [note for note in units if note.unit.file.entry == place]
         of_images = [note for note in images if note.entry == place]

@@ -157,8 +157,6 @@ class CheckLengths(_Step):
         cutoff = self._settings.rules.cutoff
         assert cutoff is not None
         sizes = dict(pair for fact in facts for pair in fact.tokens)
-        tally = Tally()
-        for row in (row for fact in facts for row in fact.rows):
-            if found := check_length(row, sizes, cutoff):
-                tally.add(found)
+        checked = (check_length(row, sizes, cutoff) for fact in facts for row in fact.rows)
+        tally = Tally(found for found in checked if found)
         results.write(self._settings, IMAGES, name, ImageNote(facts[0].entry, tally.counts()))

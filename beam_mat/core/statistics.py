@@ -284,10 +284,9 @@ class ImageStatistics(msgspec.Struct):
         _add(self.pixels_after, {bucket(after.width * after.height): 1})
 
     def merge(self, other: ImageStatistics) -> None:
-        _add(self.formats_before, other.formats_before)
-        _add(self.formats_after, other.formats_after)
-        _add(self.pixels_before, other.pixels_before)
-        _add(self.pixels_after, other.pixels_after)
+        theirs = msgspec.structs.astuple(other)
+        for mine, more in zip(msgspec.structs.astuple(self), theirs, strict=True):
+            _add(mine, more)
 
     def ordered(self) -> ImageStatistics:
         """A copy with all keys sorted, which is the order in files."""

@@ -24,11 +24,9 @@ def conclude(
     images: Iterable[ImageNote],
 ) -> Tally:
     """Returns an entry's violations."""
-    tally = Tally()
     in_order = sorted(files, key=lambda note: note.file.order)
     ordered = sorted(units, key=lambda note: (note.unit.file.order, note.unit.number))
-    for finding in (finding for file in in_order for finding in file.findings):
-        tally.add(finding)
+    tally = Tally(finding for file in in_order for finding in file.findings)
     for image in images:
         tally.merge(image.counts)
     for unit in ordered:

@@ -131,8 +131,10 @@ class Count(msgspec.Struct, array_like=True):
 class Tally:
     """Counts findings. Its memory does not grow with their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
         self._counts: dict[Kind, Count] = {}
+        for finding in findings:
+            self.add(finding)
 
     def add(self, finding: Finding, number: int = 1) -> None:
         self.merge([Count(finding.kind, number, [finding])])
