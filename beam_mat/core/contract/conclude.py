@@ -9,6 +9,7 @@ import msgspec
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.finding import Finding, Kind, Place, Tally, printable
+from beam_mat.core.contract.row import NULLABLE
 from beam_mat.core.contract.shape import Shape, misfit, of_array
 from beam_mat.core.contract.unit import BATCH, FileNote, ImageNote, Runs, UnitNote
 from beam_mat.core.scan import Layout
@@ -108,9 +109,7 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
         place = _place(units, whole)
         size = min(BATCH, dropped.rows - whole)
         tally.add(Finding(Kind.BATCH_DROPPED, f"all {size} rows from here on are dropped", place))
-    for name in sorted({name for unit in units for name in unit.empty}):
-        if name not in entry.columns:
-            continue
+    for name in sorted({*NULLABLE} & entry.columns.keys()):
         runs = _chain(unit.empty[name] for unit in units)
         column = entry.columns[name]
         workers = runs.null_workers()
@@ -127,13 +126,13 @@ def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:
 
 
 def _listed_first(tally: Tally, units: list[UnitNote], name: str, column: str) -> None:
-    by_file: dict[int, Runs] = {}
+    by_file: dict[int, list[Runs]] = {}
     for unit in units:
-        order = unit.unit.file.order
-        by_file[order] = by_file.get(order, Runs()).then(unit.empty[name])
+        by_file.setdefault(unit.unit.file.order, []).append(unit.empty[name])
     for order, runs in by_file.items():
-        if len(by_file) > 1 and runs.head >= BATCH:
-            where = f"{column} is empty in the first {runs.head} rows of this file"
+        head = _chain(runs).head
+        if len(by_file) > 1 and head >= BATCH:
+            where = f"{column} is empty in the first {head} rows of this file"
             why = f"{where}: the job fails if the file is read first"
             tally.add(Finding(Kind.TEXT_STRETCH, why, Place(order, 0)))
 

@@ -51,7 +51,11 @@ def check_row(value: object, entry: Entry) -> Row:
         return Row("", (Finding(Kind.NOT_AN_OBJECT, f"the row is {shown(value)}"),), ())
     known = value.get("id")
     id = printable(str(known)[:100]) if isinstance(known, str | int) else ""
-    columns = {name: _column(value, entry, name) for name in NULLABLE}
+    unlisted = {"system": "", "tools": ""}
+    columns = {
+        name: value.get(entry.columns[name]) if name in entry.columns else unlisted.get(name)
+        for name in NULLABLE
+    }
     # LLaMA-Factory's _find_medias treats anything but a list as a single item.
     media: dict[str, list[Any]] = {
         name: column if isinstance(column, list) else [] if column is None else [column]
@@ -61,7 +65,7 @@ def check_row(value: object, entry: Entry) -> Row:
     empty = tuple(name for name in NULLABLE if columns[name] is None or media.get(name) == [])
     # LLaMA-Factory joins the paths of dropped rows too.
     faults = [fault for name in media for fault in _unjoinable(name, media[name])]
-    aligned = _aligned(value, entry)
+    aligned = _aligned(value.get(entry.columns["messages"]), columns["system"], entry)
     if isinstance(aligned, Finding):
         return Row(id, (aligned, *faults), empty)
     system, turns = aligned
@@ -105,17 +109,11 @@ def _once(faults: list[Finding]) -> tuple[Finding, ...]:
     return tuple(fault for at, fault in enumerate(faults) if fault.kind not in kinds[:at])
 
 
-def _column(value: dict[str, Any], entry: Entry, name: str) -> Any:
-    column = entry.columns.get(name)
-    if column is None:
-        return "" if name in ("system", "tools") else None
-    return value.get(column)
-
-
-def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[object, Any]]] | Finding:
+def _aligned(
+    messages: object, system: Any, entry: Entry
+) -> tuple[Any, list[tuple[object, Any]]] | Finding:
     """The system prompt, and the role and content of each turn after it."""
     tags = entry.tags
-    messages = value.get(entry.columns["messages"])
     if not isinstance(messages, list):
         found = "missing or null" if messages is None else shown(messages)
         return Finding(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
@@ -123,7 +121,6 @@ def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[objec
         if not isinstance(turn, dict):
             return Finding(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
     turns = [(turn.get(tags["role_tag"]), turn.get(tags["content_tag"])) for turn in messages]
-    system = _column(value, entry, "system")
     if turns and "system_tag" in tags and turns[0][0] == tags["system_tag"]:
         system = turns.pop(0)[1]
     users = (tags["user_tag"], tags.get("observation_tag"))

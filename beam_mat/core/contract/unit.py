@@ -61,8 +61,8 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
 
     LLaMA-Factory maps over the rows with ``preprocessing_num_workers`` processes, each with one
     contiguous part of the dataset (``Dataset.shard``). Hugging Face's writer infers the types of
-    the new columns from the first `BATCH` rows of each part. The order of rows therefore matters.
-    Only start and end of runs that have `BATCH` rows or touch an end of the sequence are kept.
+    the new columns from the first `BATCH` rows of each part. Only start and end of runs that have
+    `BATCH` rows or touch an end of the sequence are kept.
     """
 
     rows: int = 0
