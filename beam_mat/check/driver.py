@@ -75,8 +75,7 @@ class Report(msgspec.Struct):
 def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     """Runs a check and prints its findings, as JSON alone if `to_json`; returns 3 if there are any.
 
-    Raises:
-        BeamMatError: With the exit code that it stands for.
+    Raises a BeamMatError with the exit code that it stands for.
     """
     console = Console()
     data = job.files

@@ -62,9 +62,8 @@ class CheckJob(msgspec.Struct, kw_only=True):
 def resolve(job: CheckJob, faults: Iterable[str]) -> None:
     """Looks the dataset up, and adds what is to be checked.
 
-    Raises:
-        ConfigError: With every fault of the request, after `faults`. Faults of the dataset are
-            findings.
+    Raises a ConfigError with every fault of the request, after `faults`. Faults of the dataset are
+    findings.
     """
     faults = list(faults)
     job.storage = choose.storage_for_workers(faults, job.storage, choose.runner_of(job.beam))

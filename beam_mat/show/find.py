@@ -40,10 +40,7 @@ def show_row(
 ) -> None:
     """Prints the first row with this id, or else the one with this index, by default the first.
 
-    With a name, only rows of this entry are counted.
-
-    Raises:
-        ConfigError: There is no such row.
+    With a name, only rows of this entry are counted. Raises ConfigError if there is no such row.
     """
     listed = _row_files(folder, name)
     (number, data, row, value), others = _find(listed, id, index or 0)
@@ -156,8 +153,7 @@ def _no_dataset(folder: str) -> str:
 def show_rejects(printer: Printer, folder: str, id: str | None, index: int | None) -> None:
     """Prints the first rejected record with this id, the one with this index, or the first few.
 
-    Raises:
-        ConfigError: There is no such record.
+    Raises ConfigError if there is no such record.
     """
     listed = manifest.read(folder)
     if listed is None:

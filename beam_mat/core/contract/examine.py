@@ -68,8 +68,8 @@ class Rules(msgspec.Struct, frozen=True):
 def decode(data: bytes) -> object:
     """Decodes a row. Like the readers that training uses, it is more lenient than the standard.
 
-    Raises:
-        ValueError: The row is not JSON or too deeply nested; UnicodeDecodeError: it is not UTF-8.
+    Raises ValueError if the row is not JSON or too deeply nested, and UnicodeDecodeError if it is
+    not UTF-8.
     """
     try:
         return msgspec.json.decode(data)
@@ -237,9 +237,8 @@ def length(
 
     LLaMA-Factory fills ``cutoff_len`` with pairs of turns, and cuts a question at its end to leave
     room for the answer (``infer_seqlen``). An image is therefore certain to be cut if the pairs
-    before it, together with its own turn up to its end, exceed ``cutoff_len``. Images that come
-    shortly before may be cut too. `system` and `pieces` are from `measure`, and the tokens of
-    `images` include start and end markers.
+    before it and its own turn up to its end exceed ``cutoff_len``. Images shortly before may be cut
+    too. `system` and `pieces` are from `measure`; `images` are tokens with start and end markers.
     """
     before = question = number = 0
     cut = None
