@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.image_path import rewrite, unsafe
+from beam_mat.core.layout import rewrite, unsafe
 from beam_mat.core.limits import MAX_NESTING, MAX_RECORD_IMAGES
 from beam_mat.core.reject import Reason
 

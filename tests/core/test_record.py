@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.image_path import unsafe
+from beam_mat.core.layout import unsafe
 from beam_mat.core.limits import MAX_NESTING
 from beam_mat.core.record import Fault, Trajectory, parse, respell
 from beam_mat.core.reject import Reason
