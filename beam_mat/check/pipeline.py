@@ -97,9 +97,9 @@ class CheckUnit(_Step):
         for use in examiner.uses():
             digest = hashlib.sha256(use.path.encode("utf-8", "surrogatepass")).digest()
             yield f"{int.from_bytes(digest[:4], 'big') % BUCKETS:03d}", use
-        lengths = examiner.lengths()
-        if lengths.rows:
-            yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, lengths))
+        if examiner.lengths:
+            waiting = LengthFact(unit.file.entry, tuple(examiner.lengths))
+            yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, waiting))
 
     def _look(self, images: Sequence[bytes]) -> list[Size | Finding]:
         pixels = itertools.repeat(self._settings.rules.max_pixels)

@@ -22,7 +22,7 @@ from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.finding import Finding, Kind, Place, Tally, printable
 from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
-from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Runs, Unit, UnitNote
+from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNote
 from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
 from beam_mat.core.image import decode_fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
@@ -114,7 +114,8 @@ def _formats() -> tuple[str, ...]:
 class Examiner:
     """Checks a unit's rows in order and collects the results.
 
-    `clash` is the first row that has a value of another type than earlier rows.
+    `clash` is the first row that has a value of another type than earlier rows, and `lengths` are
+    of the rows whose length depends on image files.
     """
 
     def __init__(self, unit: Unit, entry: Entry, rules: Rules, look: Look) -> None:
@@ -122,13 +123,13 @@ class Examiner:
         self.shape = Shape(fields={})
         self.clash: Finding | None = None
         self.has_other_values = False
+        self.lengths: list[RowLength] = []
         self.unit = unit
         self.entry = entry
         self._always: set[str] | None = None
         self._rules = rules
         self._look = look
         self._uses: dict[str, tuple[int, Place]] = {}
-        self._lengths: list[RowLength] = []
         self._marks: dict[str, list[bool]] = {name: [] for name in (*NULLABLE, "dropped")}
         self._image_uses = 0
 
@@ -173,10 +174,6 @@ class Examiner:
         entry, name = self.unit.file.entry, self.unit.name
         return [ImageUse(entry, path, name, *use) for path, use in self._uses.items()]
 
-    def lengths(self) -> LengthFact:
-        """The rows whose length depends on image files."""
-        return LengthFact(self.unit.file.entry, tuple(self._lengths))
-
     def _row(self, index: int, row: Row, looks: Iterator[Size | Finding]) -> None:
         place = Place(self.unit.file.order, index, row.id)
         for name in NULLABLE:
@@ -201,7 +198,7 @@ class Examiner:
             return
         parts = RowLength(place, *measure(row.system, row.contents), tuple(sizes))
         if any(isinstance(size, str) for size in sizes):
-            self._lengths.append(parts)
+            self.lengths.append(parts)
         elif cut := check_length(parts, {}, self._rules.cutoff):
             self.tally.add(cut)
 
