@@ -75,8 +75,7 @@ class Report(msgspec.Struct):
 def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     """Runs a check and prints its findings, as JSON alone if `to_json`; returns 3 if there are any.
 
-    Raises:
-        BeamMatError: With the exit code that it stands for.
+    Raises a BeamMatError with the exit code that it stands for.
     """
     console = Console()
     data = job.files
@@ -133,18 +132,21 @@ def _report(job: CheckJob, settings: CheckSettings) -> Report:
     images = list(results.collect(settings, IMAGES, ImageNote))
     made = Report(job.dataset, [], job.skipped, [])
     for place, checked in enumerate(job.entries):
-        tally = Tally()
-        for finding in checked.findings:
-            tally.add(finding)
-        rows = distinct = 0
+        tally = Tally(checked.findings)
         of_files = [note for note in files_read if note.file.entry == place]
         of_units = [note for note in units if note.unit.file.entry == place]
         of_images = [note for note in images if note.entry == place]
         if checked.entry is not None and checked.files:
-            found, rows, distinct = conclude(checked.entry, of_files, of_units, of_images)
-            tally.merge(found.counts())
-        uses = sum(note.image_uses for note in of_units)
-        made.entries.append(Extent(checked.name, len(checked.files), rows, distinct, uses))
+            tally.merge(conclude(checked.entry, of_files, of_units, of_images).counts())
+        made.entries.append(
+            Extent(
+                name=checked.name,
+                files=len(checked.files),
+                rows=sum(note.rows for note in of_units),
+                images=sum(note.images for note in of_images),
+                image_uses=sum(note.image_uses for note in of_units),
+            )
+        )
         names = {note.file.order: note for note in of_files}
         made.violations += [
             Violation(

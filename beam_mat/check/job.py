@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, Unsupported, read_entry
+from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, read_entry
 from beam_mat.core.contract.examine import Rules
-from beam_mat.core.contract.finding import Finding, Kind, Place
+from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW
@@ -62,9 +62,8 @@ class CheckJob(msgspec.Struct, kw_only=True):
 def resolve(job: CheckJob, faults: Iterable[str]) -> None:
     """Looks the dataset up, and adds what is to be checked.
 
-    Raises:
-        ConfigError: With every fault of the request, after `faults`. Faults of the dataset are
-            findings.
+    Raises a ConfigError with every fault of the request, after `faults`. Faults of the dataset are
+    findings.
     """
     faults = list(faults)
     job.storage = choose.storage_for_workers(faults, job.storage, choose.runner_of(job.beam))
@@ -122,7 +121,7 @@ def _read_registry(job: CheckJob, registry: str) -> None:
         found = entries.read(registry)
         json.dumps(found, ensure_ascii=False).encode()  # finds unpaired surrogates
     except ValueError as error:
-        fault = Finding(Kind.REGISTRY_UNREADABLE, Place(), str(error))
+        fault = Finding(Kind.REGISTRY_UNREADABLE, str(error))
         job.entries.append(Checked(job.name or DATASET_INFO, None, [fault], []))
         return
     for name, value in entries.named(found, job.name, registry).items():
@@ -151,8 +150,8 @@ def _read_columns(job: CheckJob, uri: str) -> None:
 
 def _add(job: CheckJob, name: str, value: object) -> None:
     read = read_entry(name, value)
-    if isinstance(read, Unsupported):
-        job.skipped[name] = read.why
+    if isinstance(read, str):
+        job.skipped[name] = read
         return
     entry, findings = read
     found = entries.files_of(job.dataset, entry.file_name, findings) if entry else []

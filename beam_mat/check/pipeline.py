@@ -13,7 +13,7 @@ import apache_beam as beam
 
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
-from beam_mat.core.contract.finding import Fault, Finding, Tally
+from beam_mat.core.contract.finding import Finding, Tally
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
 from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
@@ -76,7 +76,7 @@ class SplitFile(_Step):
     """Scans a file once, yields references to its units in order, and checks it as a whole."""
 
     def process(self, file: DatasetFile) -> Iterator[Unit]:
-        note = FileNote(file, findings=[])
+        note = FileNote(file)
         yield from data_files.units(note)
         results.write(self._settings, FILES, file.name, note)
 
@@ -89,18 +89,18 @@ class CheckUnit(_Step):
         entry = self._settings.entries[unit.file.entry]
         examiner = Examiner(unit, entry, self._settings.rules, self._look)
         with timed("rows"):
-            data_files.examine(unit, entry, examiner)
-            note = examiner.note(with_shape=unit.chunk is not None)
+            data_files.examine(examiner)
+            note = examiner.note()
             results.write(self._settings, UNITS, unit.name, note)
         count("rows_checked", note.rows)
         for use in examiner.uses():
             digest = hashlib.sha256(use.path.encode("utf-8", "surrogatepass")).digest()
             yield f"{int.from_bytes(digest[:4], 'big') % BUCKETS:03d}", use
-        lengths = examiner.lengths()
-        if lengths.rows:
-            yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, lengths))
+        if examiner.lengths:
+            waiting = LengthFact(unit.file.entry, tuple(examiner.lengths))
+            yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, waiting))
 
-    def _look(self, images: Sequence[bytes]) -> list[Size | Fault]:
+    def _look(self, images: Sequence[bytes]) -> list[Size | Finding]:
         pixels = itertools.repeat(self._settings.rules.max_pixels)
         return list(pool(self._settings.image_threads).map(look, images, pixels))
 
@@ -124,8 +124,8 @@ class CheckImages(_Step):
             mine = [use for use in uses if use.entry == entry]
             for use in mine:
                 fault = found[use.path]
-                if isinstance(fault, Fault):
-                    tally.add(Finding(fault.kind, use.place, fault.detail), use.rows)
+                if isinstance(fault, Finding):
+                    tally.add(fault.at(use.place), use.rows)
             note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
             results.write(self._settings, IMAGES, f"{bucket}-{entry:04d}", note)
         count("images_checked", len(paths))
@@ -135,12 +135,16 @@ class CheckImages(_Step):
             for use in uses:
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
 
-    def _look(self, path: str) -> Size | Fault:
+    def _look(self, path: str) -> Size | Finding:
         data = data_files.read_image(self._settings.media, path)
-        if isinstance(data, Fault):
+        if isinstance(data, Finding):
             return data
         found = look(data, self._settings.rules.max_pixels)
-        return Fault(found.kind, f"{path!r}: {found.detail}") if isinstance(found, Fault) else found
+        return (
+            Finding(found.kind, f"{path!r}: {found.detail}")
+            if isinstance(found, Finding)
+            else found
+        )
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])
@@ -152,8 +156,6 @@ class CheckLengths(_Step):
         cutoff = self._settings.rules.cutoff
         assert cutoff is not None
         sizes = dict(pair for fact in facts for pair in fact.tokens)
-        tally = Tally()
-        for row in (row for fact in facts for row in fact.rows):
-            if found := check_length(row, sizes, cutoff):
-                tally.add(found)
+        checked = (check_length(row, sizes, cutoff) for fact in facts for row in fact.rows)
+        tally = Tally(found for found in checked if found)
         results.write(self._settings, IMAGES, name, ImageNote(facts[0].entry, tally.counts()))

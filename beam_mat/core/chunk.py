@@ -39,10 +39,9 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
         return self.size, self.version
 
     def stem(self, digest: str) -> str:
-        """The prefix of the names of all files that are made from this shard.
+        """The prefix of the names of all files made from this shard with a configuration.
 
-        `digest` is the configuration's. A changed shard or configuration never overwrites existing
-        files or gets mistaken for them.
+        A changed shard or `digest` of the configuration never overwrites existing files.
         """
         key = msgspec.json.encode([self.uri, self.size, self.version, self.limit, digest])
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
@@ -101,19 +100,20 @@ def cut(
     digest: str,
     is_full: Callable[[int, int], bool] | None = None,
 ) -> Iterator[Chunk]:
-    """Groups the records that `beam_mat.core.scan.scan` has found in a shard into chunks.
+    """Groups the records that `beam_mat.core.scan.scan` has found in a shard into chunks, in order.
 
-    Together, the chunks hold all records of the shard, in order. A break, or a record of more than
-    MAX_RECORD_BYTES, becomes a chunk of its own with a fault. `is_full` is called after each record
-    with start and end of the chunk. By default, the size of chunks depends only on the shard's.
+    A break, or a record of more than MAX_RECORD_BYTES, becomes a chunk of its own with a fault.
+    `is_full` is called after each record with start and end of the chunk. By default, the size of
+    chunks depends only on the shard's.
     """
     stem = shard.stem(digest)
     goal = max(MIN_CHUNK_BYTES, -(-shard.size // MAX_CHUNKS))
     is_full = is_full or (lambda start, end: end - start >= goal)
     start = end = index = count = 0
 
-    def chunk() -> Chunk:
-        return Chunk(f"{stem}-{start:014d}", shard, layout, start, end, index - count, count)
+    def chunk(fault: Reason | None = None, detail: str = "") -> Chunk:
+        name, first = f"{stem}-{start:014d}", index - count
+        return Chunk(name, shard, layout, start, end, first, count, fault, detail)
 
     for item in found:
         if shard.limit is not None and index >= shard.limit:
@@ -126,18 +126,13 @@ def cut(
         elif stop - item.start > MAX_RECORD_BYTES:
             fault = Reason.RECORD_TOO_LARGE
             detail = f"the record has {stop - item.start} bytes; the limit is {MAX_RECORD_BYTES}"
-        if fault:
-            if count:
-                yield chunk()
-            name = f"{stem}-{item.start:014d}"
-            yield Chunk(name, shard, layout, item.start, stop, index, 1, fault, detail)
-            count = 0
-        else:
-            start, end = (start if count else item.start), stop
-            count += 1
-        index += 1
-        if is_full(start, stop) and count:
+        if fault and count:
             yield chunk()
+            count = 0
+        start, end = (start if count else item.start), stop
+        index, count = index + 1, count + 1
+        if is_full(start, end) or fault:
+            yield chunk(fault, detail)
             count = 0
     if count:
         yield chunk()

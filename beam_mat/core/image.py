@@ -70,12 +70,10 @@ def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture
     """Checks an image by decoding all of it, and resizes it to the budget.
 
     A JPEG or PNG within the budget keeps its bytes. Every other image is resized as LLaMA-Factory
-    would do it (before the conversion to RGB) and written without metadata. JPEG stays JPEG, PNG
-    stays PNG, opaque WebP becomes JPEG, and everything else becomes PNG. Only the first frame of
-    an animation is kept.
-
-    `apply_exif` rotates the image according to its EXIF orientation. LLaMA-Factory does not, and
-    boxes in trajectories refer to the stored pixels. This function never raises on bad bytes.
+    would do it (before the conversion to RGB) and written without metadata: JPEG and opaque WebP as
+    JPEG, everything else as PNG. Only the first frame of an animation is kept. `apply_exif` rotates
+    the image according to its EXIF orientation. LLaMA-Factory does not, and boxes in trajectories
+    refer to the stored pixels. This function never raises on bad bytes.
     """
     if len(data) > MAX_IMAGE_BYTES:
         detail = f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}"
@@ -106,9 +104,8 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
                 picture = turned
         steps = resize_steps(picture.size, budget)
         if not steps and picture is image and source_format in ("JPEG", "PNG"):
-            return Picture(
-                data, Action.KEPT, source_format, source_size, source_format, source_size
-            )
+            stored = source_format, source_size
+            return Picture(data, Action.KEPT, *stored, *stored)
         opaque = picture.mode in ("RGB", "L")
         for step in steps:
             picture = resize(picture, step)

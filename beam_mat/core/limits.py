@@ -32,7 +32,7 @@ MAX_DIRECTORY_BYTES = 256 << 20
 """Bytes of a zip's central directory (about two million images). All of it is read into memory."""
 
 MAX_PATH_BYTES = 4096
-"""UTF-8 bytes of an image path. Longer than a name may be: `core.image_path` shortens it."""
+"""UTF-8 bytes of an image path. Longer than a name may be: `core.layout` shortens it."""
 
 MAX_RAW_BYTES = 1 << 20
 """Bytes of the original record that a reject contains. Its byte range locates the rest."""

@@ -59,10 +59,9 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     version: str = ""
 
     def origin(self, source_version: str, image_digest: str) -> str:
-        """A hash of everything that determines the result of converting this member.
+        """A hash, in 24 hexadecimal digits, of everything that determines the converted image.
 
-        Members with the same 24 hexadecimal digits have the same result. The version of the source
-        does not matter for a file in a folder, which has a version of its own.
+        The version of the source does not matter for a file in a folder, which has its own.
         """
         if self.packing is Packing.FILE:
             place = [self.version, self.size]

@@ -13,7 +13,7 @@ import hashlib
 import heapq
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from beam_mat.core.results import MixJob, Unit
 
@@ -76,26 +76,16 @@ def plan(units: Sequence[Unit]) -> list[MixJob]:
     return [MixJob(base, tuple(taken)) for base, taken in assigned.items() if taken]
 
 
-class Mixed(NamedTuple):
-    """A unit that a mix job writes.
-
-    `rows` are indexes into the rows of the base followed by those of the text-only units.
-    """
-
-    name: str
-    image_rows: int
-    rows: list[int]
-
-
-def mixed(job: MixJob) -> list[Mixed]:
+def mixed(job: MixJob) -> list[tuple[Unit, list[int]]]:
     """The units that a job writes: as many as it reads, but at most one per image row.
 
-    Each gets an equal share of the image rows and text rows. The names depend only on the job's
-    inputs, so repeating the job writes the same files.
+    Each gets an equal share of the image rows and text rows. Its rows are indexes into the rows of
+    the base followed by those of the text-only units. The names depend only on the job's inputs, so
+    repeating the job writes the same files.
     """
     base = job.base
     if base is None:
-        return [Mixed(text.name, 0, list(range(text.rows))) for text in job.texts]
+        return [(text, list(range(text.rows))) for text in job.texts]
     # Image rows and text rows alternate in the base already. Its rows are taken in their order.
     order = interleave(range(base.image_rows), range(base.image_rows, base.rows))
     images = [at for at, row in enumerate(order) if row < base.image_rows]
@@ -104,7 +94,9 @@ def mixed(job: MixJob) -> list[Mixed]:
     digest = hashlib.sha256("\n".join(text.name for text in job.texts).encode()).hexdigest()[:16]
     count = min(base.image_rows, len(job.texts) + 1)
     shares = zip(_split(images, count), _split(texts, count), strict=True)
-    return [
-        Mixed(f"{base.name}-{digest}-{number:04d}", len(some), interleave(some, others))
-        for number, (some, others) in enumerate(shares)
-    ]
+    made = []
+    for number, (some, others) in enumerate(shares):
+        name = f"{base.name}-{digest}-{number:04d}"
+        unit = Unit(name, base.split, len(some), len(some) + len(others))
+        made.append((unit, interleave(some, others)))
+    return made

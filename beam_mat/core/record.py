@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.image_path import rewrite, unsafe
+from beam_mat.core.layout import rewrite, unsafe
 from beam_mat.core.limits import MAX_NESTING, MAX_RECORD_IMAGES
 from beam_mat.core.reject import Reason
 
@@ -21,7 +21,8 @@ IMAGE = "<image>"
 """LLaMA-Factory's placeholder. It pairs the n-th one, counted over all turns, with image n."""
 
 _PLACEHOLDER = re.compile(r"<image(?:_([0-9]{1,9}))?>")
-_COUNTED = re.compile(r"<(image|video|audio)>")
+_MEDIA = re.compile(r"<(image|video|audio)>")
+_OTHER_MEDIA = re.compile(r"<(video|audio)>")
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
         system, turns = _turns(record)
         named = _images(record, prefixes)
         asked = [turn.content for turn in turns if turn.role == "user"]
-        paths = tuple(_path_of(token, named) for text in asked for token in placeholders(text))
+        paths = tuple(_path_of(f, named) for text in asked for f in _PLACEHOLDER.finditer(text))
         if len(paths) > MAX_RECORD_IMAGES:
             detail = f"the record uses {len(paths)} images; the limit is {MAX_RECORD_IMAGES}"
             raise _Faulty(Reason.RECORD_TOO_LARGE, detail)
@@ -84,12 +85,10 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
     except _Faulty as faulty:
         reason, detail = faulty.args
         return Fault(reason, detail, known)
-    system, respelled = respell(system)
+    system, respelled = respell(system, "system")
     output = []
     for turn in turns:
-        is_user = turn.role == "user"
-        content = unify(turn.content) if is_user else turn.content
-        content, count = respell(content, keep_image=is_user)
+        content, count = respell(turn.content, turn.role)
         respelled += count
         output.append(Turn(turn.role, content))
     return Trajectory(known, system, tuple(output), paths, respelled)
@@ -210,11 +209,11 @@ def _images(record: dict[str, Any], prefixes: Prefixes) -> dict[int | None, str]
         raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"image is {_kind(value)}: {_shown(value)}")
     named: dict[int | None, str] = {}
     for token, path in value.items():
-        try:
-            number = placeholder_number(token)
-        except ValueError:
+        found = _PLACEHOLDER.fullmatch(token)
+        if not found:
             detail = f"image has the key {_shown(token)}, not <image> or <image_NN>"
-            raise _Faulty(Reason.IMAGE_FIELD_INVALID, detail) from None
+            raise _Faulty(Reason.IMAGE_FIELD_INVALID, detail)
+        number = _number(found)
         if not isinstance(path, str):
             raise _Faulty(Reason.IMAGE_FIELD_INVALID, f"{token} is {_kind(path)}, not a path")
         if number in named:
@@ -231,60 +230,33 @@ def _path(path: str, prefixes: Prefixes) -> str:
     return path
 
 
-def _path_of(token: str, named: dict[int | None, str]) -> str:
-    number = placeholder_number(token)
+def _path_of(found: re.Match[str], named: dict[int | None, str]) -> str:
+    number = _number(found)
     if number in named:
         return named[number]
     # If there is only one image, both <image> and <image_00> refer to it.
     if len(named) == 1 and (number is None or (number == 0 and None in named)):
         return next(iter(named.values()))
     held = ", ".join(sorted("<image>" if n is None else f"<image_{n:02}>" for n in named))
-    detail = f"a user turn has {token}, but the image field has {held or 'no image'}"
+    detail = f"a user turn has {found[0]}, but the image field has {held or 'no image'}"
     raise _Faulty(Reason.PLACEHOLDER_WITHOUT_IMAGE, detail)
 
 
-def placeholder_number(token: str) -> int | None:
-    """The number in ``<image_07>``, None for ``<image>``; ValueError for any other text."""
-    found = _PLACEHOLDER.fullmatch(token)
-    if not found:
-        raise ValueError(f"{token!r} is not <image> or <image_NN>")
+def _number(found: re.Match[str]) -> int | None:
     return None if found[1] is None else int(found[1])
 
 
-def placeholders(text: str) -> list[str]:
-    """The placeholders of a user turn in the order in which they occur.
-
-    >>> placeholders("<image_01> and <image_00>, then <image_01> again")
-    ['<image_01>', '<image_00>', '<image_01>']
-    """
-    return [found[0] for found in _PLACEHOLDER.finditer(text)]
-
-
-def unify(text: str) -> str:
-    """Replaces each placeholder of a user turn with LLaMA-Factory's placeholder.
-
-    >>> unify("<image_00> is left of <image_01>")
-    '<image> is left of <image>'
-    """
-    return _PLACEHOLDER.sub(IMAGE, text)
-
-
-def respell(text: str, *, keep_image: bool = False) -> tuple[str, int]:
+def respell(text: str, role: str) -> tuple[str, int]:
     """Respells words that LLaMA-Factory would count as media: ``<image>`` becomes ``< image>``.
 
-    With `keep_image`, ``<image>`` stays, because it is a placeholder in user turns. Returns the
-    text, and the number of respelled words.
+    In user turns, each placeholder becomes a plain ``<image>`` instead. Returns the text, and the
+    number of respelled words.
 
-    >>> respell("The tag <image> represents an image, <image_00> the first one.")
+    >>> respell("The tag <image> represents an image, <image_00> the first one.", "system")
     ('The tag < image> represents an image, <image_00> the first one.', 1)
+    >>> respell("<image_00> is left of <image_01>", "user")
+    ('<image> is left of <image>', 0)
     """
-    count = 0
-
-    def spelling(found: re.Match[str]) -> str:
-        nonlocal count
-        if keep_image and found[1] == "image":
-            return found[0]
-        count += 1
-        return f"< {found[1]}>"
-
-    return _COUNTED.sub(spelling, text), count
+    if role == "user":
+        return _OTHER_MEDIA.subn(r"< \1>", _PLACEHOLDER.sub(IMAGE, text))
+    return _MEDIA.subn(r"< \1>", text)

@@ -5,7 +5,6 @@ The explanations are in ``reject.json`` beside this module.
 
 from __future__ import annotations
 
-import functools
 from enum import Enum
 from importlib import resources
 
@@ -39,13 +38,12 @@ class Reason(str, Enum):
     @property
     def sentence(self) -> str:
         """An explanation, and what the user can do about it."""
-        return _sentences()[self]
+        return _SENTENCES[self]
 
 
-@functools.cache
-def _sentences() -> dict[Reason, str]:
-    data = resources.files(__package__ or "").joinpath("reject.json").read_bytes()
-    return msgspec.json.decode(data, type=dict[Reason, str])
+_SENTENCES = msgspec.json.decode(
+    resources.files(__package__ or "").joinpath("reject.json").read_bytes(), type=dict[Reason, str]
+)
 
 
 class Reject(msgspec.Struct, frozen=True):

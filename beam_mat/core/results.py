@@ -266,8 +266,7 @@ def summarise(
 ) -> ShardSummary:
     """Returns the summary of a shard. `outputs` are by the names of the chunks.
 
-    Raises:
-        LostRecordError: A chunk has no output, or a record is not accepted or rejected once.
+    Raises LostRecordError if a chunk has no output, or a record is not accepted or rejected once.
     """
     if outputs.keys() != {chunk.name for chunk in split.chunks}:
         raise LostRecordError(f"{shard.uri}: the written chunks are not the chunks of the shard")

@@ -96,11 +96,7 @@ def scan(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span 
 
 
 def scan_chunk(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span]:
-    """Yields the spans of the records of one chunk. For the arguments see `scan`.
-
-    Raises:
-        ValueError: The bytes are not whole records.
-    """
+    """Yields the spans of one chunk, like `scan`. Raises ValueError unless it has whole records."""
     if layout is Layout.ARRAY:
         # A chunk ends with its last record. The bracket that closes the array ends that record.
         blocks = itertools.chain(blocks, [b"]"])

@@ -45,8 +45,8 @@ Tokens = tuple[int, int]
 def bucket(value: int, bits: int = 6) -> int:
     """The lowest value of a value's bucket: the value with all but its first `bits` bits cleared.
 
-    Buckets below 64 hold one value each, and larger buckets are about three percent wide. Common
-    limits such as 2048 and 10240 are bucket boundaries, so values can be counted against them.
+    Buckets below 64 hold one value, and larger ones are about three percent wide. Common limits
+    such as 2048 and 10240 are bucket boundaries, so values can be counted against them.
 
     >>> bucket(40), bucket(1000), bucket(10240)
     (40, 992, 10240)
@@ -112,8 +112,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 def choose(samples: Iterable[Sample]) -> list[Sample]:
     """Chooses the records with the lowest keys from each group, each id once.
 
-    Choosing from the samples of several parts gives the same result as choosing from all records,
-    because a record that is dropped from a part is never among the first of all records.
+    Choosing from the samples of several parts gives the same result as choosing from all records.
     """
     chosen: list[Sample] = []
     taken = Counter[str]()
@@ -266,10 +265,9 @@ class ImageFile(NamedTuple):
 
 
 class ImageStatistics(msgspec.Struct):
-    """Statistics of a dataset's usable images as read and as written. Each is counted once.
+    """Statistics of a dataset's usable images as read and as written, each counted once.
 
-    `formats_before` and `formats_after` have files and bytes by format, `pixels_before` and
-    `pixels_after` are histograms of width times height.
+    There are files and bytes by format, and histograms of width times height.
     """
 
     formats_before: dict[str, Amount] = {}
@@ -284,13 +282,11 @@ class ImageStatistics(msgspec.Struct):
         _add(self.pixels_after, {bucket(after.width * after.height): 1})
 
     def merge(self, other: ImageStatistics) -> None:
-        _add(self.formats_before, other.formats_before)
-        _add(self.formats_after, other.formats_after)
-        _add(self.pixels_before, other.pixels_before)
-        _add(self.pixels_after, other.pixels_after)
+        theirs = msgspec.structs.astuple(other)
+        for mine, more in zip(msgspec.structs.astuple(self), theirs, strict=True):
+            _add(mine, more)
 
     def ordered(self) -> ImageStatistics:
         """A copy with all keys sorted, which is the order in files."""
-        return ImageStatistics(
-            *(dict(sorted(one.items())) for one in msgspec.structs.astuple(self))
-        )
+        tables = msgspec.structs.astuple(self)
+        return ImageStatistics(*(dict(sorted(table.items())) for table in tables))

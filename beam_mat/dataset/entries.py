@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from beam_mat.core.contract.entry import CHECKED_TYPES, check_folder, file_type
-from beam_mat.core.contract.finding import Finding, Kind, Place
+from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
@@ -48,7 +48,7 @@ def files_of(
     at = folder if file_name == "." else at.rstrip("/")
     if not is_path or not files.exists(at):
         why = f"there is no {file_name} below {folder}"
-        findings.append(Finding(Kind.FILE_NOT_FOUND, Place(), why))
+        findings.append(Finding(Kind.FILE_NOT_FOUND, why))
     elif files.is_folder(at):
         found = files.entries(at)
         findings += check_folder((name, info is None) for name, info in found)
@@ -56,7 +56,7 @@ def files_of(
     elif kind := file_type(file_name):
         return [(files.info(at), kind)]
     else:
-        findings.append(Finding(Kind.FILE_TYPE_UNKNOWN, Place(), f"file_name is {file_name}"))
+        findings.append(Finding(Kind.FILE_TYPE_UNKNOWN, f"file_name is {file_name}"))
     return []
 
 

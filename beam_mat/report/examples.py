@@ -21,7 +21,7 @@ from PIL import Image
 
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError
-from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse, placeholders
+from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.storage import files
@@ -133,8 +133,7 @@ def _turns(trajectory: Trajectory) -> Iterator[ShownTurn]:
             return
         text = turn.content[: min(MAX_TURN, room)]
         room -= len(text)
-        marks = placeholders(turn.content) if turn.role == "user" else []
-        images = tuple(next(paths) for _ in marks)
+        images = tuple(itertools.islice(paths, turn.content.count(IMAGE)))
         yield ShownTurn(turn.role, text, len(turn.content) - len(text), images)
 
 

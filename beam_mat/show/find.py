@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.contract.entry import Entry, Unsupported, read_entry
+from beam_mat.core.contract.entry import Entry, read_entry
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
@@ -41,10 +41,7 @@ def show_row(
 ) -> None:
     """Prints the first row with this id, or else the one with this index, by default the first.
 
-    With a name, only rows of this entry are counted.
-
-    Raises:
-        ConfigError: There is no such row.
+    With a name, only rows of this entry are counted. Raises ConfigError if there is no such row.
     """
     listed = _row_files(folder, name)
     (number, data, row, value), others = _find(listed, id, index or 0)
@@ -135,8 +132,8 @@ def _entries(folder: str, name: str | None) -> tuple[list[Entry], list[str]]:
     readable, unread = [], []
     for known, value in entries.named(found, name, registry).items():
         read = read_entry(known, value)
-        if isinstance(read, Unsupported):
-            unread.append(one_line(f"{known}: {read.why}"))
+        if isinstance(read, str):
+            unread.append(one_line(f"{known}: {read}"))
         elif read[0] is None:
             unread.append(one_line(f"{known}: {read[1][0].detail}"))
         else:
@@ -157,8 +154,7 @@ def _no_dataset(folder: str) -> str:
 def show_rejects(printer: Printer, folder: str, id: str | None, index: int | None) -> None:
     """Prints the first rejected record with this id, the one with this index, or the first few.
 
-    Raises:
-        ConfigError: There is no such record.
+    Raises ConfigError if there is no such record.
     """
     listed = read_manifest(folder)
     if listed is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
-from beam_mat.core.image_path import unsafe
+from beam_mat.core.layout import unsafe
 from beam_mat.core.limits import MAX_DIRECTORY_BYTES, MAX_IMAGE_BYTES
 from beam_mat.core.member import (
     LOCAL_HEADER,

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.image_path import HASH_DIGITS
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import Part, Unit
@@ -137,7 +136,7 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
 
 def _is_whole(uri: str, data: bytes) -> bool:
     # An image has a hash in its name.
-    return hashlib.sha256(data).hexdigest()[:HASH_DIGITS] == uri.rsplit(".", 2)[1]
+    return hashlib.sha256(data).hexdigest()[: layout.HASH_DIGITS] == uri.rsplit(".", 2)[1]
 
 
 def _prefetched(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:

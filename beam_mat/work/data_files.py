@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
-from beam_mat.core.contract.entry import Entry
+from beam_mat.core.chunk import Chunk
 from beam_mat.core.contract.examine import Examiner, decode
-from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, printable, shown
+from beam_mat.core.contract.finding import Finding, Kind, Place, printable, shown
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
 from beam_mat.core.errors import SourceError
@@ -48,10 +48,7 @@ MAX_LINE_BYTES = 64 << 20
 
 def units(note: FileNote) -> Iterator[Unit]:
     """Yields the units of a file, and fills its note."""
-    found = _parquet_units(note) if note.file.type == "parquet" else _json_units(note)
-    for unit in found:
-        note.units += 1
-        yield unit
+    return _parquet_units(note) if note.file.type == "parquet" else _json_units(note)
 
 
 def _json_units(note: FileNote) -> Iterator[Unit]:
@@ -65,7 +62,7 @@ def _json_units(note: FileNote) -> Iterator[Unit]:
     note.layout = found.layout
     if found.layout is Layout.ARRAY and head.startswith(UTF8_BOM):
         why = "the file begins with a byte order mark"
-        note.findings.append(Finding(Kind.MALFORMED_JSON, Place(file.order), why))
+        note.findings.append(Finding(Kind.MALFORMED_JSON, why, Place(file.order)))
     blocks = files.read_blocks(file.uri, found.offset, file.size)
     yield from cut_file(file, found.layout, scan(found.layout, blocks, found.offset))
 
@@ -73,7 +70,7 @@ def _json_units(note: FileNote) -> Iterator[Unit]:
 def _unreadable(file: DatasetFile, head: bytes, found: Break) -> Finding:
     lenient = head.startswith(tuple(COMPRESSED)) or OBJECT_OVER_LINES.match(head[found.start :])
     kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
-    return Finding(kind, Place(file.order), found.detail)
+    return Finding(kind, found.detail, Place(file.order))
 
 
 def _parquet_units(note: FileNote) -> Iterator[Unit]:
@@ -88,7 +85,7 @@ def _parquet_units(note: FileNote) -> Iterator[Unit]:
     note.shape = Shape(fields={field.name: _shape(field.type) for field in schema})
     if _has_image_feature(schema):
         why = "the file's metadata has an Image feature"
-        note.findings.append(Finding(Kind.IMAGE_FEATURE, Place(file.order), why))
+        note.findings.append(Finding(Kind.IMAGE_FEATURE, why, Place(file.order)))
     first = 0
     for number, rows in enumerate(counts):
         if rows:
@@ -137,22 +134,22 @@ def _has_image_feature(schema: pa.Schema) -> bool:
     return False
 
 
-def examine(unit: Unit, entry: Entry, examiner: Examiner) -> None:
-    """Passes a unit's rows to `examiner`, and adds the findings of the unit."""
+def examine(examiner: Examiner) -> None:
+    """Passes the rows of its unit to `examiner`, and adds the findings of the unit."""
+    unit = examiner.unit
     if unit.chunk is None:
-        _examine_parquet(unit, entry, examiner)
+        _examine_parquet(examiner)
     elif unit.chunk.fault:
         of_file = unit.chunk.fault is Reason.MALFORMED_JSON
         kind = Kind.MALFORMED_JSON if of_file else Kind.FILE_NOT_CHECKED
         place = Place(unit.file.order, unit.first)
-        examiner.tally.add(Finding(kind, place, unit.chunk.detail))
+        examiner.tally.add(Finding(kind, unit.chunk.detail, place))
     else:
-        _examine_json(unit, examiner)
+        _examine_json(unit.chunk, examiner)
 
 
-def _examine_json(unit: Unit, examiner: Examiner) -> None:
-    chunk = unit.chunk
-    assert chunk is not None
+def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
+    unit = examiner.unit
     data = files.read_range(unit.file.uri, chunk.start, chunk.end)
     malformed = []
     for record in inputs.split(chunk, data):
@@ -170,11 +167,11 @@ def _examine_json(unit: Unit, examiner: Examiner) -> None:
         # Arrow accepts bytes that are not valid UTF-8, but training fails when it reads the row.
         lenient = sound and not isinstance(why, UnicodeDecodeError)
         kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
-        examiner.tally.add(Finding(kind, place, str(why)))
+        examiner.tally.add(Finding(kind, str(why), place))
     if examiner.clash and not sound:
         examiner.tally.add(examiner.clash)
     if fault and not malformed and not examiner.clash and not examiner.has_other_values:
-        examiner.tally.add(Finding(Kind.MALFORMED_JSON, Place(unit.file.order, unit.first), fault))
+        examiner.tally.add(Finding(Kind.MALFORMED_JSON, fault, Place(unit.file.order, unit.first)))
 
 
 def arrow_fault(data: bytes) -> str | None:
@@ -194,8 +191,8 @@ def arrow_fault(data: bytes) -> str | None:
         block *= 2
 
 
-def _examine_parquet(unit: Unit, entry: Entry, examiner: Examiner) -> None:
-    wanted = {*entry.columns.values(), "id"}
+def _examine_parquet(examiner: Examiner) -> None:
+    unit, wanted = examiner.unit, {*examiner.entry.columns.values(), "id"}
     at = unit.first
     try:
         with (
@@ -214,7 +211,7 @@ def _examine_parquet(unit: Unit, entry: Entry, examiner: Examiner) -> None:
         examiner.tally.add(_damaged(Place(unit.file.order, at), error))
 
 
-def read_image(media: str, path: str) -> bytes | Fault:
+def read_image(media: str, path: str) -> bytes | Finding:
     """Returns the bytes of an image file below ``media_dir``, or why it cannot be read.
 
     Like in LLaMA-Factory, the path in a row is never parsed as an address, only joined to `media`.
@@ -226,9 +223,9 @@ def read_image(media: str, path: str) -> bytes | Fault:
     except (NotADirectoryError, ValueError):
         found = None
     if found is None:
-        return Fault(Kind.IMAGE_MISSING, f"{shown(path)} is not a file below media_dir")
+        return Finding(Kind.IMAGE_MISSING, f"{shown(path)} is not a file below media_dir")
     if found.size > MAX_IMAGE_BYTES:
-        return Fault(Kind.IMAGE_HUGE, f"{shown(path)} has {found.size} bytes")
+        return Finding(Kind.IMAGE_HUGE, f"{shown(path)} has {found.size} bytes")
     return store.read_range(name, 0, found.size)
 
 
@@ -236,7 +233,7 @@ def _damaged(place: Place, error: Exception) -> Finding:
     """Returns an error of Arrow as a finding. Raises errors of a disk or a store again."""
     if isinstance(error, OSError) and error.errno is not None:
         raise error
-    return Finding(Kind.FILE_UNREADABLE, place, printable(str(error)[:200]))
+    return Finding(Kind.FILE_UNREADABLE, printable(str(error)[:200]), place)
 
 
 class FoundRow(msgspec.Struct, frozen=True):

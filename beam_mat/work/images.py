@@ -22,7 +22,6 @@ from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, tokens
 from beam_mat.core.image import ImageFault, Picture, prepare
-from beam_mat.core.image_path import image_file
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, Wanted
@@ -167,7 +166,7 @@ def convert(
         status = picture.reason.value
         return ImageRow(member.path, None, status, detail, member.source, source_bytes=member.size)
     sha256 = hashlib.sha256(picture.data).hexdigest()
-    file = image_file(member.path, sha256, picture.format)
+    file = layout.image_file(member.path, sha256, picture.format)
     scratch = files.join(settings.output, layout.SCRATCH)
     outbox.write_bytes_new(files.join(settings.output, file), picture.data, sha256, scratch)
     return ImageRow(

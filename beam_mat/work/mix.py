@@ -90,8 +90,7 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
         replaced += [place(format, unit) for unit in job.inputs()]
         some = [_read(settings, format, unit, before) for unit in job.inputs()]
         rows: Any = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
-        for name, image_rows, order in mixed(job):
-            unit = Unit(name, job.split, image_rows, len(order))
+        for unit, order in mixed(job):
             path = layout.part(format, unit.split, unit.name)
             with open_part(settings, path) as file:
                 if format == PARQUET:
@@ -130,7 +129,7 @@ def _in_mix(
         inputs = one.job.inputs()
         if unit in inputs:
             first = sum(other.rows for other in inputs[: inputs.index(unit)])
-            rows = (row for made in mixed(one.job) for row in made.rows)
+            rows = (row for _, order in mixed(one.job) for row in order)
             at = {row: number for number, row in enumerate(rows)}
             paths = (part.path for part in one.parts if part.format == format)
             uris = [location(settings.output, path) for path in paths]

@@ -56,9 +56,9 @@ def test_each_text_only_unit_is_in_one_job_whatever_the_order(
 def test_names_are_new_sorted_and_leave_no_unit_without_an_image_row(units: list[Unit]) -> None:
     every: list[str] = []
     for job in plan(units):
-        names = [unit.name for unit in mixed(job)]
+        names = [unit.name for unit, _ in mixed(job)]
         assert names == sorted(set(names))
-        assert [unit.name for unit in mixed(job)] == names
+        assert [unit.name for unit, _ in mixed(job)] == names
         if job.base:
             assert 1 <= len(names) <= job.base.image_rows
             assert not set(names) & {unit.name for unit in units}
@@ -69,7 +69,7 @@ def test_names_are_new_sorted_and_leave_no_unit_without_an_image_row(units: list
 def test_a_name_is_a_function_of_all_that_goes_in() -> None:
     base, texts = Unit("b", "train", 3, 3), [Unit(f"t{at}", "train", 0, 2) for at in range(3)]
     one, two = MixJob(base, tuple(texts[:2])), MixJob(base, tuple(texts[1:]))
-    assert not {unit.name for unit in mixed(one)} & {unit.name for unit in mixed(two)}
+    assert not {unit.name for unit, _ in mixed(one)} & {unit.name for unit, _ in mixed(two)}
 
 
 @few
@@ -78,11 +78,12 @@ def test_every_row_is_in_one_mixed_unit_and_runs_are_bounded(units: list[Unit]) 
     for job in plan(units):
         sources = [unit for unit in (job.base, *job.texts) if unit]
         made = mixed(job)
-        rows = sorted(row for unit in made for row in unit.rows)
+        rows = sorted(row for _, order in made for row in order)
+        assert all(unit.rows == len(order) for unit, order in made)
         assert rows == list(range(sum(unit.rows for unit in sources)))
         if job.base:
             texts = len(rows) - job.base.image_rows
-            assert all(len(unit.rows) - unit.image_rows <= -(-texts // len(made)) for unit in made)
+            assert all(unit.rows - unit.image_rows <= -(-texts // len(made)) for unit, _ in made)
 
 
 @few

@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.image_path import unsafe
+from beam_mat.core.layout import unsafe
 from beam_mat.core.limits import MAX_NESTING
-from beam_mat.core.record import (
-    Fault,
-    Trajectory,
-    parse,
-    placeholder_number,
-    placeholders,
-    respell,
-    unify,
-)
+from beam_mat.core.record import Fault, Trajectory, parse, respell
 from beam_mat.core.reject import Reason
 from tests.build import PREFIXES, SHARED, dialogue, encode, needs_mat_sample, record, turn
 from tests.properties import examples
@@ -372,8 +364,8 @@ WORDS = st.lists(
 @few
 @given(WORDS)
 def test_each_placeholder_of_a_user_turn_becomes_one_that_is_counted(text: str) -> None:
-    output, _ = respell(unify(text), keep_image=True)
-    assert output.count("<image>") == len(placeholders(text))
+    output, _ = respell(text, "user")
+    assert output.count("<image>") == len(re.findall(r"<image>|<image_[0-9]+>", text))
     assert "<video>" not in output
     assert "<audio>" not in output
 
@@ -381,7 +373,7 @@ def test_each_placeholder_of_a_user_turn_becomes_one_that_is_counted(text: str) 
 @few
 @given(WORDS)
 def test_nothing_is_counted_in_other_turns(text: str) -> None:
-    output, count = respell(text)
+    output, count = respell(text, "assistant")
     assert not any(word in output for word in ("<image>", "<video>", "<audio>"))
     assert count == sum(text.count(word) for word in ("<image>", "<video>", "<audio>"))
     assert (output == text) == (count == 0)
@@ -389,15 +381,15 @@ def test_nothing_is_counted_in_other_turns(text: str) -> None:
 
 def test_a_numbered_placeholder_in_an_answer_is_a_word_like_any_other() -> None:
     text = "tool(image='<image_00>')"
-    assert respell(text) == (text, 0)
+    assert respell(text, "assistant") == (text, 0)
 
 
 @pytest.mark.parametrize(
-    ("token", "number"),
-    [("<image>", None), ("<image_0>", 0), ("<image_00>", 0), ("<image_12>", 12)],
+    ("token", "number"), [("<image_0>", 0), ("<image_00>", 0), ("<image_12>", 12)]
 )
-def test_the_number_of_a_placeholder(token: str, number: int | None) -> None:
-    assert placeholder_number(token) == number
+def test_the_number_of_a_placeholder(token: str, number: int) -> None:
+    images = {f"<image_{number:03}>": A, "<image_99>": B}
+    assert accepted(record(f"{token} <image_99>", "So.", image=images)).images == (A, B)
 
 
 @pytest.mark.parametrize(
@@ -405,6 +397,7 @@ def test_the_number_of_a_placeholder(token: str, number: int | None) -> None:
     ["", "image", "<image_>", "<image_-1>", "<image_٣>", " <image>", "<image_00>\n", "<IMAGE>"],
 )
 def test_what_is_no_placeholder(token: str) -> None:
-    assert placeholders(token) in ([], [token.strip()])
-    with pytest.raises(ValueError, match="is not <image>"):
-        placeholder_number(token)
+    fault = rejected(shown({token: A}, f"Is it {token}?"))
+    assert fault.reason is Reason.IMAGE_FIELD_INVALID
+    assert fault.detail == f"image has the key {token!r}, not <image> or <image_NN>"
+    assert respell(token, "user")[0] in (token, token.replace("_00", ""))

@@ -74,7 +74,7 @@ def mix_of(job: MixJob) -> MixOutput:
         for unit in job.inputs()
     )
     parts = tuple(
-        part(f"jsonl/train-{one.name}.jsonl", len(one.rows), one.image_rows) for one in mixed(job)
+        part(f"jsonl/train-{one.name}.jsonl", one.rows, one.image_rows) for one, _ in mixed(job)
     )
     return MixOutput(job, inputs, parts)
 

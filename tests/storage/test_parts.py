@@ -21,7 +21,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from beam_mat.core import layout
-from beam_mat.core.image_path import image_file
+from beam_mat.core.layout import image_file
 from beam_mat.core.mix import interleave, plan
 from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject

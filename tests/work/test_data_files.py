@@ -31,14 +31,14 @@ ENTRY = Entry("d", "d", COLUMNS, TAGS)
 
 def examined(path: Path | str, type: str = "json") -> tuple[FileNote, list[UnitNote]]:
     info = files.info(str(path))
-    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, type), findings=[])
+    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, type))
     return note, [_examine(unit) for unit in dataset.units(note)]
 
 
 def _examine(unit: Unit) -> UnitNote:
     examiner = Examiner(unit, ENTRY, Rules(10**6), lambda some: [look(one, 10**6) for one in some])
-    dataset.examine(unit, ENTRY, examiner)
-    return examiner.note(with_shape=True)
+    dataset.examine(examiner)
+    return examiner.note()
 
 
 def batches(data: bytes, size: int) -> list[bytes]:
@@ -59,7 +59,7 @@ def test_lines_are_cut_as_their_reader_cuts_them(
     path.write_bytes(data)
     monkeypatch.setattr(units_of, "BATCH_BYTES", size)
     info = files.info(str(path))
-    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, "json"), findings=[])
+    note = FileNote(DatasetFile(0, 0, info.uri, info.size, info.version, "json"))
     cut = [unit.chunk for unit in dataset.units(note)]
     assert [data[chunk.start : chunk.end] for chunk in cut if chunk] == [
         batch.rstrip() for batch in batches(data, size)
@@ -76,8 +76,8 @@ def test_any_bytes_give_findings(tmp_path: Path, junk: bytes, at: int, form: obj
     for data in (junk, whole[:at] + junk + whole[at + len(junk) :], whole[:at]):
         path = tmp_path / "rows.json"
         path.write_bytes(data)
-        note, found = examined(path)
-        assert note.units == len(found)
+        _, found = examined(path)
+        assert [one.unit.number for one in found] == list(range(len(found)))
 
 
 @given(st.binary(max_size=40), st.integers(0, 3000))

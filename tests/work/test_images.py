@@ -16,7 +16,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
 from beam_mat.core.image import ImageFault
-from beam_mat.core.image_path import image_file
+from beam_mat.core.layout import image_file
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Wanted

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.finding import Finding, Kind, Place, shown
+from beam_mat.core.contract.finding import Finding, Kind, shown
 
 FILE_TYPES = {
     "arrow": "arrow",
@@ -50,33 +50,30 @@ class Entry(msgspec.Struct, frozen=True):
     tags: dict[str, str]
 
 
-class Unsupported(msgspec.Struct, frozen=True):
-    """Why check does not support an entry, which may nevertheless be valid."""
+def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | str:
+    """Returns an entry, or None if its rows cannot be read, and its violations.
 
-    why: str
-
-
-def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | Unsupported:
-    """Returns an entry, or None if its rows cannot be read, and its violations."""
+    If check does not support the entry, which may nevertheless be valid, returns the reason.
+    """
     if not isinstance(value, dict):
-        return None, [_fault(Kind.ENTRY_INVALID, f"the entry is {shown(value)}")]
+        return None, [Finding(Kind.ENTRY_INVALID, f"the entry is {shown(value)}")]
     for source in _REMOTE:
         if source in value:
-            return Unsupported(f"it uses {source}; download its files and check these")
+            return f"it uses {source}; download its files and check these"
     for key in ("columns", "tags"):
         if not isinstance(value.get(key, {}), dict):
-            return None, [_fault(Kind.ENTRY_INVALID, f"{key} is {shown(value[key])}")]
+            return None, [Finding(Kind.ENTRY_INVALID, f"{key} is {shown(value[key])}")]
     formatting = value.get("formatting", "alpaca")
     if value.get("ranking"):
-        return Unsupported("it is a ranking dataset, which supervised training does not use")
+        return "it is a ranking dataset, which supervised training does not use"
     if formatting == "openai" or (
         formatting == "alpaca" and "messages" not in value.get("columns", {})
     ):
-        return Unsupported(f"its formatting is {formatting}; check supports only sharegpt")
+        return f"its formatting is {formatting}; check supports only sharegpt"
     faults = list(_faults(value, formatting))
     file_name = value.get("file_name")
     if not isinstance(file_name, str):
-        faults.append(_fault(Kind.FILE_NOT_FOUND, f"file_name is {shown(file_name)}"))
+        faults.append(Finding(Kind.FILE_NOT_FOUND, f"file_name is {shown(file_name)}"))
     if any(fault.kind is not Kind.SPLIT_UNKNOWN for fault in faults):
         return None, faults
     columns, tags = value.get("columns", {"messages": "conversations"}), value.get("tags", TAGS)
@@ -92,20 +89,16 @@ def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] |
 def _faults(value: dict[str, Any], formatting: object) -> Iterable[Finding]:
     columns, tags = value.get("columns", {}), value.get("tags", {})
     if formatting != "sharegpt":
-        yield _fault(Kind.FORMATTING_NOT_SHAREGPT, f"formatting is {shown(formatting)}")
+        yield Finding(Kind.FORMATTING_NOT_SHAREGPT, f"formatting is {shown(formatting)}")
     if "columns" in value and not columns.get("messages"):
-        yield _fault(Kind.COLUMN_NOT_LISTED, "columns does not list messages")
+        yield Finding(Kind.COLUMN_NOT_LISTED, "columns does not list messages")
     if "tags" in value:
         for tag in ("role_tag", "content_tag", "user_tag", "assistant_tag"):
             if not tags.get(tag):
-                yield _fault(Kind.TAG_NOT_LISTED, f"tags does not list {tag}")
+                yield Finding(Kind.TAG_NOT_LISTED, f"tags does not list {tag}")
     split = value.get("split", "train")
     if not isinstance(split, str) or not re.match(r"train(\[|\+|$)", split):
-        yield _fault(Kind.SPLIT_UNKNOWN, f"split is {shown(split)}")
-
-
-def _fault(kind: Kind, detail: str) -> Finding:
-    return Finding(kind, Place(), detail)
+        yield Finding(Kind.SPLIT_UNKNOWN, f"split is {shown(split)}")
 
 
 def file_type(name: str) -> str | None:
@@ -121,7 +114,7 @@ def check_folder(names: Iterable[tuple[str, bool]]) -> list[Finding]:
     """Checks the contents of a folder. `names` are names and whether each one is a folder."""
     listed = sorted(names)
     if not listed:
-        return [_fault(Kind.FOLDER_EMPTY, "the folder is empty")]
+        return [Finding(Kind.FOLDER_EMPTY, "the folder is empty")]
     types = {file_type(name) for name, is_folder in listed if not is_folder} - {None}
     wanted = min(types, key=str) if len(types) == 1 else None
     faults = []
@@ -132,4 +125,4 @@ def check_folder(names: Iterable[tuple[str, bool]]) -> list[Finding]:
             faults.append(f"{name} has no known type")
         elif wanted is None:
             faults.append(f"{name} has another type than other files")
-    return [_fault(Kind.FOLDER_MIXED, fault) for fault in faults]
+    return [Finding(Kind.FOLDER_MIXED, fault) for fault in faults]

@@ -1,32 +1,46 @@
-"""Checks rows and image files one by one, as far as possible without the others."""
+"""Checks rows and image files one by one, as far as possible without the others.
+
+The length of a row in tokens is exact for images and a lower bound for text. Counting the tokens of
+text would need the model's tokenizer. But Qwen's tokenizers split text into words and single digits
+first, so no token contains more than one of these. A row therefore has at least one token per word
+and digit, and five special tokens per turn.
+"""
 
 from __future__ import annotations
 
 import functools
 import io
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from PIL import Image
 
-from beam_mat.core.contract import tokens
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import Fault, Finding, Kind, Place, Tally, printable
+from beam_mat.core.contract.finding import Finding, Kind, Place, Tally, printable
 from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
-from beam_mat.core.contract.unit import ImageUse, LengthFact, RowLength, Runs, Unit, UnitNote
-from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, vanishes
-from beam_mat.core.geometry import tokens as tokens_of
+from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNote
+from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
 from beam_mat.core.image import decode_fault
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from beam_mat.core.record import IMAGE
 
 PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
 """Above this number of pixels, Pillow raises DecompressionBombError, also in LLaMA-Factory."""
 LEAST_PIXELS = 1024
 """LLaMA-Factory's default of ``image_min_pixels``."""
 
-Look = Callable[[Sequence[bytes]], list["Size | Fault"]]
+# Qwen's special tokens (<|im_start|>, <tool_call>) count as one, although they have two words.
+_PIECE = re.compile(r"<\|\w+\|>|</?\w+>|[^\W\d_]+|\d")
+BEFORE = 3
+"""``<|im_start|>``, the role and the line end."""
+AFTER = 2
+"""``<|im_end|>`` and the line end."""
+
+Look = Callable[[Sequence[bytes]], list["Size | Finding"]]
 """Decodes images; `look` decodes one."""
 
 
@@ -41,21 +55,21 @@ class Rules(msgspec.Struct, frozen=True):
     cutoff: int | None = None
     tokens: TokenRule | None = None
 
-    def tokens_of(self, found: Size | Fault) -> int:
+    def tokens_of(self, found: Size | Finding) -> int:
         """The tokens of an image after LLaMA-Factory has resized it; -1 if it cannot be used."""
         if self.tokens is None:
             return 0
-        if isinstance(found, Fault):
+        if isinstance(found, Finding):
             return -1
         steps = resize_steps(found, Budget(self.max_pixels, LEAST_PIXELS))
-        return tokens_of(steps[-1] if steps else found, self.tokens)
+        return tokens(steps[-1] if steps else found, self.tokens)
 
 
 def decode(data: bytes) -> object:
     """Decodes a row. Like the readers that training uses, it is more lenient than the standard.
 
-    Raises:
-        ValueError: The row is not JSON or too deeply nested; UnicodeDecodeError: it is not UTF-8.
+    Raises ValueError if the row is not JSON or too deeply nested, and UnicodeDecodeError if it is
+    not UTF-8.
     """
     try:
         return msgspec.json.decode(data)
@@ -68,26 +82,26 @@ def decode(data: bytes) -> object:
             raise ValueError(str(error) or type(error).__name__) from None
 
 
-def look(data: bytes, max_pixels: int) -> Size | Fault:
+def look(data: bytes, max_pixels: int) -> Size | Finding:
     """Decodes a whole image, as training would. Any bytes are allowed."""
     if len(data) > MAX_IMAGE_BYTES:
-        return Fault(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
+        return Finding(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             found = f"the image has {image.width}x{image.height} pixels"
             if image.width * image.height > PILLOW_PIXELS:
-                return Fault(Kind.IMAGE_UNDECODABLE, found)
+                return Finding(Kind.IMAGE_UNDECODABLE, found)
             if vanishes(image.size, Budget(max_pixels, LEAST_PIXELS)):
-                return Fault(Kind.IMAGE_TOO_THIN, found)
+                return Finding(Kind.IMAGE_TOO_THIN, found)
             if image.width * image.height > MAX_IMAGE_PIXELS:
-                return Fault(Kind.IMAGE_HUGE, found)
+                return Finding(Kind.IMAGE_HUGE, found)
             image.load()
             return image.size
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
-        return Fault(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
+        return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
 
 
 @functools.cache
@@ -100,7 +114,8 @@ def _formats() -> tuple[str, ...]:
 class Examiner:
     """Checks a unit's rows in order and collects the results.
 
-    `clash` is the first row that has a value of another type than earlier rows.
+    `clash` is the first row that has a value of another type than earlier rows, and `lengths` are
+    of the rows whose length depends on image files.
     """
 
     def __init__(self, unit: Unit, entry: Entry, rules: Rules, look: Look) -> None:
@@ -108,19 +123,19 @@ class Examiner:
         self.shape = Shape(fields={})
         self.clash: Finding | None = None
         self.has_other_values = False
+        self.lengths: list[RowLength] = []
+        self.unit = unit
+        self.entry = entry
         self._always: set[str] | None = None
-        self._unit = unit
-        self._entry = entry
         self._rules = rules
         self._look = look
         self._uses: dict[str, tuple[int, Place]] = {}
-        self._lengths: list[RowLength] = []
         self._marks: dict[str, list[bool]] = {name: [] for name in (*NULLABLE, "dropped")}
         self._image_uses = 0
 
     def rows(self, values: Sequence[tuple[int, object]]) -> None:
         """Checks rows, each given with its index in the file."""
-        rows = [(index, check_row(value, self._entry)) for index, value in values]
+        rows = [(index, check_row(value, self.entry)) for index, value in values]
         for index, value in values:
             if not isinstance(value, dict):
                 self.has_other_values = True
@@ -129,7 +144,7 @@ class Examiner:
             path = self.shape.absorb(value)
             if path is not None and self.clash is None:
                 why = f"{path} has another type in earlier rows"
-                self.clash = Finding(Kind.TYPE_DRIFT, Place(self._unit.file.order, index), why)
+                self.clash = Finding(Kind.TYPE_DRIFT, why, Place(self.unit.file.order, index))
         images = (image for _, row in rows if not row.dropped for image in row.images)
         looks = iter(self._look([image for image in images if isinstance(image, bytes)]))
         for index, row in rows:
@@ -140,14 +155,14 @@ class Examiner:
         for marks in self._marks.values():
             marks.append(False)
 
-    def note(self, *, with_shape: bool) -> UnitNote:
-        """The result of the unit. `with_shape` says whether the rows determine the types."""
+    def note(self) -> UnitNote:
+        """The result of the unit."""
         dropped = self._marks["dropped"]
         return UnitNote(
-            unit=self._unit,
+            unit=self.unit,
             rows=len(dropped),
             counts=self.tally.counts(),
-            shape=self.shape if with_shape else None,
+            shape=self.shape if self.unit.chunk else None,
             always=tuple(sorted(map(printable, self._always or ()))),
             empty={name: Runs.of(self._marks[name]) for name in NULLABLE},
             dropped=Runs.of(dropped),
@@ -156,20 +171,16 @@ class Examiner:
 
     def uses(self) -> list[ImageUse]:
         """The image files to which the rows refer."""
-        entry, name = self._unit.file.entry, self._unit.name
+        entry, name = self.unit.file.entry, self.unit.name
         return [ImageUse(entry, path, name, *use) for path, use in self._uses.items()]
 
-    def lengths(self) -> LengthFact:
-        """The rows whose length depends on image files."""
-        return LengthFact(self._unit.file.entry, tuple(self._lengths))
-
-    def _row(self, index: int, row: Row, looks: Iterator[Size | Fault]) -> None:
-        place = Place(self._unit.file.order, index, row.id)
+    def _row(self, index: int, row: Row, looks: Iterator[Size | Finding]) -> None:
+        place = Place(self.unit.file.order, index, row.id)
         for name in NULLABLE:
             self._marks[name].append(name in row.empty)
         self._marks["dropped"].append(row.dropped)
-        for kind, detail in row.faults:
-            self.tally.add(Finding(kind, place, detail))
+        for fault in row.faults:
+            self.tally.add(fault.at(place))
         self._image_uses += len(row.images)
         sizes: list[str | int] = []
         for image in row.images:
@@ -177,19 +188,73 @@ class Examiner:
                 sizes.append(image)
                 continue
             found = next(looks)
-            if isinstance(found, Fault):
-                self.tally.add(Finding(found.kind, place, found.detail))
+            if isinstance(found, Finding):
+                self.tally.add(found.at(place))
             sizes.append(self._rules.tokens_of(found))
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))
             self._uses[path] = (rows + 1, first)
         if self._rules.cutoff is None or row.faults or not row.contents:
             return
-        length = RowLength(place, *tokens.measure(row.system, row.contents), tuple(sizes))
+        parts = RowLength(place, *measure(row.system, row.contents), tuple(sizes))
         if any(isinstance(size, str) for size in sizes):
-            self._lengths.append(length)
-        elif cut := check_length(length, {}, self._rules.cutoff):
+            self.lengths.append(parts)
+        elif cut := check_length(parts, {}, self._rules.cutoff):
             self.tally.add(cut)
+
+
+def least_tokens(text: str) -> int:
+    """The minimum number of tokens of a text.
+
+    >>> least_tokens("Is 12 a number?")
+    5
+    """
+    # The tokenizers also normalise to NFC before they split the text.
+    return len(_PIECE.findall(unicodedata.normalize("NFC", text)))
+
+
+# Usually all rows have the same system prompt, and it is longer than the turns.
+_system_tokens = functools.lru_cache(maxsize=16)(least_tokens)
+
+
+def measure(system: str, contents: Sequence[str]) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """The minimum tokens of a row's text: of the system prompt, and of each turn.
+
+    A turn has a number for the text before, between and after its images.
+    """
+    pieces = [tuple(map(least_tokens, content.split(IMAGE))) for content in contents]
+    marks = BEFORE + AFTER if system else 0
+    return marks + _system_tokens(system), tuple(pieces)
+
+
+def length(
+    system: int, pieces: Sequence[Sequence[int]], images: Sequence[int], cutoff: int
+) -> tuple[int, int | None]:
+    """The minimum tokens of a row, and the index of the first image that is certain to be cut.
+
+    LLaMA-Factory fills ``cutoff_len`` with pairs of turns, and cuts a question at its end to leave
+    room for the answer (``infer_seqlen``). An image is therefore certain to be cut if the pairs
+    before it and its own turn up to its end exceed ``cutoff_len``. Images shortly before may be cut
+    too. `system` and `pieces` are from `measure`; `images` are tokens with start and end markers.
+    """
+    before = question = number = 0
+    cut = None
+    for place, turn in enumerate(pieces):
+        is_question = place % 2 == 0
+        at = (BEFORE if is_question else 0) + (system if place == 0 else 0) + turn[0]
+        for text in turn[1:]:
+            at += images[number]
+            if cut is None and before + at - 1 > cutoff:
+                cut = number
+            at += text
+            number += 1
+        # The special tokens at the start of the answer count as part of the question.
+        spent = at + AFTER + (BEFORE if is_question else 0)
+        if is_question:
+            question = spent
+        else:
+            before += question + spent
+    return before, cut
 
 
 def check_length(row: RowLength, sizes: Mapping[str, int], cutoff: int) -> Finding | None:
@@ -200,11 +265,11 @@ def check_length(row: RowLength, sizes: Mapping[str, int], cutoff: int) -> Findi
     images = [sizes[image] if isinstance(image, str) else image for image in row.images]
     if -1 in images:
         return None
-    least, cut = tokens.length(row.system, row.pieces, images, cutoff)
+    least, cut = length(row.system, row.pieces, images, cutoff)
     text = least - sum(images)
     size = f"the row has {sum(images)} image tokens and at least {text} text tokens"
     why = f"{size}; cutoff_len is {cutoff}"
     if cut is not None:
         why = f"image {cut} of {len(images)} is cut: {why}"
-        return Finding(Kind.IMAGE_TOKENS_CUT, row.place, why)
-    return Finding(Kind.ROW_CUT, row.place, why) if least > cutoff else None
+        return Finding(Kind.IMAGE_TOKENS_CUT, why, row.place)
+    return Finding(Kind.ROW_CUT, why, row.place) if least > cutoff else None

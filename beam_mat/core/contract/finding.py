@@ -6,11 +6,9 @@ in ``kind.json`` beside this module.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from enum import Enum
 from importlib import resources
-from typing import NamedTuple
 
 import msgspec
 
@@ -82,7 +80,7 @@ class Kind(str, Enum):
     @property
     def about(self) -> KindText:
         """The severity and the sentences of ``kind.json``."""
-        return _texts()[self]
+        return _TEXTS[self]
 
 
 class KindText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,10 +91,9 @@ class KindText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cure: str
 
 
-@functools.cache
-def _texts() -> dict[Kind, KindText]:
-    data = resources.files(__package__ or "").joinpath("kind.json").read_bytes()
-    return msgspec.json.decode(data, type=dict[Kind, KindText])
+_TEXTS = msgspec.json.decode(
+    resources.files(__package__ or "").joinpath("kind.json").read_bytes(), type=dict[Kind, KindText]
+)
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -111,19 +108,16 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     id: str = ""
 
 
-class Fault(NamedTuple):
-    """A violation without its location."""
-
-    kind: Kind
-    detail: str
-
-
 class Finding(msgspec.Struct, frozen=True, array_like=True):
-    """A violation with its location."""
+    """A violation. Its place is the entry itself unless something else is known."""
 
     kind: Kind
-    place: Place
     detail: str
+    place: Place = Place()
+
+    def at(self, place: Place) -> Finding:
+        """The same violation with its location."""
+        return msgspec.structs.replace(self, place=place)
 
 
 class Count(msgspec.Struct, array_like=True):
@@ -137,8 +131,10 @@ class Count(msgspec.Struct, array_like=True):
 class Tally:
     """Counts findings. Its memory does not grow with their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
         self._counts: dict[Kind, Count] = {}
+        for finding in findings:
+            self.add(finding)
 
     def add(self, finding: Finding, number: int = 1) -> None:
         self.merge([Count(finding.kind, number, [finding])])

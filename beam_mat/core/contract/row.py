@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.finding import Fault, Kind, Severity, printable, shown
+from beam_mat.core.contract.finding import Finding, Kind, Severity, printable, shown
 
 _MEDIA = {
     "images": ("<image>", Kind.IMAGE_COUNT),
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     """
 
     id: str
-    faults: tuple[Fault, ...]
+    faults: tuple[Finding, ...]
     empty: tuple[str, ...]
     system: str = ""
     contents: tuple[str, ...] = ()
@@ -42,16 +42,20 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def dropped(self) -> bool:
         """Whether LLaMA-Factory drops the row and continues."""
-        return any(kind.about.severity is Severity.DROPS for kind, _ in self.faults)
+        return any(fault.kind.about.severity is Severity.DROPS for fault in self.faults)
 
 
 def check_row(value: object, entry: Entry) -> Row:
     """Checks a row as decoded from JSON or Parquet. The entry names the columns and tags."""
     if not isinstance(value, dict):
-        return Row("", (Fault(Kind.NOT_AN_OBJECT, f"the row is {shown(value)}"),), ())
+        return Row("", (Finding(Kind.NOT_AN_OBJECT, f"the row is {shown(value)}"),), ())
     known = value.get("id")
     id = printable(str(known)[:100]) if isinstance(known, str | int) else ""
-    columns = {name: _column(value, entry, name) for name in NULLABLE}
+    unlisted = {"system": "", "tools": ""}
+    columns = {
+        name: value.get(entry.columns[name]) if name in entry.columns else unlisted.get(name)
+        for name in NULLABLE
+    }
     # LLaMA-Factory's _find_medias treats anything but a list as a single item.
     media: dict[str, list[Any]] = {
         name: column if isinstance(column, list) else [] if column is None else [column]
@@ -61,19 +65,19 @@ def check_row(value: object, entry: Entry) -> Row:
     empty = tuple(name for name in NULLABLE if columns[name] is None or media.get(name) == [])
     # LLaMA-Factory joins the paths of dropped rows too.
     faults = [fault for name in media for fault in _unjoinable(name, media[name])]
-    aligned = _aligned(value, entry)
-    if isinstance(aligned, Fault):
+    aligned = _aligned(value.get(entry.columns["messages"]), columns["system"], entry)
+    if isinstance(aligned, Finding):
         return Row(id, (aligned, *faults), empty)
     system, turns = aligned
     if isinstance(system, str):
         empty = tuple(name for name in empty if name != "system")
     elif system is not None:
-        faults.append(Fault(Kind.SYSTEM_NOT_TEXT, f"the system prompt is {shown(system)}"))
+        faults.append(Finding(Kind.SYSTEM_NOT_TEXT, f"the system prompt is {shown(system)}"))
     faults += _tools(columns["tools"]) if columns["tools"] else []
     images: list[str | bytes] = []
     for image in media["images"]:
         taken = _image(image, media["images"])
-        if isinstance(taken, Fault):
+        if isinstance(taken, Finding):
             faults.append(taken)
         else:
             images.append(taken)
@@ -81,10 +85,10 @@ def check_row(value: object, entry: Entry) -> Row:
     for number, (role, content) in enumerate(turns):
         if not isinstance(content, str):
             why = f"the content of turn {number} is {shown(content)}"
-            faults.append(Fault(Kind.CONTENT_NOT_TEXT, why))
+            faults.append(Finding(Kind.CONTENT_NOT_TEXT, why))
         elif role == entry.tags.get("function_tag"):  # both are None if the tag is not listed
             faults += _function_call(number, content)
-    if any(kind is Kind.CONTENT_NOT_TEXT for kind, _ in faults):
+    if any(fault.kind is Kind.CONTENT_NOT_TEXT for fault in faults):
         return Row(id, _once(faults), empty, images=tuple(images))
     for name, (word, kind) in _MEDIA.items():
         counted = sum(content.count(word) for content in contents)
@@ -95,35 +99,28 @@ def check_row(value: object, entry: Entry) -> Row:
             why = f"the turns have {counted} {word}, but {column} lists {len(media[name])}"
             if name not in entry.columns and value.get(name):
                 why += f", because columns does not list {name}"
-            faults.append(Fault(kind, why))
+            faults.append(Finding(kind, why))
     return Row(id, _once(faults), empty, system or "", tuple(contents), tuple(images))
 
 
-def _once(faults: list[Fault]) -> tuple[Fault, ...]:
+def _once(faults: list[Finding]) -> tuple[Finding, ...]:
     """The first fault of each kind, because violations are counted per row, not per turn."""
     kinds = [fault.kind for fault in faults]
     return tuple(fault for at, fault in enumerate(faults) if fault.kind not in kinds[:at])
 
 
-def _column(value: dict[str, Any], entry: Entry, name: str) -> Any:
-    column = entry.columns.get(name)
-    if column is None:
-        return "" if name in ("system", "tools") else None
-    return value.get(column)
-
-
-def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[object, Any]]] | Fault:
+def _aligned(
+    messages: object, system: Any, entry: Entry
+) -> tuple[Any, list[tuple[object, Any]]] | Finding:
     """The system prompt, and the role and content of each turn after it."""
     tags = entry.tags
-    messages = value.get(entry.columns["messages"])
     if not isinstance(messages, list):
         found = "missing or null" if messages is None else shown(messages)
-        return Fault(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
+        return Finding(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
     for number, turn in enumerate(messages):
         if not isinstance(turn, dict):
-            return Fault(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
+            return Finding(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
     turns = [(turn.get(tags["role_tag"]), turn.get(tags["content_tag"])) for turn in messages]
-    system = _column(value, entry, "system")
     if turns and "system_tag" in tags and turns[0][0] == tags["system_tag"]:
         system = turns.pop(0)[1]
     users = (tags["user_tag"], tags.get("observation_tag"))
@@ -133,25 +130,25 @@ def _aligned(value: dict[str, Any], entry: Entry) -> tuple[Any, list[tuple[objec
         if role not in (users, assistants)[number % 2]:
             return _role_fault(number, role, tags)
     if not turns:
-        return Fault(Kind.NO_TURNS, "there are no user and assistant turns")
+        return Finding(Kind.NO_TURNS, "there are no user and assistant turns")
     if len(turns) % 2:
-        return Fault(Kind.ODD_TURNS, f"the number of turns, {len(turns)}, is odd")
+        return Finding(Kind.ODD_TURNS, f"the number of turns, {len(turns)}, is odd")
     if "system_tag" not in tags and any(role is None for role, _ in turns):
-        return Fault(Kind.MESSAGES_INVALID, "a turn has no role, and system_tag is not listed")
+        return Finding(Kind.MESSAGES_INVALID, "a turn has no role, and system_tag is not listed")
     return system, turns
 
 
-def _role_fault(number: int, role: object, tags: dict[str, str]) -> Fault:
+def _role_fault(number: int, role: object, tags: dict[str, str]) -> Finding:
     if number == 0 and role == "system" and "system_tag" not in tags:
-        return Fault(Kind.SYSTEM_TAG_NOT_LISTED, "the first turn has the role 'system'")
+        return Finding(Kind.SYSTEM_TAG_NOT_LISTED, "the first turn has the role 'system'")
     roles = ("user_tag", "assistant_tag", "observation_tag", "function_tag", "system_tag")
     if role not in [tags[name] for name in roles if name in tags]:
         found = "no role" if role is None else f"the role {shown(role)}"
-        return Fault(Kind.ROLE_UNKNOWN, f"turn {number} has {found}")
-    return Fault(Kind.ROLES_OUT_OF_ORDER, f"turn {number} has the role {shown(role)}")
+        return Finding(Kind.ROLE_UNKNOWN, f"turn {number} has {found}")
+    return Finding(Kind.ROLES_OUT_OF_ORDER, f"turn {number} has the role {shown(role)}")
 
 
-def _unjoinable(name: str, items: list[Any]) -> list[Fault]:
+def _unjoinable(name: str, items: list[Any]) -> list[Finding]:
     """The items that LLaMA-Factory cannot join with media_dir. It expects the first one's type."""
     wrong: list[Any] = []
     if items and isinstance(items[0], str):
@@ -162,33 +159,35 @@ def _unjoinable(name: str, items: list[Any]) -> list[Fault]:
             for item in items
             if not isinstance(item, list) or not all(isinstance(part, str) for part in item)
         ]
-    return [Fault(Kind.IMAGE_FIELD_INVALID, f"{name} contains {shown(wrong[0])}")] if wrong else []
+    return (
+        [Finding(Kind.IMAGE_FIELD_INVALID, f"{name} contains {shown(wrong[0])}")] if wrong else []
+    )
 
 
-def _image(image: object, images: list[Any]) -> str | bytes | Fault:
+def _image(image: object, images: list[Any]) -> str | bytes | Finding:
     if isinstance(image, str):
         if not _is_name(image):
-            return Fault(Kind.IMAGE_MISSING, f"{shown(image)} is not a valid file name")
+            return Finding(Kind.IMAGE_MISSING, f"{shown(image)} is not a valid file name")
         if isinstance(images[0], str):
             return image
         # Paths are joined with media_dir only if the first image is a path.
         why = f"the path {shown(image)} comes after {shown(images[0])}, which is not a path"
-        return Fault(Kind.IMAGE_PATH_NOT_JOINED, why)
+        return Finding(Kind.IMAGE_PATH_NOT_JOINED, why)
     if isinstance(image, bytes) and not isinstance(images[0], str):
         return image
     if not isinstance(image, dict) or isinstance(images[0], str):
-        return Fault(Kind.IMAGE_FIELD_INVALID, f"an image is {shown(image)}")
+        return Finding(Kind.IMAGE_FIELD_INVALID, f"an image is {shown(image)}")
     if "bytes" not in image:
-        return Fault(Kind.IMAGE_STRUCT_INCOMPLETE, f"{shown(image)} has no field bytes")
+        return Finding(Kind.IMAGE_STRUCT_INCOMPLETE, f"{shown(image)} has no field bytes")
     if isinstance(image["bytes"], bytes):
         return image["bytes"]
     if image["bytes"] is not None:
-        return Fault(Kind.IMAGE_FIELD_INVALID, f"bytes is {shown(image['bytes'])}")
+        return Finding(Kind.IMAGE_FIELD_INVALID, f"bytes is {shown(image['bytes'])}")
     path = image.get("path")
     if not isinstance(path, str) or not _is_name(path):
-        return Fault(Kind.IMAGE_STRUCT_INCOMPLETE, f"{shown(image)} has neither bytes nor a path")
+        return Finding(Kind.IMAGE_STRUCT_INCOMPLETE, f"{shown(image)} has neither bytes nor a path")
     if not path.startswith("/"):
-        return Fault(Kind.IMAGE_PATH_NOT_JOINED, f"the path {shown(path)} is inside a struct")
+        return Finding(Kind.IMAGE_PATH_NOT_JOINED, f"the path {shown(path)} is inside a struct")
     return path
 
 
@@ -200,18 +199,20 @@ def _is_name(path: str) -> bool:
     return True
 
 
-def _function_call(number: int, content: str) -> list[Fault]:
+def _function_call(number: int, content: str) -> list[Finding]:
     try:
         calls = json.loads(_THOUGHT.sub("", content))
     except (ValueError, RecursionError):
-        return [Fault(Kind.FUNCTION_CALL_INVALID, f"turn {number} is {shown(content)}")]
+        return [Finding(Kind.FUNCTION_CALL_INVALID, f"turn {number} is {shown(content)}")]
     for call in calls if isinstance(calls, list) else [calls]:
         if not isinstance(call, dict) or not {"name", "arguments"} <= call.keys():
-            return [Fault(Kind.FUNCTION_CALL_INVALID, f"turn {number} has the call {shown(call)}")]
+            return [
+                Finding(Kind.FUNCTION_CALL_INVALID, f"turn {number} has the call {shown(call)}")
+            ]
     return []
 
 
-def _tools(tools: object) -> list[Fault]:
+def _tools(tools: object) -> list[Finding]:
     try:
         listed = json.loads(tools) if isinstance(tools, str) else None
     except (ValueError, RecursionError):
@@ -221,4 +222,4 @@ def _tools(tools: object) -> list[Fault]:
         isinstance(listed, list) and all(isinstance(tool, dict) for tool in listed)
     ):
         return []
-    return [Fault(Kind.TOOLS_INVALID, f"tools is {shown(tools)}")]
+    return [Finding(Kind.TOOLS_INVALID, f"tools is {shown(tools)}")]

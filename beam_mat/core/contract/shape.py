@@ -8,11 +8,11 @@ The first read determines the type of every column. All later reads are cast to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Set
 
 import msgspec
 
-from beam_mat.core.contract.finding import Fault, Kind, printable
+from beam_mat.core.contract.finding import Finding, Kind, printable
 from beam_mat.core.limits import MAX_NESTING
 
 NULL, BOOL, INT, WHOLE, FLOAT, DIGITS, TIME, TEXT, BINARY = (1 << at for at in range(9))
@@ -99,7 +99,12 @@ class Shape(msgspec.Struct, array_like=True):
         """The first path at which the values have no common type, or None."""
         if self._kinds() > 1:
             return path
-        found = [part.clash(where) for where, part in self._parts(path)]
+        if self.item is not None:
+            return self.item.clash(f"{path}[]")
+        found = (
+            part.clash(f"{path}.{key}" if path else key)
+            for key, part in (self.fields or {}).items()
+        )
         return next((where for where in found if where is not None), None)
 
     def _kinds(self) -> int:
@@ -107,12 +112,6 @@ class Shape(msgspec.Struct, array_like=True):
         groups = (BOOL, _NUMBER, _STRING, BINARY)
         leaves = sum(1 for group in groups if self.leaf & group)
         return leaves + (self.item is not None) + (self.fields is not None)
-
-    def _parts(self, path: str) -> Iterator[tuple[str, Shape]]:
-        if self.item is not None:
-            yield f"{path}[]", self.item
-        for key, shape in (self.fields or {}).items():
-            yield (f"{path}.{key}" if path else key), shape
 
     @property
     def is_null(self) -> bool:
@@ -127,7 +126,7 @@ class Shape(msgspec.Struct, array_like=True):
         return next((name for name, bits in _NAMES.items() if not seen & ~bits), "mixed values")
 
 
-def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
+def misfit(shape: Shape, type: Shape, path: str = "") -> Finding | None:
     """Says at which path the values of `shape` cannot be cast to the type of `type`.
 
     Neither of the two may have a clash. The bits of `type` determine its Arrow type. Text is text
@@ -137,29 +136,22 @@ def misfit(shape: Shape, type: Shape, path: str = "") -> Fault | None:
         return None
     if type.is_null:
         why = f"{path or 'the row'} is {shape.describe()} here, but null in earlier rows"
-        return Fault(Kind.NULL_CAST, why)
-    for key, field in (shape.fields or {}).items():
-        if type.fields is None:
-            break
-        where = f"{path}.{key}" if path else key
-        if key not in type.fields:
-            return Fault(Kind.TYPE_DRIFT, f"the row has {where}, which no earlier row has")
-        inner = misfit(field, type.fields[key], where)
-        if inner:
-            return inner
+        return Finding(Kind.NULL_CAST, why)
+    if shape.fields is not None and type.fields is not None:
+        for key, field in shape.fields.items():
+            where = f"{path}.{key}" if path else key
+            if key not in type.fields:
+                return Finding(Kind.TYPE_DRIFT, f"the row has {where}, which no earlier row has")
+            if inner := misfit(field, type.fields[key], where):
+                return inner
+        return None
     if shape.item is not None and type.item is not None:
-        inner = misfit(shape.item, type.item, f"{path}[]")
-        if inner:
-            return inner
-    fits = (
-        (shape.fields is None or type.fields is not None)
-        and (shape.item is None or type.item is not None)
-        and not shape.leaf & ~NULL & ~_CASTS.get(_type_of(type), 0)
-    )
-    if fits:
+        return misfit(shape.item, type.item, f"{path}[]")
+    leaf = shape.leaf & ~NULL
+    if leaf and not leaf & ~_CASTS.get(_type_of(type), 0):
         return None
     before = f"{type.describe()} in earlier rows"
-    return Fault(Kind.TYPE_DRIFT, f"{path} is {shape.describe()} here, but {before}")
+    return Finding(Kind.TYPE_DRIFT, f"{path} is {shape.describe()} here, but {before}")
 
 
 def _type_of(shape: Shape) -> int:

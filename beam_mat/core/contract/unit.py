@@ -61,8 +61,8 @@ class Runs(msgspec.Struct, array_like=True, frozen=True):
 
     LLaMA-Factory maps over the rows with ``preprocessing_num_workers`` processes, each with one
     contiguous part of the dataset (``Dataset.shard``). Hugging Face's writer infers the types of
-    the new columns from the first `BATCH` rows of each part. The order of rows therefore matters.
-    Only start and end of runs that have `BATCH` rows or touch an end of the sequence are kept.
+    the new columns from the first `BATCH` rows of each part. Only start and end of runs that have
+    `BATCH` rows or touch an end of the sequence are kept.
     """
 
     rows: int = 0
@@ -134,7 +134,6 @@ class FileNote(msgspec.Struct):
     """
 
     file: DatasetFile
-    units: int = 0
     layout: Layout | None = None
     shape: Shape | None = None
     findings: list[Finding] = []
@@ -177,7 +176,7 @@ class ImageUse(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RowLength(msgspec.Struct, frozen=True, array_like=True):
-    """The parts of a row's length, see `beam_mat.core.contract.tokens.measure`.
+    """The parts of a row's length, see `beam_mat.core.contract.examine.measure`.
 
     An image is given by its path, or by its tokens if the row contains its bytes.
     """

@@ -11,7 +11,7 @@ import pyarrow.json as pj
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_mat.core.contract.finding import Kind
+from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.shape import Shape, misfit
 
 LEAVES = st.sampled_from(
@@ -68,9 +68,9 @@ def test_what_a_type_was_inferred_from_fits_it(values: list[Any]) -> None:
 def test_a_misfit_names_its_place() -> None:
     type = shape({"images": [], "turns": [{"role": "user"}]})
     found = misfit(shape({"images": ["a"], "turns": []}), type)
-    assert found == (Kind.NULL_CAST, "images[] is text here, but null in earlier rows")
+    assert found == Finding(Kind.NULL_CAST, "images[] is text here, but null in earlier rows")
     found = misfit(shape({"images": [], "turns": [{"role": "user", "to": 1}]}), type)
-    assert found == (Kind.TYPE_DRIFT, "the row has turns[].to, which no earlier row has")
+    assert found == Finding(Kind.TYPE_DRIFT, "the row has turns[].to, which no earlier row has")
 
 
 def test_values_nested_without_end_have_a_shape() -> None:
