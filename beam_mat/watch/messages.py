@@ -2,7 +2,7 @@
 
 A later step cannot send an element to the intake. So the commit step writes the watermark to a
 file in the work folder, and the joins write requests to reprocess shards. The intake writes its
-status for the driver, and the driver writes a request to stop. See also `core.references`.
+status for the driver, and the driver writes a request to stop. See also `core.results`.
 """
 
 from __future__ import annotations
