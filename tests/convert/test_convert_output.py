@@ -49,7 +49,10 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, shard: Path, images:
     for option in ([], ["--overwrite"]):
         ran = run(*convert_words(shard, images, out), *option)
         assert ran.code == 2
-        assert f"--output {out}: holds files that are not a dataset of beam-mat" in ran.err
+        assert (
+            f"--output {out}: contains other files that are not part of a dataset of beam-mat"
+            in ran.err
+        )
     assert dataset.tree(out) == {"thesis.txt": b"mine"}
 
 
