@@ -16,8 +16,8 @@ MODELS = {"qwen2_vl": QWEN2_VL, "qwen2_5_vl": QWEN2_VL, "qwen3_vl": QWEN3_VL}
 def command_line() -> CommandLine:
     line = CommandLine(
         "check",
-        "Compares a dataset with what LLaMA-Factory does with it, and says what will fail, what "
-        "will be dropped, and what to do about it.",
+        "Checks whether LLaMA-Factory can train on a dataset. It reports what would stop the "
+        "training, what would be dropped, and how to fix it.",
         (
             "beam-mat check dataset",
             "beam-mat check data --name my_set --media-dir pictures --model qwen2_5_vl "

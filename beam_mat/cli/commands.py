@@ -14,16 +14,16 @@ from beam_mat.cli.command_line import CommandLine
 
 COMMANDS = {
     "convert": "make a LLaMA-Factory dataset from MAT shards and image zips",
-    "watch": "keep such a dataset current while shards and zips arrive",
+    "watch": "update a dataset while shards and zips arrive",
     "check": "find what LLaMA-Factory would reject or drop in a dataset",
-    "show": "print a trajectory or a rejected record for reading",
+    "show": "print a trajectory or a rejected record",
     "verify": "compare every file of a dataset with its manifest",
     "log": "list the generations of a dataset",
     "diff": "show what differs between two generations, and why",
     "vacuum": "remove the files that no kept generation needs",
     "report": "make the report of a dataset again",
     "publish": "publish a finished job whose driver has ended",
-    "sample": "make a small MAT-shaped set to try things out",
+    "sample": "make a small dataset in the format of MAT, for a first try",
     "doctor": "show what is installed and what works on this machine",
     "completion": "print a script that makes a shell complete beam-mat",
 }

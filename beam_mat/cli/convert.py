@@ -31,7 +31,7 @@ def command_line() -> CommandLine:
     )
     add_conversion(
         line,
-        images="zips of images, or folders of unzipped ones; for an image that several have, the "
+        images="zips of images, or folders of unzipped images; if several contain an image, the "
         "first one is used",
         keep="as many as the dataset keeps now; 1 for a new one",
     )

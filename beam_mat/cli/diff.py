@@ -17,9 +17,9 @@ def command_line() -> CommandLine:
     )
     line.add_argument("before", type=values.generation, metavar="DATASET@N", help="one generation")
     line.add_argument(
-        "after", type=values.generation, metavar="DATASET@M", help="another one of it"
+        "after", type=values.generation, metavar="DATASET@M", help="another generation of it"
     )
-    line.add_argument("--json", action="store_true", help="print one JSON object a change")
+    line.add_argument("--json", action="store_true", help="print one JSON object per change")
     line.add_argument("--storage-options", metavar="JSON|FILE", help="as for beam-mat convert")
     return line
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> None:
     typed = command_line().read(argv)
     (uri, before), (other, after) = typed.before, typed.after
     if uri.rstrip("/") != other.rstrip("/"):
-        fault = f"{other}@{after}: is no generation of {uri}; give one dataset twice"
+        fault = f"{other}@{after}: is not a generation of {uri}; name the same dataset twice"
         raise ConfigError([fault])
     output = output_of(uri, typed.storage_options, writes=False)
     from rich.console import Console

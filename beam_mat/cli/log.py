@@ -10,10 +10,10 @@ def command_line() -> CommandLine:
     line = CommandLine(
         "log",
         "Lists the generations of a dataset: how many records and images each one has, and what "
-        "came and went with it. Each can be read as DATASET@N.",
+        "came and went with it. diff and mat-trainer read generation N as DATASET@N.",
         ("beam-mat log dataset", "beam-mat log gs://bucket/datasets/mat --json"),
     )
-    line.add_argument("--json", action="store_true", help="print one JSON object a generation")
+    line.add_argument("--json", action="store_true", help="print one JSON object per generation")
     return add_output(line, "DATASET", "the dataset")
 
 

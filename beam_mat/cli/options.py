@@ -34,8 +34,8 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
     group.add_argument(
         "--storage-options",
         metavar="JSON|FILE",
-        help="options of file systems, an object by protocol, such as "
-        '{"gs": {"token": "anon"}}, or a file that holds one; use a file for secrets',
+        help="options of file systems: a JSON object with an entry for each protocol, such as "
+        '{"gs": {"token": "anon"}}, or a file that contains one; use a file for secrets',
     )
     group.add_argument(
         "--formats",
@@ -53,8 +53,8 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         "--keep-generations",
         type=values.generations,
         metavar="N|all",
-        help="how many generations of the dataset stay readable as URI@N; what no kept one needs "
-        f"is removed (default: {keep})",
+        help="how many generations to keep, for use as URI@N; files that only older generations "
+        f"need are removed (default: {keep})",
     )
     group = line.add_argument_group("rules")
     group.add_argument(
@@ -89,27 +89,28 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         "--limit",
         type=values.whole_number(1),
         metavar="N",
-        help="convert only the first N records, to try things out",
+        help="convert only the first N records, for a first try",
     )
     group.add_argument(
         "--duplicates",
         type=values.one_of("keep", "drop"),
         default="keep",
         metavar="keep|drop",
-        help="records with the id of an earlier record (default: %(default)s)",
+        help="what to do with records whose id is repeated (default: %(default)s)",
     )
     group.add_argument(
         "--exif",
         type=values.one_of("ignore", "apply"),
         default="ignore",
         metavar="ignore|apply",
-        help="EXIF orientation of images; LLaMA-Factory ignores it (default: %(default)s)",
+        help="what to do with the EXIF orientation; LLaMA-Factory ignores it "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--max-rejected",
         type=values.fraction,
         metavar="FRACTION",
-        help="publish nothing and exit with 3 when a greater share of records is rejected",
+        help="commit nothing and exit with 3 if a larger share of records is rejected",
     )
 
 
@@ -163,5 +164,7 @@ def output_of(uri: str, storage_options: str | None, *, writes: bool) -> str:
         raise ConfigError(faults)
     output = files.normalize(uri)
     if writes and files.is_read_only(output):
-        raise ConfigError([f"{output}: the hub is read only here; download it and name the copy"])
+        raise ConfigError(
+            [f"{output}: beam-mat only reads from the hub; download the dataset and name the copy"]
+        )
     return output

@@ -11,7 +11,7 @@ from beam_mat.core.errors import ConfigError
 def command_line() -> CommandLine:
     line = CommandLine(
         "sample",
-        "Makes a small MAT-shaped set, JSON shards and files.zip, to try things out.",
+        "Makes a small dataset in the format of MAT, JSON shards and files.zip, for a first try.",
         (
             "beam-mat sample demo",
             "beam-mat sample demo --records 200 --images 60 --shards 3",
@@ -23,12 +23,12 @@ def command_line() -> CommandLine:
         ("--records", whole_number(0), 40, "number of records"),
         ("--images", whole_number(0), 30, "number of images"),
         ("--shards", whole_number(1), 1, "number of JSON files"),
-        ("--seed", int, 0, "another number gives another set"),
+        ("--seed", int, 0, "seed of the random choices; another seed gives other records"),
     ):
         shown = f"{what} (default: %(default)s)"
         line.add_argument(name, type=check, default=default, metavar="N", help=shown)
     line.add_argument(
-        "--faults", action="store_true", help="also one record or image for every reject reason"
+        "--faults", action="store_true", help="add damaged input for every reason of rejection"
     )
     return line
 

@@ -12,9 +12,9 @@ from beam_mat.core.errors import ConfigError
 def command_line() -> CommandLine:
     line = CommandLine(
         "show",
-        "Prints one trajectory of a dataset turn by turn, with its images, or the records that "
-        "were rejected, with what to do about each. It reads the output of beam-mat convert, and "
-        "any folder of sharegpt files with a dataset_info.json.",
+        "Prints one trajectory of a dataset turn by turn, with its images, or rejected records "
+        "with their reasons and remedies. It reads the output of beam-mat convert, and any "
+        "folder of sharegpt files with a dataset_info.json.",
         (
             "beam-mat show dataset",
             "beam-mat show dataset --index 12 --full",
@@ -31,12 +31,12 @@ def command_line() -> CommandLine:
         "--index",
         type=whole_number(0),
         metavar="N",
-        help="row N, from 0, the validation set last (default: 0)",
+        help="row N, counted from 0; the validation set comes last (default: 0)",
     )
     line.add_argument(
         "--rejected",
         action="store_true",
-        help="show rejected records: the first few, or the one named",
+        help="show rejected records: the first few, or the one that --id or --index names",
     )
     line.add_argument(
         "--name", metavar="ENTRY", help="only rows of this entry of dataset_info.json"
@@ -44,7 +44,7 @@ def command_line() -> CommandLine:
     line.add_argument(
         "--full",
         action="store_true",
-        help="shorten nothing: neither the system prompt nor long records",
+        help="print everything in full, including system prompts and long records",
     )
     return line
 

@@ -12,17 +12,17 @@ from beam_mat.runners.logs import printed
 def command_line() -> CommandLine:
     line = CommandLine(
         "vacuum",
-        "Removes the files of a dataset that no kept generation needs, and says which and how "
-        "much.",
+        "Removes the files of a dataset that no kept generation needs, and prints their number "
+        "and size.",
         ("beam-mat vacuum dataset --dry-run", "beam-mat vacuum gs://bucket/mat --keep 10"),
     )
     line.add_argument(
         "--keep",
         type=values.generations,
         metavar="N|all",
-        help="how many generations stay (default: as many as the dataset keeps)",
+        help="how many generations to keep (default: as many as the dataset keeps)",
     )
-    line.add_argument("--dry-run", action="store_true", help="remove nothing, only say what")
+    line.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     return add_output(line, "DATASET", "the dataset")
 
 

@@ -62,7 +62,7 @@ def generation(text: str) -> tuple[str, int]:
     """
     uri, _, number = text.rpartition("@")
     if not uri or not number.isdecimal():
-        raise ValueError("names no generation; give DATASET@N, such as dataset@1")
+        raise ValueError("has no generation number; write DATASET@N, such as dataset@1")
     return uri, int(number)
 
 

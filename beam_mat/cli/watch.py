@@ -25,7 +25,7 @@ and in Beam's own cache; if it is not found, Beam downloads it. --prism_location
 def command_line() -> CommandLine:
     line = CommandLine(
         "watch",
-        "Keeps a LLaMA-Factory dataset current while shards and zips arrive.",
+        "Updates a LLaMA-Factory dataset while shards and zips arrive.",
         (
             f"beam-mat watch {_PLACES}",
             f"beam-mat watch {_PLACES} --window 10s --stop-when-idle 5m",
@@ -50,7 +50,7 @@ def command_line() -> CommandLine:
         type=values.duration(0.1),
         default="10s",
         metavar="DURATION",
-        help="time between two looks; a local file is taken in when two looks found it unchanged "
+        help="time between two scans; a local file is accepted when two scans find it unchanged "
         "(default: %(default)s)",
     )
     group.add_argument(
@@ -86,12 +86,12 @@ def command_line() -> CommandLine:
         "--metrics-port",
         type=values.address,
         metavar="[ADDRESS:]PORT",
-        help="serve Prometheus metrics and /healthz there, without an address on 127.0.0.1 "
+        help="serve Prometheus metrics and /healthz on this port, by default on 127.0.0.1 only "
         "(default: not served)",
     )
     add_conversion(
         line,
-        images="zips of images; for an image that several have, the first one is used",
+        images="zips of images; if several contain an image, the first one is used",
         keep="all",
     )
     for action in line._actions:
@@ -151,7 +151,7 @@ def _refused(typed: argparse.Namespace) -> list[str]:
     ]
     if typed.duplicates == "drop":
         faults.append(
-            "--duplicates drop: which record of an id is the first is only known once all have "
+            "--duplicates drop: the first record with an id is known only when all records have "
             "arrived; remove it, or use beam-mat convert"
         )
     return faults

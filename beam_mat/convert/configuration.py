@@ -44,7 +44,7 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     json = _files(faults, "--json", asked.json, _readable)
     images = _files(faults, "--images", asked.images, _zips_or_folder)
-    output = choose.output_folder(faults, asked.output, [source.uri for source in images])
+    output = choose.output_folder(faults, asked.output, [one.uri for one in (*json, *images)])
     uris = {
         "--json": asked.json,
         "--images": asked.images,

@@ -65,7 +65,7 @@ def snapshot(output: str, number: int | None = None) -> Snapshot:
     if wanted == 0 and number is None:
         return found
     if wanted not in there.all:
-        fault = "there is no generation yet; run beam-mat convert or beam-mat watch"
+        fault = "there is no dataset here; create one with beam-mat convert or watch"
         if known := there.all:
             fault = f"this generation does not exist; choose one from {known[0]} to {known[-1]}"
         raise ConfigError([f"{output}@{wanted}: {fault}"])

@@ -148,7 +148,9 @@ def read_log(output: str) -> list[dict[str, Any]]:
             before = log.snapshot(output, commit.generation)
     if not lines:
         read_manifest(output)  # which may be of another layout
-        raise ConfigError([f"{output}: has no dataset; make one with beam-mat convert or watch"])
+        raise ConfigError(
+            [f"{output}: there is no dataset here; create one with beam-mat convert or watch"]
+        )
     return lines
 
 

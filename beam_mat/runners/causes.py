@@ -94,8 +94,14 @@ CAUSES = (
         errors.WorkerLostError,
     ),
     Cause(
+        "a file is where a folder should be",
+        r"NotADirectoryError|\[Errno 20\]",
+        "name a folder",
+        errors.OutputError,
+    ),
+    Cause(
         "a file or folder is missing",
-        r"FileNotFoundError|NotADirectoryError|IsADirectoryError|\[Errno (?:2|20|21)\]|"
+        r"FileNotFoundError|IsADirectoryError|\[Errno (?:2|21)\]|"
         r"NoSuchBucket|NoSuchKey|The specified bucket does not exist",
         f"check that nobody moved it and that workers can reach it, and {_RERUN}",
         errors.SourceError,

@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata, resources
 from typing import TYPE_CHECKING
@@ -170,7 +171,7 @@ def output_folder(faults: list[str], uri: str | None, sources: Sequence[str]) ->
     """The URI of the output folder, "" where it cannot be used.
 
     `uri` is as typed, or None if it is missing, which has been reported. The output must not
-    overlap the folders and zips in `sources`.
+    overlap the inputs in `sources`: files, folders and patterns.
     """
     if not uri or not list(usable(faults, "--output", [uri])):
         return ""
@@ -178,24 +179,29 @@ def output_folder(faults: list[str], uri: str | None, sources: Sequence[str]) ->
         output = files.normalize(uri)
         if files.is_read_only(output):
             faults.append(
-                f"--output {uri}: the hub is read only here; name a folder on a disk or an object "
-                "store, and upload it from there"
+                f"--output {uri}: beam-mat only reads from the hub; name a folder on a disk or an "
+                "object store, and upload the dataset from there"
             )
             return ""
+        if re.search(r"@(\d+|latest)$", output):
+            faults.append(
+                f"--output {uri}: what follows the @ names a generation, and a commit makes a new "
+                "one; name the folder alone"
+            )
         if files.exists(output) and not files.is_folder(output):
             faults.append(f"--output {uri}: this is a file; name a folder")
             return output
         faults += [
-            f"--output {uri}: overlaps the images in {source}, and would mix with them; name a "
-            "folder beside them"
+            f"--output {uri}: overlaps the input {source}, so the files would mix; name another "
+            "folder"
             for source in sources
             if f"{output}/".startswith(f"{source}/") or f"{source}/".startswith(f"{output}/")
         ]
         ours = (files.join(output, name) for name in (layout.MANIFEST, layout.WORK))
         if not any(map(files.exists, ours)) and files.find(output):
             faults.append(
-                f"--output {uri}: holds files that are not a dataset of beam-mat, and would mix "
-                "with its own; name a new or an empty folder"
+                f"--output {uri}: contains other files that are not part of a dataset of beam-mat; "
+                "name a new or empty folder"
             )
     except StoreError as error:
         faults.append(f"--output {error}")

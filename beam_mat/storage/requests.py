@@ -109,8 +109,8 @@ def insist(uri: str, call: Callable[[], T]) -> T:
                 ) from cause
             if number == ATTEMPTS or time.monotonic() - begin > LIMIT_SECONDS:
                 raise StoreError(
-                    f"{uri}: the store failed {number} time(s) in a row; the last error is {said}; "
-                    "check its status and the network, then run the command again"
+                    f"{uri}: the store failed {number} times; the last error is {said}; "
+                    "check its status, your credentials and the network, then run the command again"
                 ) from cause
             _log.info("%s: attempt %d failed with %s", uri, number, said)
         time.sleep(pause * random.uniform(0.5, 1.5))

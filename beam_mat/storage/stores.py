@@ -170,12 +170,15 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
             store, path = locate(text)
             data = store.read_bytes(path)
         except (OSError, StoreError) as error:
-            raise ValueError(f"{text} cannot be read: {error}") from error
+            raise ValueError(
+                f"{text} cannot be read ({error}); pass a JSON object or a file that contains one"
+            ) from error
     try:
         options = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
     except msgspec.DecodeError as error:
         raise ValueError(
-            f'{error}; pass an object by protocol, such as {{"gs": {{"token": "anon"}}}}'
+            f"{error}; pass a JSON object with an entry for each protocol, such as "
+            '{"gs": {"token": "anon"}}'
         ) from None
     known = available_protocols()
     for protocol in options:

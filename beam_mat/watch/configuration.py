@@ -48,7 +48,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     watch, rules = asked.watch, asked.watch.settings
     json = _places(faults, "--json", watch.json, "'in/*.json'")
     images = _places(faults, "--images", watch.images, "'in/*.zip'")
-    output = choose.output_folder(faults, asked.output, images)
+    output = choose.output_folder(faults, asked.output, (*json, *images))
     uris = {
         "--json": watch.json,
         "--images": watch.images,

@@ -87,7 +87,7 @@ def read_stored(uri: str, noun: str, kind: type[T]) -> T | None:
             return msgspec.json.decode(data, type=kind)
         fault = f"has layout version {format}, but this version of beam-mat uses {FORMAT}"
     except msgspec.DecodeError as error:
-        fault = f"this version of beam-mat cannot read this {noun} ({error})"
+        fault = f"this version of beam-mat cannot read this {noun}, or it is damaged ({error})"
     cure = "use the version that wrote it, choose another folder, or start over with --overwrite"
     raise ConfigError([f"{uri}: {fault}; {cure}"])
 

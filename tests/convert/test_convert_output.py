@@ -49,7 +49,10 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, shard: Path, images:
     for option in ([], ["--overwrite"]):
         ran = run(*convert_words(shard, images, out), *option)
         assert ran.code == 2
-        assert f"--output {out}: holds files that are not a dataset of beam-mat" in ran.err
+        assert (
+            f"--output {out}: contains other files that are not part of a dataset of beam-mat"
+            in ran.err
+        )
     assert dataset.tree(out) == {"thesis.txt": b"mine"}
 
 
@@ -223,7 +226,24 @@ def test_the_folder_may_not_hold_the_images(tmp_path: Path, shard: Path) -> None
     for output in (folder, folder / "out", tmp_path):
         ran = run(*convert_words(shard, folder, output))
         assert ran.code == 2
-        assert f"--output {output}: overlaps the images in {folder}" in ran.err
+        assert f"--output {output}: overlaps the input {folder}" in ran.err
+
+
+def test_the_folder_may_not_hold_the_shards(tmp_path: Path, shard: Path, images: Path) -> None:
+    out = converted(shard, images, tmp_path / "out", "--formats", "jsonl")
+    before = dataset.tree(out)
+    (part,) = (out / "jsonl").iterdir()
+    ran = run(*convert_words(part, images, out), "--formats", "jsonl")
+    assert ran.code == 2
+    assert f"--output {out}: overlaps the input {part}" in ran.err
+    assert dataset.tree(out) == before
+
+
+def test_the_folder_is_no_generation(tmp_path: Path, shard: Path, images: Path) -> None:
+    ran = run(*convert_words(shard, images, tmp_path / "out@1"))
+    assert ran.code == 2
+    assert "what follows the @ names a generation" in ran.err
+    assert not (tmp_path / "out@1").exists()
 
 
 def test_a_file_is_no_folder(tmp_path: Path, shard: Path, images: Path) -> None:

@@ -158,11 +158,11 @@ def test_input_on_the_hub(made: SampleSummary, expected: dict[str, bytes], tmp_p
 def test_the_hub_is_not_written_to(made: SampleSummary) -> None:
     ran = run(*convert_words(made.shards, made.image_zip, Path("x"))[:-1], "hf://datasets/a/b/out")
     assert ran.code == 2
-    assert "--output hf://datasets/a/b/out: the hub is read only here" in ran.err
+    assert "--output hf://datasets/a/b/out: beam-mat only reads from the hub" in ran.err
     for command in ("publish", "report"):
         ran = run(command, "hf://datasets/a/b")
         assert ran.code == 2
-        assert "hf://datasets/a/b: the hub is read only here" in ran.err
+        assert "hf://datasets/a/b: beam-mat only reads from the hub" in ran.err
 
 
 @pytest.mark.slow

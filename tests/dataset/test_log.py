@@ -81,7 +81,7 @@ def test_an_empty_log_has_an_empty_snapshot(root: str) -> None:
 
 
 def test_a_generation_that_is_not_there_is_an_error_with_the_range(root: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(root)}@1: there is no generation yet"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(root)}@1: there is no dataset here"):
         log.snapshot(root, 1)
     written(root, 3)
     for number in (0, 4):

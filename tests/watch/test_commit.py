@@ -416,7 +416,7 @@ def test_checkpoints_and_vacuums_come_now_and_then(
     assert commit
     assert len(commit.images.added) == 1
     assert len(log.snapshot(str(watch.output), 4).images) == 1, "one table stands for all"
-    assert len(there(str(watch.output), layout.IMAGES)) == 3, "those of the second to the fourth"
+    assert len(there(str(watch.output), layout.IMAGES)) == 4, "a picture may change back"
 
 
 def test_a_vacuum_leaves_shards_in_the_graph_alone(
