@@ -1,7 +1,6 @@
 """``beam-mat check``: compares a dataset with what LLaMA-Factory does with it."""
 
 import argparse
-from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
@@ -79,7 +78,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: list[str]) -> int:
     typed, faults = command_line().parse(argv)
     if len({"model", "cutoff_len"} & typed.given) == 1:
         faults.append("--model and --cutoff-len belong together; give both or neither")

@@ -1,16 +1,16 @@
 """The commands: the only list of them.
 
 The dispatcher, the usage text, shell completion and the tests of the documents read it. To add a
-command, write a module with `command_line` and `run` as in `beam_mat.cli.verify`, and add a row.
+command, write a module with two functions as in `beam_mat.cli.verify`, and add a row:
+`command_line` returns the arguments of the command, and `run` runs it with the words that follow
+its name. `run` returns the exit code, or None for 0, or raises a BeamMatError, which has its own.
 """
 
 import contextlib
 import gc
 import importlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol, cast
-
-from beam_mat.cli.command_line import CommandLine
+from collections.abc import Iterator
+from types import ModuleType
 
 COMMANDS = {
     "convert": "make a LLaMA-Factory dataset from MAT shards and image zips",
@@ -30,22 +30,9 @@ COMMANDS = {
 """Each command, with its help, in the order of the usage text. Its module has the same name."""
 
 
-class Command(Protocol):
-    """What the module of a command has."""
-
-    def command_line(self) -> CommandLine:
-        """The arguments of the command."""
-
-    def run(self, argv: Sequence[str]) -> int | None:
-        """Runs the command with what follows its name, and returns the exit code, or None for 0.
-
-        A BeamMatError that it raises has an exit code of its own.
-        """
-
-
-def load(name: str) -> Command:
+def load(name: str) -> ModuleType:
     """Imports the module of a command, which imports Apache Beam and pyarrow only when it runs."""
-    return cast(Command, importlib.import_module(f"beam_mat.cli.{name}"))
+    return importlib.import_module(f"beam_mat.cli.{name}")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ shtab makes the script from the commands' own parsers, once: completing starts n
 """
 
 import argparse
-from collections.abc import Sequence
 
 import shtab
 
@@ -41,7 +40,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     whole = argparse.ArgumentParser(prog="beam-mat")
     whole.add_argument("--version", action="store_true", help="print the version")

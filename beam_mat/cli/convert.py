@@ -1,7 +1,5 @@
 """``beam-mat convert``: makes a dataset."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_conversion, missing, rules_of
@@ -38,7 +36,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     nothing = "; nothing was published" if words[0] in ("convert", "publish") else ""
     try:
-        return _run(words[0], words[1:])
+        return _run(words[0], list(words[1:]))
     except ConfigError as error:
         count = len(error.faults)
         errors = "error" if count == 1 else "errors"
@@ -68,7 +68,7 @@ def _failed(text: str, code: int) -> int:
     return code
 
 
-def _run(name: str, argv: Sequence[str]) -> int:
+def _run(name: str, argv: list[str]) -> int:
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         fault = f"{name}: unknown command;{did_you_mean(name, COMMANDS)} the commands are {known}"
@@ -78,7 +78,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
         print_text(module.command_line().format_help().rstrip())
         return 0
     quieten()
-    return module.run(argv) or 0
+    return int(module.run(argv) or 0)
 
 
 def print_text(text: str) -> None:

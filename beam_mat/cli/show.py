@@ -1,7 +1,5 @@
 """``beam-mat show``: prints one trajectory, or rejected records."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_output, output_of
@@ -49,7 +47,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     if typed.rejected and typed.name is not None:
         faults.append(f"--name {typed.name}: rejected records are in no entry; remove --name")

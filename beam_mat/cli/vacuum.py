@@ -1,7 +1,5 @@
 """``beam-mat vacuum``: removes the files that no kept generation needs."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.commands import loading
@@ -26,7 +24,7 @@ def command_line() -> CommandLine:
     return add_output(line, "DATASET", "the dataset")
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
     with loading():

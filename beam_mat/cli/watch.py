@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
@@ -100,7 +99,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(

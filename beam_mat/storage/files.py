@@ -180,7 +180,7 @@ def _in_order(calls: Iterable[tuple[str, int, Callable[[], T]]]) -> Iterator[T]:
     Calls that follow each other and read from the same remote store are made several at once.
     """
     for store, group in groupby(calls, key=lambda call: locate(call[0])[0]):
-        yield from store.results((size, call) for _, size, call in group)
+        yield from requests.results(((size, call) for _, size, call in group), store.near)
 
 
 def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
@@ -278,8 +278,11 @@ class Outbox:
 
     def write_bytes_new(self, uri: str, data: bytes, sha256: str, scratch: str) -> None:
         """As `write_bytes_new`, but an error of a remote store is raised when the block ends."""
-        store, _ = locate(uri)
-        self._sent.append(store.begin(partial(write_bytes_new, uri, data, sha256, scratch)))
+        if is_near(uri):
+            write_bytes_new(uri, data, sha256, scratch)
+        else:
+            sent = requests.pool().submit(write_bytes_new, uri, data, sha256, scratch)
+            self._sent.append(sent)
 
     def __enter__(self) -> Outbox:
         return self

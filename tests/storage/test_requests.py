@@ -12,7 +12,7 @@ import pytest
 
 from beam_mat.core.errors import StoreError
 from beam_mat.storage import files, requests
-from beam_mat.storage.remote_store import MemoryStore, RemoteStore
+from beam_mat.storage.remote_store import MemoryStore
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:
@@ -76,7 +76,7 @@ def test_what_a_store_refuses_is_told_at_the_end_of_the_block(
     def refuse(_: object, staged: object, path: str, written: object) -> None:
         raise StoreError(f"memory://{path}: full")
 
-    monkeypatch.setattr(MemoryStore, "begin", RemoteStore.begin)
+    monkeypatch.setattr(MemoryStore, "near", False)
     monkeypatch.setattr(MemoryStore, "place_new", refuse)
     with pytest.raises(StoreError, match="memory:///a: full"), files.Outbox() as outbox:
         outbox.write_bytes_new("memory:///a", b"12", "", "")
