@@ -71,9 +71,8 @@ def write_sample(
     and images for every `Reason`: most of them in the first shard, and a truncated shard
     ``mat_train-broken.json``.
 
-    Raises:
-        ValueError: `records`, `images` or `shards` is out of range.
-        FileExistsError: The folder is not empty, or is a file.
+    Raises a ValueError if a number is out of range, and a FileExistsError if the folder is not
+    empty, or is a file.
     """
     _check(folder, records, images, shards)
     folder.mkdir(parents=True, exist_ok=True)

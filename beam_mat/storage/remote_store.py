@@ -45,9 +45,7 @@ _creating = threading.Lock()
 class RemoteStore(Store):
     """An object store. A file appears when its upload is complete.
 
-    Args:
-        fs: The driver, one of fsspec's file systems.
-        pieces: Arguments of its `put_file` that bound how much of a file it holds in memory.
+    `pieces` are arguments of the driver's `put_file` that bound how much of a file it holds.
     """
 
     near = False
