@@ -4,7 +4,6 @@ import argparse
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL
@@ -99,9 +98,8 @@ def run(argv: list[str]) -> int:
         beam=typed.beam,
     )
     resolve(job, faults)
-    with loading():
-        from beam_mat.check.driver import run_check
-        from beam_mat.runners.choose import pipeline_options
+    from beam_mat.check.driver import run_check
+    from beam_mat.runners.choose import pipeline_options
 
-        options = pipeline_options(job.beam)
+    options = pipeline_options(job.beam)
     return run_check(job, options, to_json=typed.json)

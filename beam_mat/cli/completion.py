@@ -8,8 +8,7 @@ import argparse
 import shtab
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import COMMANDS, load
-from beam_mat.cli.entry import print_text
+from beam_mat.cli.entry import COMMANDS, load, print_text
 from beam_mat.core.errors import ConfigError
 
 SHELLS = ("bash", "zsh", "fish")

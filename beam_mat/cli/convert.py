@@ -1,7 +1,6 @@
 """``beam-mat convert``: makes a dataset."""
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
@@ -61,12 +60,11 @@ def run(argv: list[str]) -> None:
         beam=typed.beam,
     )
     job = resolve(asked, faults)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.convert.driver import run_conversion
-        from beam_mat.runners.choose import pipeline_options
+    from beam_mat.convert.driver import run_conversion
+    from beam_mat.runners.choose import pipeline_options
 
-        options = pipeline_options(asked.beam)
+    options = pipeline_options(asked.beam)
     with printed():
         run_conversion(job, options, Console())

@@ -5,7 +5,6 @@ import logging
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
@@ -131,13 +130,12 @@ def run(argv: list[str]) -> None:
         beam=tuple(typed.beam),
     )
     job = resolve(asked, faults)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.runners.choose import pipeline_options
-        from beam_mat.watch.driver import run_watch
+    from beam_mat.runners.choose import pipeline_options
+    from beam_mat.watch.driver import run_watch
 
-        options = pipeline_options(job.beam)
+    options = pipeline_options(job.beam)
     with printed(least=logging.INFO):
         run_watch(job, options, Console(stderr=True))
 
