@@ -276,16 +276,13 @@ def credentials(environment: Mapping[str, str], home: Path) -> Iterator[Finding]
     hub = Path(environment.get("HF_HOME") or Path(cache, "huggingface"))
     hugging_face = variables("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
     hugging_face += named("HF_TOKEN_PATH") or existing(hub / "token")
-    for what, found, cure in (
-        (
-            "Google",
-            google,
-            "gcloud auth application-default login, or on Google's machines a service account",
-        ),
-        ("AWS", aws, "aws configure, AWS_* variables, or on Amazon's machines a role"),
-        ("Hugging Face", hugging_face, "hf auth login, or HF_TOKEN; public data sets need none"),
-    ):
-        yield present(what, "; ".join(found), "no credentials found", cure)
+    none = "no credentials found"
+    cure = "gcloud auth application-default login, or on Google's machines a service account"
+    yield present("Google", "; ".join(google), none, cure)
+    cure = "aws configure, AWS_* variables, or on Amazon's machines a role"
+    yield present("AWS", "; ".join(aws), none, cure)
+    cure = "hf auth login, or HF_TOKEN; public data sets need none"
+    yield present("Hugging Face", "; ".join(hugging_face), none, cure)
     if settings := sorted(name for name in environment if name.startswith("FSSPEC_")):
         yield Finding("fsspec", State.GOOD, ", ".join(f"{name} is set" for name in settings))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.cli.commands import COMMANDS
+from beam_mat.cli.entry import COMMANDS
 from beam_mat.core.reject import Reason
 from beam_mat.dataset.state import TABLE, Command
 from beam_mat.sample import write_sample

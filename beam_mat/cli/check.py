@@ -1,11 +1,9 @@
 """``beam-mat check``: compares a dataset with what LLaMA-Factory does with it."""
 
 import argparse
-from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL
@@ -79,7 +77,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: list[str]) -> int:
     typed, faults = command_line().parse(argv)
     if len({"model", "cutoff_len"} & typed.given) == 1:
         faults.append("--model and --cutoff-len belong together; give both or neither")
@@ -100,9 +98,8 @@ def run(argv: Sequence[str]) -> int:
         beam=typed.beam,
     )
     resolve(job, faults)
-    with loading():
-        from beam_mat.check.driver import run_check
-        from beam_mat.runners.choose import pipeline_options
+    from beam_mat.check.driver import run_check
+    from beam_mat.runners.choose import pipeline_options
 
-        options = pipeline_options(job.beam)
+    options = pipeline_options(job.beam)
     return run_check(job, options, to_json=typed.json)

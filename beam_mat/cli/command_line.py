@@ -39,18 +39,11 @@ _EXPLANATIONS = (
 
 
 class CommandLine(argparse.ArgumentParser):
-    """The arguments of one command.
+    """The arguments of one command. `examples` are complete command lines, the simplest first.
 
+    `needs` is what the command cannot do without, a line each; by default its positional arguments.
     The `type` of an argument may be a check of `beam_mat.cli.values`: what it raises is collected.
-
-    Args:
-        command: Its name.
-        does: What it does, in a sentence or two.
-        examples: Complete command lines, the simplest first.
-        usage: The usage line, where argparse's would be too long.
-        more: More text for the help.
-        needs: What the command cannot do without, a line each; by default its positional arguments.
-        takes_beam: Whether the options of Apache Beam are accepted as well.
+    With `takes_beam` the options of Apache Beam are accepted as well.
     """
 
     def __init__(
@@ -70,18 +63,20 @@ class CommandLine(argparse.ArgumentParser):
         self._takes_beam = takes_beam
         self._faults: list[tuple[argparse.Action, str]] = []
         beam = "Any Apache Beam option can be added (--runner, --direct_num_workers, ...).\n"
-        more = (beam if takes_beam else "") + more.rstrip()
-        shown = [self.does, "Examples:\n" + _indented(examples), more]
+        more = (beam if takes_beam else "") + more
         super().__init__(
             prog=f"beam-mat {command}",
             usage=usage,
-            description="\n\n".join(text for text in shown if text),
+            description=f"{self.does}\n\nExamples:\n{_indented(examples)}\n\n{more}".rstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
         for option, kind in OPTIONS.items() if takes_beam else ():
             how = _BEAM_VALUES[kind] if isinstance(kind, str) else {"choices": kind}
-            self.add_argument(option, action=_ForBeam, help=argparse.SUPPRESS, **how)
+            self.add_argument(
+                option, action=_ForBeam, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how
+            )
+        self.set_defaults(beam=[])
 
     def parse(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         """Parses what follows the command. Returns the values, and a sentence for each error.
@@ -89,18 +84,15 @@ class CommandLine(argparse.ArgumentParser):
         A wrong value is replaced with the default. ``beam`` lists the options of Beam's, and
         ``given`` has the names of all arguments that have a value, even a wrong one.
 
-        Raises:
-            ConfigError: Something is wrong that hides the rest, such as a missing value.
-            NothingAskedError: Nothing was typed, and the command needs something.
+        Raises a ConfigError if something is wrong that hides the rest, such as a missing value, and
+        a NothingAskedError if nothing was typed, and the command needs something.
         """
         if not argv:
             self._ask()
         self._faults.clear()
         typed, rest = self.parse_known_args(list(argv))
-        typed.beam = list(getattr(typed, "beam", []))
         if self._takes_beam and has_own_options(runner_of(typed.beam)):
-            typed.beam += rest
-            rest = []
+            typed.beam, rest = typed.beam + rest, []
         typed.given = {name for name, value in vars(typed).items() if value is not None}
         faults = self._unknown(rest) + [fault for _, fault in self._faults]
         for action, _ in self._faults:
@@ -167,15 +159,12 @@ class CommandLine(argparse.ArgumentParser):
 class _ForBeam(argparse.Action):
     """Keeps an option of Beam's, to be passed on."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, **how: Any) -> None:
-        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **how)
-
     def __call__(
         self, _parser: Any, namespace: Any, values: Any, option_string: str | None = None
     ) -> None:
         without = self.nargs == 0 or (self.nargs == "?" and values is None)
         word = str(option_string) if without else f"{option_string}={values}"
-        namespace.beam = [*getattr(namespace, "beam", []), word]
+        namespace.beam = [*namespace.beam, word]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

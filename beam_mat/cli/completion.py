@@ -4,13 +4,11 @@ shtab makes the script from the commands' own parsers, once: completing starts n
 """
 
 import argparse
-from collections.abc import Sequence
 
 import shtab
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import COMMANDS, load
-from beam_mat.cli.entry import print_text
+from beam_mat.cli.entry import COMMANDS, load, print_text
 from beam_mat.core.errors import ConfigError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -41,7 +39,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     whole = argparse.ArgumentParser(prog="beam-mat")
     whole.add_argument("--version", action="store_true", help="print the version")

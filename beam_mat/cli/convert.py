@@ -1,9 +1,6 @@
 """``beam-mat convert``: makes a dataset."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
@@ -38,7 +35,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -63,12 +60,11 @@ def run(argv: Sequence[str]) -> None:
         beam=typed.beam,
     )
     job = resolve(asked, faults)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.convert.driver import run_conversion
-        from beam_mat.runners.choose import pipeline_options
+    from beam_mat.convert.driver import run_conversion
+    from beam_mat.runners.choose import pipeline_options
 
-        options = pipeline_options(asked.beam)
+    options = pipeline_options(asked.beam)
     with printed():
         run_conversion(job, options, Console())

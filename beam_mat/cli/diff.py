@@ -1,7 +1,5 @@
 """``beam-mat diff``: what differs between two generations of a dataset, and why."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.options import output_of
@@ -24,7 +22,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     (uri, before), (other, after) = typed.before, typed.after
     if uri.rstrip("/") != other.rstrip("/"):

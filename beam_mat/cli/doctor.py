@@ -1,7 +1,5 @@
 """``beam-mat doctor``: shows what is installed and what works here."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
 
 
@@ -16,7 +14,7 @@ def command_line() -> CommandLine:
     )
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: list[str]) -> int:
     command_line().read(argv)
     from rich.console import Console
 

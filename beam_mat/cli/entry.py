@@ -1,16 +1,40 @@
-"""The ``beam-mat`` command: finds the command that was typed, and turns errors into exit codes."""
+"""The ``beam-mat`` command: finds the command that was typed, and turns errors into exit codes.
 
+To add a command, add a row to `COMMANDS`, and a module of that name with two functions as in
+`beam_mat.cli.verify`: `command_line` returns its arguments, and `run` runs it with the words that
+follow its name. `run` returns an exit code, or None for 0, or raises a BeamMatError that has one.
+"""
+
+import gc
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
-from beam_mat.cli.commands import COMMANDS, load
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
+
+COMMANDS = {
+    "convert": "make a LLaMA-Factory dataset from MAT shards and image zips",
+    "watch": "update a dataset while shards and zips arrive",
+    "check": "find what LLaMA-Factory would reject or drop in a dataset",
+    "show": "print a trajectory or a rejected record",
+    "verify": "compare every file of a dataset with its manifest",
+    "log": "list the generations of a dataset",
+    "diff": "show what differs between two generations, and why",
+    "vacuum": "remove the files that no kept generation needs",
+    "report": "make the report of a dataset again",
+    "publish": "publish a finished job whose driver has ended",
+    "sample": "make a small dataset in the format of MAT, for a first try",
+    "doctor": "show what is installed and what works on this machine",
+    "completion": "print a script that makes a shell complete beam-mat",
+}
+"""The only list of commands, each with its help, in the order of the usage text."""
 
 _USAGE = """\
 usage: beam-mat COMMAND ...
@@ -40,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     nothing = "; nothing was published" if words[0] in ("convert", "publish") else ""
     try:
-        return _run(words[0], words[1:])
+        return _run(words[0], list(words[1:]))
     except ConfigError as error:
         count = len(error.faults)
         errors = "error" if count == 1 else "errors"
@@ -68,7 +92,7 @@ def _failed(text: str, code: int) -> int:
     return code
 
 
-def _run(name: str, argv: Sequence[str]) -> int:
+def _run(name: str, argv: list[str]) -> int:
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         fault = f"{name}: unknown command;{did_you_mean(name, COMMANDS)} the commands are {known}"
@@ -78,7 +102,14 @@ def _run(name: str, argv: Sequence[str]) -> int:
         print_text(module.command_line().format_help().rstrip())
         return 0
     quieten()
-    return module.run(argv) or 0
+    # What is imported stays, so looking through it for garbage too often wastes half a second.
+    gc.set_threshold(10_000)
+    return int(module.run(argv) or 0)
+
+
+def load(name: str) -> ModuleType:
+    """Imports the module of a command, which imports Apache Beam and pyarrow only when it runs."""
+    return importlib.import_module(f"beam_mat.cli.{name}")
 
 
 def print_text(text: str) -> None:

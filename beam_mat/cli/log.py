@@ -1,7 +1,5 @@
 """``beam-mat log``: lists the generations of a dataset."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.options import add_output, output_of
 
@@ -17,7 +15,7 @@ def command_line() -> CommandLine:
     return add_output(line, "DATASET", "the dataset")
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=False)
     from rich.console import Console

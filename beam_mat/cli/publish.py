@@ -1,9 +1,6 @@
 """``beam-mat publish``: publishes what a job without a driver has written."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_output, output_of
 from beam_mat.runners.logs import printed
 
@@ -20,12 +17,12 @@ def command_line() -> CommandLine:
     return add_output(line, "OUTPUT", "the job's --output")
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.convert.driver import publish
+    from beam_mat.convert.driver import publish
+
     with printed():
         publish(output, Console())

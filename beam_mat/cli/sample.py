@@ -1,6 +1,5 @@
 """``beam-mat sample``: makes a small set to try things out."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from beam_mat.cli.command_line import CommandLine
@@ -33,7 +32,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     from beam_mat.sample.write import write_sample
 

@@ -1,9 +1,6 @@
 """``beam-mat show``: prints one trajectory, or rejected records."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_output, output_of
 from beam_mat.cli.values import whole_number
 from beam_mat.core.errors import ConfigError
@@ -49,18 +46,18 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     if typed.rejected and typed.name is not None:
         faults.append(f"--name {typed.name}: rejected records are in no entry; remove --name")
     if faults:
         raise ConfigError(faults)
     folder = output_of(typed.output, typed.storage_options, writes=False)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.show.find import show_rejects, show_row
-        from beam_mat.show.printer import Printer
+    from beam_mat.show.find import show_rejects, show_row
+    from beam_mat.show.printer import Printer
+
     printer = Printer(Console(), folder, full=typed.full)
     if typed.rejected:
         show_rejects(printer, folder, typed.id, typed.index)

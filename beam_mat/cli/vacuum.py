@@ -1,10 +1,7 @@
 """``beam-mat vacuum``: removes the files that no kept generation needs."""
 
-from collections.abc import Sequence
-
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_output, output_of
 from beam_mat.runners.logs import printed
 
@@ -26,12 +23,12 @@ def command_line() -> CommandLine:
     return add_output(line, "DATASET", "the dataset")
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.convert.driver import vacuum
+    from beam_mat.convert.driver import vacuum
+
     with printed():
         vacuum(output, Console(), keep=typed.keep, dry_run=typed.dry_run)

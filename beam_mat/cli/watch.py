@@ -2,11 +2,9 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.commands import loading
 from beam_mat.cli.options import add_conversion, missing, rules_of
 from beam_mat.runners.logs import printed
 
@@ -100,7 +98,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: Sequence[str]) -> None:
+def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -132,13 +130,12 @@ def run(argv: Sequence[str]) -> None:
         beam=tuple(typed.beam),
     )
     job = resolve(asked, faults)
-    with loading():
-        from rich.console import Console
+    from rich.console import Console
 
-        from beam_mat.runners.choose import pipeline_options
-        from beam_mat.watch.driver import run_watch
+    from beam_mat.runners.choose import pipeline_options
+    from beam_mat.watch.driver import run_watch
 
-        options = pipeline_options(job.beam)
+    options = pipeline_options(job.beam)
     with printed(least=logging.INFO):
         run_watch(job, options, Console(stderr=True))
 

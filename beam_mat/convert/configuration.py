@@ -13,7 +13,7 @@ from beam_mat.core.job import Job
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
-from beam_mat.storage import catalog, files, inputs
+from beam_mat.storage import catalog, files, inputs, requests
 from beam_mat.storage.files import FileInfo
 
 
@@ -86,7 +86,7 @@ def _files(
 
     Each URI is looked up in a thread, by `look`, which raises an error if a file is unreadable.
     """
-    with ThreadPoolExecutor(inputs.LOOKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(requests.REQUESTS) as pool:
         looked = [(uri, pool.submit(look, uri)) for uri in choose.usable(faults, name, uris)]
     found: dict[str, FileInfo] = {}
     missing, readable = _CURES[name]

@@ -21,7 +21,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from beam_mat.core.errors import BeamMatError, ConfigError, WorkerLostError
@@ -118,7 +117,8 @@ def serving(options: PipelineOptions) -> Iterator[None]:
         yield
         return
     command, endpoint = PrismJobServer(options).subprocess_cmd_and_endpoint()
-    with _without_interrupts():
+    # A terminal would send Ctrl-C to Prism too. This process ends it when it no longer needs it.
+    with _handling(signal.SIGINT, signal.SIG_IGN):
         process = subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -164,19 +164,16 @@ def serving(options: PipelineOptions) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Programs started in the block ignore Ctrl-C, which a terminal sends to them too.
-
-    This process ends them when it no longer needs them.
-    """
+def _handling(number: int, handler: Any) -> Iterator[None]:
+    """Handles a signal until the block ends, if this is the main thread: no other one can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 @contextlib.contextmanager
@@ -214,14 +211,11 @@ def interruptible(error: Callable[[], BeamMatError]) -> Iterator[Callable[[], No
         yield lambda: None
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def stop(*_: object) -> None:
         raise error()
 
-    before = signal.signal(signal.SIGUSR1, stop)
-    try:
+    with _handling(signal.SIGUSR1, stop):
         yield functools.partial(signal.pthread_kill, threading.get_ident(), signal.SIGUSR1)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
 
 
 @contextlib.contextmanager

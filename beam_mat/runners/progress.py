@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import socketserver
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -29,38 +31,34 @@ from rich.progress import (
 from rich.text import Text
 
 LINE_SECONDS = 5.0
+STOP_SECONDS = 0.05
 
 
-class Receiver:
+class Receiver(socketserver.UDPServer):
     """Adds up what workers report. They send to `address`."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.2)
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.address = f"127.0.0.1:{self.server_address[1]}"
         self.counts: Counter[str] = Counter()
-        self._open = True
-        self._thread = threading.Thread(target=self._listen, name="progress", daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(STOP_SECONDS,), name="progress", daemon=True
+        )
         self._thread.start()
 
-    def _listen(self) -> None:
-        while self._open:
-            # Other programs may send packets too.
-            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-                packet = json.loads(self._socket.recv(4096))
-                self.counts.update({str(name): int(count) for name, count in packet.items()})
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """Counts what is in a packet. Other programs may send packets too."""
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            packet = json.loads(request[0])
+            self.counts.update({str(name): int(count) for name, count in packet.items()})
 
     def close(self) -> None:
         """Stops listening."""
-        self._open = False
-        # Wakes the thread; if this packet is lost, the timeout does.
-        with contextlib.suppress(OSError):
-            self._socket.sendto(b"{}", self._socket.getsockname())
+        self.shutdown()
         self._thread.join()
-        self._socket.close()
+        self.server_close()
 
 
 @contextlib.contextmanager

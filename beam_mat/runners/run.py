@@ -53,9 +53,8 @@ def run_graph(
     `wait` waits for a job on Dataflow, or returns False to leave it to itself. Returns the seconds
     of work by step, summed over all workers, or None for a job that continues on its own.
 
-    Raises:
-        BeamMatError: A worker raised it.
-        RuntimeError: Anything else failed; its text has the worker's traceback.
+    Raises a BeamMatError that a worker raised. If anything else fails, raises a RuntimeError whose
+    text has the worker's traceback.
     """
     with contextlib.ExitStack() as prepared:
         if runner == DATAFLOW:

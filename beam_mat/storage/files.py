@@ -88,7 +88,7 @@ def sizes(uris: Sequence[str]) -> list[int | None]:
 
     Each file is looked up by name: its folder may have many others, which a listing would include.
     """
-    found = _in_order((uri, 0, partial(file_at, uri)) for uri in uris)
+    found = in_order((uri, 0, partial(file_at, uri)) for uri in uris)
     return [file.size if file else None for file in found]
 
 
@@ -155,7 +155,7 @@ def read_bytes(uri: str, is_whole: IsWhole | None = None) -> bytes:
 def read_each(uris: Iterable[str], is_whole: IsWhole | None = None) -> Iterator[bytes]:
     """Reads small files in order, several at once from a remote store. See `read_bytes`."""
     guess = requests.BYTES // requests.REQUESTS
-    return _in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
+    return in_order((uri, guess, partial(read_bytes, uri, is_whole)) for uri in uris)
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:
@@ -169,18 +169,18 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 
 def read_ranges(ranges: Iterable[tuple[str, int, int]]) -> Iterator[bytes]:
     """Reads ranges (URI, start, end) in order, as `read_range`, several at once if remote."""
-    return _in_order(
+    return in_order(
         (uri, end - start, partial(read_range, uri, start, end)) for uri, start, end in ranges
     )
 
 
-def _in_order(calls: Iterable[tuple[str, int, Callable[[], T]]]) -> Iterator[T]:
+def in_order(calls: Iterable[tuple[str, int, Callable[[], T]]]) -> Iterator[T]:
     """Makes calls that read files: a URI, the expected bytes of the result, and the call.
 
     Calls that follow each other and read from the same remote store are made several at once.
     """
     for store, group in groupby(calls, key=lambda call: locate(call[0])[0]):
-        yield from store.results((size, call) for _, size, call in group)
+        yield from requests.results(((size, call) for _, size, call in group), store.near)
 
 
 def read_blocks(uri: str, start: int, end: int) -> Iterator[bytes]:
@@ -278,8 +278,11 @@ class Outbox:
 
     def write_bytes_new(self, uri: str, data: bytes, sha256: str, scratch: str) -> None:
         """As `write_bytes_new`, but an error of a remote store is raised when the block ends."""
-        store, _ = locate(uri)
-        self._sent.append(store.begin(partial(write_bytes_new, uri, data, sha256, scratch)))
+        if is_near(uri):
+            write_bytes_new(uri, data, sha256, scratch)
+        else:
+            sent = requests.pool().submit(write_bytes_new, uri, data, sha256, scratch)
+            self._sent.append(sent)
 
     def __enter__(self) -> Outbox:
         return self

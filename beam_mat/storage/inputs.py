@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -15,8 +15,6 @@ from beam_mat.core.limits import MAX_RAW_BYTES
 from beam_mat.core.results import Source
 from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan, scan_chunk
 from beam_mat.storage import files
-
-LOOKS_AT_ONCE = 16
 
 
 def identify(uri: str) -> files.FileInfo:
@@ -60,9 +58,8 @@ def require_unchanged(place: Shard | Source) -> None:
 def changed(places: Iterable[Shard | Source]) -> list[tuple[Shard | Source, str]]:
     """The inputs that have changed, each with a sentence that says how."""
     places = list(places)
-    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-        said = pool.map(change, places)
-        return [(place, how) for place, how in zip(places, said, strict=True) if how]
+    said = files.in_order((place.uri, 0, partial(change, place)) for place in places)
+    return [(place, how) for place, how in zip(places, said, strict=True) if how]
 
 
 def chunks(shard: Shard, digest: str) -> Iterator[Chunk]:

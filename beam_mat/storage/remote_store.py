@@ -13,8 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from glob import has_magic
 from typing import IO, Any, BinaryIO, NoReturn, TypeVar
@@ -22,7 +21,7 @@ from typing import IO, Any, BinaryIO, NoReturn, TypeVar
 from fsspec.spec import make_instance
 
 from beam_mat.core.errors import OutputError, SourceError
-from beam_mat.storage.requests import ShortBodyError, cause_of, insist, pool, prefetch
+from beam_mat.storage.requests import ShortBodyError, cause_of, insist, results
 from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, shrunk
 
 T = TypeVar("T")
@@ -46,9 +45,7 @@ _creating = threading.Lock()
 class RemoteStore(Store):
     """An object store. A file appears when its upload is complete.
 
-    Args:
-        fs: The driver, one of fsspec's file systems.
-        pieces: Arguments of its `put_file` that bound how much of a file it holds in memory.
+    `pieces` are arguments of the driver's `put_file` that bound how much of a file it holds.
     """
 
     near = False
@@ -68,12 +65,6 @@ class RemoteStore(Store):
 
     def joined(self, folder: str, name: str) -> str:
         return f"{folder.rstrip('/')}/{name}"
-
-    def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-        return prefetch(calls)
-
-    def begin(self, call: Callable[[], T]) -> Future[T]:
-        return pool().submit(call)
 
     def ask(self, path: str, question: Callable[[], T]) -> T:
         """The store's answer, not the driver's memory: other processes write here as well."""
@@ -182,7 +173,7 @@ class RemoteStore(Store):
         begins = range(start, end, READ_PIECE)
         pieces = ((at, min(at + READ_PIECE, end)) for at in begins)
         calls = ((stop - at, partial(self._read_in_thread, path, at, stop)) for at, stop in pieces)
-        for piece in self.results(calls):
+        for piece in results(calls, self.near):
             for at in range(0, len(piece), READ_BLOCK):
                 yield piece[at : at + READ_BLOCK]
 
@@ -260,8 +251,6 @@ class MemoryStore(RemoteStore):
     """fsspec's files in memory, for tests and examples: like an object store without threads."""
 
     near = True
-    results = Store.results
-    begin = Store.begin
 
     def glob(self, pattern: str) -> list[FileInfo]:
         # A listing has the time in another form than a look-up, so the versions would differ.

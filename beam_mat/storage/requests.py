@@ -122,11 +122,14 @@ def cause_of(error: Exception) -> Exception | None:
     return error if text_without_credentials(str(error)) == str(error) else None
 
 
-def prefetch(calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-    """Makes calls in threads before their results are needed, and yields the results in order.
+def results(calls: Iterable[tuple[int, Callable[[], T]]], near: bool = False) -> Iterator[T]:
+    """Makes calls, and yields their results in order. Each has the expected bytes of its result.
 
-    A call comes with the expected number of bytes of its result.
+    Unless the store is `near`, they are made in threads before their results are needed.
     """
+    if near:
+        yield from (call() for _, call in calls)
+        return
     pending: deque[tuple[int, Future[T]]] = deque()
     held = 0
     try:

@@ -10,16 +10,13 @@ list never changes two files at once: a process that dies in it leaves each file
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol
 
 import msgspec
 
 from beam_mat.core.errors import OutputError, SourceError
-
-T = TypeVar("T")
 
 READ_BLOCK = 1 << 20
 """Bytes of one block of `Store.read_blocks`, at most."""
@@ -55,7 +52,10 @@ class Store(Protocol):
     """
 
     near: bool = True
-    """Whether a read answers at once and in full, because there is no network in between."""
+    """Whether a read answers at once and in full, because there is no network in between.
+
+    Other stores get several requests at once (`requests.results`).
+    """
 
     read_only: bool = False
 
@@ -108,19 +108,6 @@ class Store(Protocol):
         """
         del path, within
         return None
-
-    def results(self, calls: Iterable[tuple[int, Callable[[], T]]]) -> Iterator[T]:
-        """Makes calls and yields their results in order. A remote store makes several at once.
-
-        A call comes with the expected number of bytes of its result.
-        """
-        return (call() for _, call in calls)
-
-    def begin(self, call: Callable[[], T]) -> Future[T]:
-        """Makes a call. A remote store makes it in the background."""
-        done: Future[T] = Future()
-        done.set_result(call())
-        return done
 
     def holds(self, path: str, written: Written) -> bool:
         """Whether a file has this size and SHA-256. It is read only if the size is right."""

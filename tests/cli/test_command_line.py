@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_mat.cli.commands import COMMANDS
+from beam_mat.cli.entry import COMMANDS
 from tests.command import run
 
 NEEDY = [name for name in COMMANDS if name != "doctor"]

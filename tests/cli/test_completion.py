@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_mat.cli.commands import COMMANDS, load
 from beam_mat.cli.completion import SHELLS
+from beam_mat.cli.entry import COMMANDS, load
 from tests.command import PROGRAM, ROOT, run
 
 PATIENCE = 20.0

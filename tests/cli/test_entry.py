@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import beam_mat
-from beam_mat.cli.commands import COMMANDS
 from beam_mat.cli.convert import command_line
+from beam_mat.cli.entry import COMMANDS
 from beam_mat.runners.choose import pipeline_options
 from tests import outputs as dataset
 from tests.command import convert_words, spawn

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from beam_mat.cli.commands import COMMANDS
+from beam_mat.cli.entry import COMMANDS
 from tests.cli.test_command_line import FAULTS
 from tests.command import ROOT, spawn
 

@@ -12,7 +12,7 @@ import pytest
 
 from beam_mat.core.errors import StoreError
 from beam_mat.storage import files, requests
-from beam_mat.storage.remote_store import MemoryStore, RemoteStore
+from beam_mat.storage.remote_store import MemoryStore
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:
@@ -24,7 +24,7 @@ def test_results_come_in_order_whichever_is_ready_first() -> None:
         gates[number].set()
         return number
 
-    results = requests.prefetch((1, partial(call, number)) for number in range(4))
+    results = requests.results((1, partial(call, number)) for number in range(4))
     assert list(results) == [0, 1, 2, 3]
 
 
@@ -40,7 +40,7 @@ def test_as_many_as_fit_are_begun_before_the_first_is_asked_for(size: int, most:
             begun += 1
             yield size, partial(int, number)
 
-    results = requests.prefetch(calls())
+    results = requests.results(calls())
     for taken in range(20):
         assert next(results) == taken
         assert begun - taken - 1 <= most
@@ -54,7 +54,7 @@ def test_an_error_comes_in_its_place() -> None:
         raise StoreError("gs://b/a: gone")
 
     calls: list[tuple[int, Callable[[], int]]] = [(1, partial(int, 7)), (1, fail)]
-    results = requests.prefetch(calls)
+    results = requests.results(calls)
     assert next(results) == 7
     with pytest.raises(StoreError, match="gone"):
         next(results)
@@ -76,7 +76,7 @@ def test_what_a_store_refuses_is_told_at_the_end_of_the_block(
     def refuse(_: object, staged: object, path: str, written: object) -> None:
         raise StoreError(f"memory://{path}: full")
 
-    monkeypatch.setattr(MemoryStore, "begin", RemoteStore.begin)
+    monkeypatch.setattr(MemoryStore, "near", False)
     monkeypatch.setattr(MemoryStore, "place_new", refuse)
     with pytest.raises(StoreError, match="memory:///a: full"), files.Outbox() as outbox:
         outbox.write_bytes_new("memory:///a", b"12", "", "")

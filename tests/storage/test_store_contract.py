@@ -8,7 +8,6 @@ import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 
@@ -125,10 +124,10 @@ def test_it_reads_exactly(at: Folder) -> None:
         at.store.read_bytes(at("none"))
 
 
-def test_it_makes_calls_in_order(at: Folder) -> None:
-    calls = [(1, partial(int, number)) for number in range(40)]
-    assert list(at.store.results(calls)) == list(range(40))
-    assert at.store.begin(partial(int, 7)).result() == 7
+def test_the_functions_of_files_read_in_order(root: str) -> None:
+    uri, data = files.join(root, "file"), bytes(range(40))
+    files.write_bytes(uri, data, files.join(root, "scratch"))
+    assert b"".join(files.read_ranges((uri, byte, byte + 1) for byte in data)) == data
 
 
 def test_a_file_appears_whole_or_not_at_all(at: Folder) -> None:
