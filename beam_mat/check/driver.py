@@ -22,10 +22,9 @@ from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.job import DATAFLOW, IN_PROCESS
+from beam_mat.core.job import IN_PROCESS
 from beam_mat.core.scan import Layout
 from beam_mat.runners import choose
-from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run_graph
 from beam_mat.storage import files
 from beam_mat.work import results
@@ -117,8 +116,6 @@ def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
         cure = "name a folder that they and this machine can reach, such as gs://BUCKET/tmp"
         raise ConfigError([f"{fault}; {cure}"])
     folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
-    if runner != DATAFLOW:  # its messages are passed on
-        show_all()
     try:
         yield folder
     finally:

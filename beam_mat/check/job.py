@@ -1,7 +1,5 @@
 """Finds the files of the dataset, and makes a job of the arguments."""
 
-from __future__ import annotations
-
 import json
 import posixpath
 from collections.abc import Iterable, Sequence

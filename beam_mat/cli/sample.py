@@ -17,12 +17,12 @@ def command_line() -> CommandLine:
             "beam-mat sample demo --faults",
         ),
     )
-    line.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
+    line.add_argument("folder", metavar="DIR", type=_local_folder, help="a new or empty folder")
     for name, check, default, what in (
         ("--records", whole_number(0), 40, "number of records"),
         ("--images", whole_number(0), 30, "number of images"),
         ("--shards", whole_number(1), 1, "number of JSON files"),
-        ("--seed", int, 0, "seed of the random choices; another seed gives other records"),
+        ("--seed", whole_number(0), 0, "seed of the random choices; another seed gives other records"),
     ):
         shown = f"{what} (default: %(default)s)"
         line.add_argument(name, type=check, default=default, metavar="N", help=shown)
@@ -48,3 +48,9 @@ def run(argv: list[str]) -> None:
     except (FileExistsError, ValueError) as error:
         raise ConfigError([str(error)]) from None
     print(f"{made.records} records in {typed.folder}")
+
+
+def _local_folder(text: str) -> Path:
+    if "://" in text:
+        raise ValueError("give a folder on this machine, and copy the files from there")
+    return Path(text)

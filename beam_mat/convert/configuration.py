@@ -1,7 +1,5 @@
 """Makes a job from checked arguments: checks inputs and output and collects all errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 

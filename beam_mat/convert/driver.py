@@ -21,7 +21,7 @@ from beam_mat.core.errors import (
     TooManyRejectedError,
     UnfinishedError,
 )
-from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
+from beam_mat.core.job import IN_PROCESS, Job
 from beam_mat.dataset import conversion
 from beam_mat.dataset import vacuum as vacuums
 from beam_mat.dataset.commit import CONVERT, Content
@@ -34,7 +34,6 @@ from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
-from beam_mat.runners.logs import show_all
 from beam_mat.runners.run import run
 from beam_mat.storage import inputs
 
@@ -125,8 +124,6 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
         f"Converting {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) "
         f"{where}{resumed}"
     )
-    if job.runner not in (IN_PROCESS, PRISM, DATAFLOW):
-        show_all()
     with contextlib.ExitStack() as stack:
         settings = job.settings
         if is_local(job.runner):

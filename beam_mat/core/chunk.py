@@ -4,8 +4,6 @@ A chunk is a byte range of whole records. The steps of the pipeline pass referen
 their bytes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import posixpath
 import re

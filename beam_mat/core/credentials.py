@@ -4,8 +4,6 @@ This is a guess by name. If a harmless value looks like a secret, the user has t
 or an environment variable. A secret should never look harmless.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Text for people: text from records that is safe to print, and durations."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -1,7 +1,5 @@
 """Errors of a whole job. A problem with a single record is a `Reject`, not an error."""
 
-from __future__ import annotations
-
 
 class BeamMatError(Exception):
     """The base class of all errors of this package. The command exits with `exit_code`."""

@@ -5,8 +5,6 @@ The rules come from LLaMA-Factory 0.9.5 (``BasePlugin._preprocess_image`` and
 compare the results with a table that this code generated.
 """
 
-from __future__ import annotations
-
 import math
 
 import msgspec

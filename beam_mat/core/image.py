@@ -6,8 +6,6 @@ bicubic filter and takes a sixth of the time. Some platforms have no wheels of i
 of a dataset names the resizer that was used.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import threading

@@ -1,7 +1,5 @@
 """A validated conversion job, and the names of the runners that need special treatment."""
 
-from __future__ import annotations
-
 import msgspec
 
 from beam_mat.core.chunk import Shard

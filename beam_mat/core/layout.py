@@ -8,8 +8,6 @@ the same name therefore have the same bytes, so names can be shortened and chara
 collision does no harm. A folder's name never looks like a file's.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Image files inside a zip or a folder, and how their bytes are read and checked."""
 
-from __future__ import annotations
-
 import hashlib
 import stat
 import struct

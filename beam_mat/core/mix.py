@@ -7,8 +7,6 @@ row with an image fails ("Couldn't cast ... to null"). The loader reads the file
 any order, so each part must work as the first one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 import itertools

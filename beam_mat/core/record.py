@@ -3,8 +3,6 @@
 Placeholders are the words in a conversation that represent an image.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

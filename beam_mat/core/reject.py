@@ -3,8 +3,6 @@
 The explanations are in ``reject.json`` beside this module.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from importlib import resources
 

@@ -5,8 +5,6 @@ Elements are references to inputs, and facts about them. A result is a small fil
 result with the right name is valid. See docs/architecture.md.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 

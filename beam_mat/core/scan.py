@@ -5,8 +5,6 @@ valid JSON is checked later by `beam_mat.core.record`, so a malformed record doe
 others. The scanner keeps offsets and no bytes, so a record may have any size.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The settings of the pipeline's steps."""
 
-from __future__ import annotations
-
 import hashlib
 
 import msgspec

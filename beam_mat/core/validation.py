@@ -1,7 +1,5 @@
 """Accepts or rejects the records of a chunk once the result of every image is known."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Set
 
 import msgspec

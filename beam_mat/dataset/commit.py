@@ -4,8 +4,6 @@ A commit lists the changes of a dataset. A `Snapshot` is the dataset at one gene
 of all commits up to it, and of nothing else.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar

@@ -3,8 +3,6 @@
 These are job.json, and the content that its graph has written.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from importlib import metadata

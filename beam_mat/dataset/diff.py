@@ -3,8 +3,6 @@
 Reads only files that are in one of the two generations and not in the other.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

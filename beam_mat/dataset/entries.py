@@ -1,7 +1,5 @@
 """The entries of a dataset_info.json and their data files, of any dataset and not only our own."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

@@ -4,8 +4,6 @@ Moves the files, and reads the rows of a part wherever it is. `live` is the set 
 newest generation's files.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator, Set
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Image tables. A conversion writes one complete table; a watch adds tables with new rows."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections import Counter

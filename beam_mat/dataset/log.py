@@ -1,7 +1,5 @@
 """The log of commits. Each number is written by exactly one writer."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

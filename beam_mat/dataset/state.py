@@ -1,7 +1,5 @@
 """The states of an output folder, and the action of each command in each state."""
 
-from __future__ import annotations
-
 from enum import Enum
 
 import msgspec

@@ -1,7 +1,5 @@
 """Removes the files that no kept generation needs."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

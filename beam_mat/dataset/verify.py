@@ -1,7 +1,5 @@
 """Compares all files of a dataset with the sizes and hashes in its manifest."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import sys

@@ -4,8 +4,6 @@ manifest.json has the inputs, the configuration and the files of the dataset. It
 newest generation, so it has no timestamp and no runner.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -3,8 +3,6 @@
 The page shows turns in pieces, thumbnails, and as many records as fit.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import itertools

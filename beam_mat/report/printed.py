@@ -1,7 +1,5 @@
 """What is printed about a dataset: the summary of a conversion, the log, a diff and a vacuum."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections import Counter

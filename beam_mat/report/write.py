@@ -5,8 +5,6 @@ allows only the hashes of style sheet and script. The browser therefore runs and
 else, whatever a record contains.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

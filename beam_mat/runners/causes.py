@@ -4,8 +4,6 @@ A worker's error reaches the driver as text, with a traceback in it. The last li
 names the exception, and is compared with the table. What is not in the table is treated as a bug.
 """
 
-from __future__ import annotations
-
 import re
 import traceback
 from typing import NamedTuple

@@ -118,7 +118,7 @@ def serving(options: PipelineOptions) -> Iterator[None]:
         return
     command, endpoint = PrismJobServer(options).subprocess_cmd_and_endpoint()
     # A terminal would send Ctrl-C to Prism too. This process ends it when it no longer needs it.
-    with _handling(signal.SIGINT, signal.SIG_IGN):
+    with handling(signal.SIGINT, signal.SIG_IGN):
         process = subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -164,7 +164,7 @@ def serving(options: PipelineOptions) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handling(number: int, handler: Any) -> Iterator[None]:
+def handling(number: int, handler: Any) -> Iterator[None]:
     """Handles a signal until the block ends, if this is the main thread: no other one can."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -214,7 +214,7 @@ def interruptible(error: Callable[[], BeamMatError]) -> Iterator[Callable[[], No
     def stop(*_: object) -> None:
         raise error()
 
-    with _handling(signal.SIGUSR1, stop):
+    with handling(signal.SIGUSR1, stop):
         yield functools.partial(signal.pthread_kill, threading.get_ident(), signal.SIGUSR1)
 
 

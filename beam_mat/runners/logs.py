@@ -1,7 +1,5 @@
 """What is printed of the log: only what a block asks for."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys

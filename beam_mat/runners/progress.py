@@ -5,8 +5,6 @@ processes and Prism's workers alike. A lost packet makes a bar lag, but no resul
 counted elsewhere.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import socket

@@ -19,6 +19,7 @@ from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.runners import dataflow, progress
 from beam_mat.runners.causes import without_step, worker_error
 from beam_mat.runners.local import lost, serving, thread_failures, watched
+from beam_mat.runners.logs import show_all
 
 CANCEL_SECONDS = 5.0
 
@@ -63,6 +64,8 @@ def run_graph(
             prepared.enter_context(serving(options))
         elif runner == IN_PROCESS:
             prepared.enter_context(watched())
+        else:
+            show_all()
         try:
             result = _start(runner, options, add)
             if runner == DATAFLOW:

@@ -4,8 +4,6 @@ A sample has more pictures than there are finished ones, so each finished pictur
 under other paths. A note in the file, which no decoder draws, makes the bytes of each one unique.
 """
 
-from __future__ import annotations
-
 import functools
 import random
 import struct

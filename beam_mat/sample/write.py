@@ -3,8 +3,6 @@
 Each block of forty records has every shape that the published set has.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

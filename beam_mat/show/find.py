@@ -1,7 +1,5 @@
 """Finds the row or the rejected records that were asked for, and prints them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import msgspec

@@ -4,8 +4,6 @@ Rows are read leniently, because people look at odd ones. Every text of a record
 `beam_mat.core.display` and is given to rich as `Text`, never as markup.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import json

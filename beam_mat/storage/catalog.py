@@ -1,7 +1,5 @@
 """Image sources, which are zips or folders: lists their members, and reads them."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zipfile

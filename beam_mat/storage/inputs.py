@@ -1,7 +1,5 @@
 """Inputs: the chunks and records of a JSON shard, and whether an input has changed."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The local disk, and refusals of the operating system in plain words."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """Part files in JSONL and Parquet: writes them, and finds those that were written before."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

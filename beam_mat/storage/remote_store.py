@@ -3,8 +3,6 @@
 Every answer is checked, and every request is retried.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import functools

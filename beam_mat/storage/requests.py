@@ -1,7 +1,5 @@
 """Sends several requests to a store at once, and repeats them after transient errors."""
 
-from __future__ import annotations
-
 import functools
 import json
 import logging

@@ -7,8 +7,6 @@ Every change of an output goes through one of the methods that `CHANGES` names. 
 list never changes two files at once: a process that dies in it leaves each file whole or absent.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

@@ -3,8 +3,6 @@
 No other module asks for the kind of a store.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import json

@@ -3,8 +3,6 @@
 Times are seconds on any clock that only goes forward.
 """
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Sequence
 from typing import Generic, TypeVar

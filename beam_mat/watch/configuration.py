@@ -1,7 +1,5 @@
 """Makes a watch from checked arguments: checks all locations and collects all errors."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterable, Sequence
 

@@ -7,7 +7,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from beam_mat.dataset.state import Command
 from beam_mat.report.write import write_of
 from beam_mat.runners.choose import runner_of
 from beam_mat.runners.dataflow import ensure_idle
+from beam_mat.runners.local import handling
 from beam_mat.runners.progress import Receiver
 from beam_mat.runners.run import Running, streaming, submit_streaming
 from beam_mat.storage import files
@@ -169,12 +169,5 @@ def signals_handled() -> Iterator[Shutdown]:
             "Stopping: committing the work in progress; send the signal again to stop now\n"
         )
 
-    previous = {}
-    if threading.current_thread() is threading.main_thread():  # others cannot handle signals
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
-    try:
+    with handling(signal.SIGINT, handle), handling(signal.SIGTERM, handle):
         yield shutdown
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

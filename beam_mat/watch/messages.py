@@ -5,8 +5,6 @@ file in the work folder, and the joins write requests to reprocess shards. The i
 status for the driver, and the driver writes a request to stop. See also `core.results`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Monitors a watch: its state, shown in a terminal or a log, and served to Prometheus."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

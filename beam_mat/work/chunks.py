@@ -1,7 +1,5 @@
 """Splits shards into chunks, lists their images, writes their parts, and summarises shards."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -5,8 +5,6 @@ file. JSON Lines are read line by line, arrays by chunk, and Parquet by row grou
 ids are read until a row is loaded.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable, Iterator

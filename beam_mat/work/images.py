@@ -6,8 +6,6 @@ images of the batch writes one file to this folder. The file has exactly the req
 name is a hash of them. The image tables of a dataset are made from these files.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 See `core.mix`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any

@@ -4,8 +4,6 @@ The folder of a result is a constant of `core.layout`. Also reads the other JSON
 which another version of this package may have written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """The last step of a check: merges the results of an entry and checks its rows as a whole."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
 

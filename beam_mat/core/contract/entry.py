@@ -1,7 +1,5 @@
 """Reads an entry of dataset_info.json in the same way as LLaMA-Factory's ``parser.py``."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterable

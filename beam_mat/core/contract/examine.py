@@ -6,8 +6,6 @@ first, so no token contains more than one of these. A row therefore has at least
 and digit, and five special tokens per turn.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import json

@@ -4,8 +4,6 @@ It follows LLaMA-Factory's ``SharegptDatasetConverter`` and ``_validate_messages
 the converter drops a row, LLaMA-Factory does not look at it again, and neither does this module.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any
