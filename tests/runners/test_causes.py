@@ -62,6 +62,7 @@ FAILURES = [
     ),
     ("ModuleNotFoundError: No module named 'beam_mat'", "a package is missing"),
     ("FileNotFoundError: [Errno 2] No such file or directory: '/in/a.zip'", "a file or folder is"),
+    ("NotADirectoryError: [Errno 20] Not a directory: '/in/a.zip/b'", "a file is where a folder"),
     (
         "grpc._channel._InactiveRpcError: <_InactiveRpcError: status = StatusCode.UNAVAILABLE>",
         "a worker was lost",

@@ -16,7 +16,7 @@ def test_what_is_for_a_conversion_is_refused_all_at_once() -> None:
     assert ran.code == 2
     for option in ("--limit", "--max-rejected", "--overwrite"):
         assert f"{option}: is an option of beam-mat convert; remove it" in ran.err
-    assert "--duplicates drop: which record of an id is the first" in ran.err
+    assert "--duplicates drop: the first record with an id is known only when" in ran.err
 
 
 def test_the_help_names_nothing_that_is_refused() -> None:
