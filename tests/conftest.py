@@ -24,6 +24,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = ("test_histories.py", "test_soak.py", "test_kill.py", "test_watch.py", "test_docs.py")
+"""These files come first, so that no process has to wait for another one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def mat_sample() -> Path:
     """Returns a folder with forty real trajectories: mat_train.json and files.zip."""

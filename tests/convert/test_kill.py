@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
-import subprocess
 import sys
 import time
 import uuid
@@ -18,11 +18,12 @@ import pytest
 
 from beam_mat.storage import files, stores
 from tests import outputs as dataset
-from tests.command import PROGRAM, ROOT, convert_words, spawn
+from tests.command import convert_words, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.processes import end, mark
 from tests.runners.test_runners import TWO_PROCESSES, prism  # noqa: F401
 from tests.stands import reach, servers
+from tests.warm import Warm, warm
 
 SEED = int(os.environ.get("BEAM_MAT_KILL_SEED", "20260729"))
 KILLS = 20
@@ -134,13 +135,19 @@ def undisturbed(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> P
     return output
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Warm]:
+    with warm() as started:
+        yield started
+
+
 def killed(
-    words: list[str], reached: Callable[[], bool], look_seconds: float, *, worker: bool
+    process: psutil.Process, reached: Callable[[], bool], look_seconds: float, *, worker: bool
 ) -> bool:
-    """Runs the command and kills it, or one of its workers, when `reached` says so.
+    """Kills a command, or one of its workers, when `reached` says so.
 
     Args:
-        words: The command.
+        process: The command.
         reached: Looks how far it has come.
         look_seconds: Between two looks.
         worker: Whether a worker is killed.
@@ -148,27 +155,18 @@ def killed(
     Returns:
         Whether it was killed, and did not end before.
     """
-    marked = mark()
-    process = subprocess.Popen(
-        [*PROGRAM, *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **marked},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    while process.is_running() and not reached():
+        time.sleep(look_seconds)
     try:
-        while process.poll() is None and not reached():
-            time.sleep(look_seconds)
-        if process.poll() is not None:
-            return False
-        victim = psutil.Process(process.pid)
+        victim = process
         if worker:
-            victim = max(victim.children(recursive=True), key=lambda one: one.pid, default=victim)
+            victim = max(process.children(recursive=True), key=lambda one: one.pid, default=victim)
         victim.kill()
-        # Whoever loses a worker ends, whatever the moment.
-        process.wait(60)
-        return True
-    finally:
-        end(marked)
+    except psutil.NoSuchProcess:
+        return False
+    # Whoever loses a worker ends, whatever the moment.
+    process.wait(60)
+    return True
 
 
 def check_nothing_is_half_written(found: dict[str, bytes], expected: dict[str, bytes]) -> None:
@@ -196,6 +194,7 @@ def check_nothing_is_half_written(found: dict[str, bytes], expected: dict[str, b
 def test_a_kill_at_any_moment_changes_nothing(
     words: list[str],
     undisturbed: Path,
+    programs: Warm,
     tmp_path: Path,
     request: pytest.FixtureRequest,
     place: str,
@@ -227,8 +226,15 @@ def test_a_kill_at_any_moment_changes_nothing(
             # does not count again.
             at = max(chance.randint(0, whole), at_work.count(output))
             due = Due(at, chance.choice((0.0, 0.0, 0.2)), partial(at_work.count, output))
-            if not killed(command, due, at_work.look_seconds, worker=worker):
-                break
+            marked = mark()
+            process = programs.start(command, marked)
+            try:
+                if not killed(process, due, at_work.look_seconds, worker=worker):
+                    break
+            finally:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+                end(marked)
             kills += 1
             check_nothing_is_half_written(at_work.tree(output), expected)
         before = at_work.stamps(output)
