@@ -21,15 +21,20 @@ STORES = [
 @pytest.fixture(params=STORES)
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A folder that can be written to; it need not be there."""
+    yield from folder_on(request.param, request, tmp_path)
+
+
+def folder_on(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yields a new folder on a store, and removes it."""
     name = uuid.uuid4().hex
-    if request.param == "local":
+    if store == "local":
         yield str(tmp_path / "root")
         return
     folder = f"memory:///{name}"
-    if request.param == "gs":
+    if store == "gs":
         stores.use(reach.google(request.getfixturevalue("google")))
         folder = f"gs://tests/{name}"
-    if request.param == "s3":
+    if store == "s3":
         stores.use(reach.amazon(request.getfixturevalue("amazon")))
         folder = f"s3://tests/{name}"
     yield folder

@@ -1,5 +1,5 @@
-"""The folder on each kind of store that `tests/storage` has."""
+"""The folders of `tests/dataset`."""
 
-from tests.storage.conftest import root
+from tests.dataset.conftest import root
 
 __all__ = ["root"]
