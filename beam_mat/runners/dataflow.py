@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     GoogleCloudOptions,
@@ -36,7 +35,7 @@ from beam_mat.runners import worker_package
 from beam_mat.runners.choose import missing_for_dataflow
 from beam_mat.runners.logs import printed
 from beam_mat.storage import files, stores
-from beam_mat.transforms.step import NAMESPACE
+from beam_mat.transforms.step import counters
 
 MACHINE_TYPE = "e2-standard-4"
 MAX_WORKERS = 8
@@ -230,15 +229,6 @@ def _address(result: Any, options: PipelineOptions) -> str:
         f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}"
         f"?project={cloud.project}"
     )
-
-
-def counters(result: Any) -> Counter[str]:
-    """This package's counters, each summed over the steps; they grow while a job runs."""
-    found: Counter[str] = Counter()
-    query = MetricsFilter().with_namespace(NAMESPACE)
-    for metric in result.metrics().query(query)["counters"]:
-        found[metric.key.metric.name] += int(metric.result or 0)
-    return found
 
 
 @contextlib.contextmanager

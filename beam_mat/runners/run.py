@@ -20,6 +20,7 @@ from beam_mat.runners import dataflow, progress
 from beam_mat.runners.causes import without_step, worker_error
 from beam_mat.runners.local import lost, serving, thread_failures, watched
 from beam_mat.runners.logs import show_all
+from beam_mat.transforms.step import counters
 
 CANCEL_SECONDS = 5.0
 
@@ -73,7 +74,7 @@ def run_graph(
                 if not wait(result, options):
                     return None
             state = result.wait_until_finish()
-            counters = dataflow.counters(result)
+            counted = counters(result)
         except errors.BeamMatError as error:
             # Raised in this process; Beam has added the name of the step.
             raise type(error)(without_step(str(error))) from None
@@ -81,7 +82,7 @@ def run_graph(
             raise worker_error(str(error)) or error from None
         if state not in (None, PipelineState.DONE):
             raise RuntimeError(f"the job ended in state {state}")
-    return {name[:-3]: time / 1e6 for name, time in counters.items() if name.endswith("_us")}
+    return {name[:-3]: time / 1e6 for name, time in counted.items() if name.endswith("_us")}
 
 
 def _start(runner: str, options: PipelineOptions, add: AddGraph) -> Any:

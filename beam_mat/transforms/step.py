@@ -15,9 +15,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.metrics import Metrics, MetricsFilter
 
 from beam_mat.core.settings import Settings
 from beam_mat.storage import stores
@@ -64,6 +65,15 @@ def count(name: str, number: int = 1) -> None:
     """Adds to a Beam counter."""
     if number:
         Metrics.counter(NAMESPACE, name).inc(number)
+
+
+def counters(result: Any) -> Counter[str]:
+    """This package's counters, each summed over the steps; they grow while a job runs."""
+    found: Counter[str] = Counter()
+    query = MetricsFilter().with_namespace(NAMESPACE)
+    for metric in result.metrics().query(query)["counters"]:
+        found[metric.key.metric.name] += int(metric.result or 0)
+    return found
 
 
 class Progress:

@@ -14,10 +14,17 @@ from fsspec import config
 
 from beam_mat.convert import pipeline
 from beam_mat.core.settings import Settings
-from beam_mat.runners.dataflow import counters
 from beam_mat.storage import stores
 from beam_mat.transforms.conversion import ListMembers
-from beam_mat.transforms.step import NAMESPACE, FileStep, Progress, count, send_progress, timed
+from beam_mat.transforms.step import (
+    NAMESPACE,
+    FileStep,
+    Progress,
+    count,
+    counters,
+    send_progress,
+    timed,
+)
 from tests.making import write_zip
 from tests.transforms.collect import collect
 from tests.transforms.test_conversion import source
