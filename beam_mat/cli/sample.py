@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from beam_mat.cli.command_line import CommandLine
-from beam_mat.cli.values import whole_number
+from beam_mat.cli.values import integer, whole_number
 from beam_mat.core.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ def command_line() -> CommandLine:
         ("--records", whole_number(0), 40, "number of records"),
         ("--images", whole_number(0), 30, "number of images"),
         ("--shards", whole_number(1), 1, "number of JSON files"),
-        ("--seed", whole_number(0), 0, "seed of the random choices; another gives other records"),
+        ("--seed", integer, 0, "seed of the random choices; another gives other records"),
     ):
         shown = f"{what} (default: %(default)s)"
         line.add_argument(name, type=check, default=default, metavar="N", help=shown)

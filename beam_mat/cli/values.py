@@ -24,6 +24,7 @@ def _check(read: Callable[[str], T], holds: Callable[[T], object], cure: str) ->
     return check
 
 
+integer = _check(int, lambda _: True, "give a whole number")
 fraction = _check(float, lambda share: 0 <= share <= 1, "give a number from 0 to 1")
 subscription = _check(
     str,
