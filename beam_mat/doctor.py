@@ -27,8 +27,9 @@ import beam_mat
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
 from beam_mat.runners import local
-from beam_mat.runners.choose import installed_version, missing_for_dataflow, usable_cores
+from beam_mat.runners.choose import installed_version, missing_for_dataflow
 from beam_mat.storage.stores import DRIVERS
+from beam_mat.work.workers import usable_cores
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -180,12 +181,11 @@ def _run_pipeline() -> str:
 def _convert_image() -> str:
     from PIL import Image
 
-    from beam_mat.core.geometry import Budget
-    from beam_mat.core.image import Picture, prepare
+    from beam_mat.core.image import ImageRules, Picture, prepare
 
     file = io.BytesIO()
     Image.new("RGB", (600, 600), "teal").save(file, "JPEG")
-    made = prepare(file.getvalue(), Budget())
+    made = prepare(file.getvalue(), ImageRules())
     if not isinstance(made, Picture):
         raise ValueError(made.detail)
     return "decoded, resized and encoded one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from hypothesis import settings
 from beam_mat.sample import SampleSummary, write_sample
 from tests import properties, quick_beam
 from tests.build import SHARED
-from tests.command import converted
+from tests.command import ROOT, converted
 from tests.stands import servers
 
 quick_beam.install()
@@ -52,6 +53,15 @@ def made_up_output(tmp_path_factory: pytest.TempPathFactory, made_up: SampleSumm
     """Returns the output of a conversion of `made_up`. Tests must not change it."""
     output = tmp_path_factory.mktemp("made-up") / "out"
     return converted(made_up.shards, made_up.image_zip, output, "--val-fraction", "0.2")
+
+
+@pytest.fixture(scope="session")
+def prism() -> Path:
+    """Returns the Prism runner's program, as scripts/prism built it."""
+    found = Path(os.environ.get("BEAM_MAT_PRISM", ROOT / ".cache" / "prism" / "prism"))
+    if not found.exists():
+        servers.missing(found)
+    return found
 
 
 @pytest.fixture(scope="session")

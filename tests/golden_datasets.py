@@ -22,7 +22,7 @@ import msgspec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.geometry import Budget
-from beam_mat.core.image import resizer_name
+from beam_mat.core.image import ImageRules, resizer_name
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset.views import read_manifest
@@ -138,7 +138,11 @@ def validation(output: str) -> None:
 def watched(output: str) -> None:
     """Makes four generations: a shard, another shard, a changed picture and a changed shard."""
     rules = Settings(
-        output=output, budget=Budget(PIXELS), prefixes=PREFIXES, resizer=resizer_name(), resume=True
+        output=output,
+        images=ImageRules(Budget(PIXELS)),
+        prefixes=PREFIXES,
+        resizer=resizer_name(),
+        resume=True,
     )
     settings = msgspec.structs.replace(rules, fingerprint=f"watch-{rules.digest()}")
     records = [image_record(f"r{n}", f"pictures/{n % 2}.jpg") for n in range(3)]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.command import ROOT
-from tests.runners.test_runners import prism  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
@@ -36,5 +35,5 @@ def test_any_history_of_conversions_ends_as_a_fresh_run() -> None:
 
 
 @pytest.mark.prism
-def test_any_history_of_conversions_and_watches_ends_as_a_fresh_run(prism: Path) -> None:  # noqa: F811
+def test_any_history_of_conversions_and_watches_ends_as_a_fresh_run(prism: Path) -> None:
     histories("--count", 2, "--prism", prism)

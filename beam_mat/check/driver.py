@@ -85,7 +85,7 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     with _scratch(runner, options) as scratch:
         settings = CheckSettings(
             output=scratch,
-            image_threads=choose.image_threads(job.beam),
+            image_workers=job.image_workers or choose.image_workers(job.beam),
             storage=job.storage,
             entries={at: each.entry for at, each in enumerate(job.entries) if each.entry},
             media=job.media,

@@ -47,6 +47,7 @@ class CheckJob(msgspec.Struct, kw_only=True):
     tags: dict[str, str]
     rules: Rules
     storage: str
+    image_workers: int
     beam: Sequence[str]
     entries: list[Checked] = []
     skipped: dict[str, str] = {}

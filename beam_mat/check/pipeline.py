@@ -6,21 +6,28 @@ The steps pass references to each other, not rows or images, and write their res
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import apache_beam as beam
 
 from beam_mat.core.contract.entry import Entry
-from beam_mat.core.contract.examine import Examiner, Rules, check_length, look
-from beam_mat.core.contract.finding import Finding, Tally
+from beam_mat.core.contract.examine import (
+    Examiner,
+    Looked,
+    Rules,
+    check_length,
+    findings_of,
+    look,
+)
+from beam_mat.core.contract.finding import Finding, Kind, Tally, shown
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
-from beam_mat.core.geometry import Size
 from beam_mat.core.settings import Settings
+from beam_mat.storage import files
 from beam_mat.transforms.shuffle import Group, register
 from beam_mat.transforms.step import FileStep, count, timed
 from beam_mat.work import data_files, results
-from beam_mat.work.images import pool
+from beam_mat.work.workers import Death, workers
 
 FILES = "files"
 UNITS = "units"
@@ -66,6 +73,32 @@ def build(pipeline: beam.Pipeline, files: Sequence[DatasetFile], settings: Check
     )
 
 
+def looks(settings: CheckSettings, images: Iterable[bytes | Finding]) -> list[Looked]:
+    """Decodes images in worker processes. Returns what was found of each, in order.
+
+    The fault of an image that could not be read is passed on.
+    """
+    results: dict[int, Looked] = {}
+    sent = []
+
+    def readable() -> Iterator[tuple[int, bytes]]:
+        for at, data in enumerate(images):
+            if isinstance(data, Finding):
+                results[at] = data
+            else:
+                sent.append(at)
+                yield len(data), data
+
+    processes = workers(settings.image_workers, (look.__module__,))
+    for at, found in processes.map(look, settings.rules.max_pixels, readable(), 0):
+        if isinstance(found, Death):
+            kind = Kind.IMAGE_TOO_SLOW if found.slow else Kind.IMAGE_CRASHES_DECODER
+            results[sent[at]] = Finding(kind, found.detail)
+        else:
+            results[sent[at]] = found
+    return [results[at] for at in sorted(results)]
+
+
 class _Step(FileStep):
     _settings: CheckSettings
 
@@ -100,9 +133,8 @@ class CheckUnit(_Step):
             waiting = LengthFact(unit.file.entry, tuple(examiner.lengths))
             yield beam.pvalue.TaggedOutput(_WAITING, (unit.name, waiting))
 
-    def _look(self, images: Sequence[bytes]) -> list[Size | Finding]:
-        pixels = itertools.repeat(self._settings.rules.max_pixels)
-        return list(pool(self._settings.image_threads).map(look, images, pixels))
+    def _look(self, images: Sequence[bytes]) -> list[Looked]:
+        return looks(self._settings, images)
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[ImageUse]])
@@ -117,15 +149,16 @@ class CheckImages(_Step):
         bucket, uses = element[0], sorted(element[1], key=lambda use: (use.entry, use.place))
         paths = sorted({use.path for use in uses})
         with timed("images"):
-            looked = pool(self._settings.image_threads).map(self._look, paths)
-            found = dict(zip(paths, looked, strict=True))
+            media = self._settings.media
+            reads = ((media, 0, partial(data_files.read_image, media, path)) for path in paths)
+            found = dict(zip(paths, looks(self._settings, files.in_order(reads)), strict=True))
         for entry in sorted({use.entry for use in uses}):
             tally = Tally()
             mine = [use for use in uses if use.entry == entry]
             for use in mine:
-                fault = found[use.path]
-                if isinstance(fault, Finding):
-                    tally.add(fault.at(use.place), use.rows)
+                for fault in findings_of(found[use.path]):
+                    detail = f"{shown(use.path)}: {fault.detail}"
+                    tally.add(Finding(fault.kind, detail, use.place), use.rows)
             note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
             results.write(self._settings, IMAGES, f"{bucket}-{entry:04d}", note)
         count("images_checked", len(paths))
@@ -134,17 +167,6 @@ class CheckImages(_Step):
             tokens = {path: rules.tokens_of(size) for path, size in found.items()}
             for use in uses:
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
-
-    def _look(self, path: str) -> Size | Finding:
-        data = data_files.read_image(self._settings.media, path)
-        if isinstance(data, Finding):
-            return data
-        found = look(data, self._settings.rules.max_pixels)
-        return (
-            Finding(found.kind, f"{path!r}: {found.detail}")
-            if isinstance(found, Finding)
-            else found
-        )
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])

@@ -4,6 +4,7 @@ import argparse
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
+from beam_mat.cli.options import add_image_workers
 from beam_mat.core.contract.entry import COLUMNS, TAGS
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL
@@ -39,6 +40,7 @@ def command_line() -> CommandLine:
         "(default: the dataset's folder)",
     )
     group.add_argument("--storage-options", metavar="JSON|FILE", help="as for beam-mat convert")
+    add_image_workers(group)
     group.add_argument(
         "--columns",
         type=values.pair(COLUMNS),
@@ -95,6 +97,7 @@ def run(argv: list[str]) -> int:
         tags=dict(typed.tags or ()),
         rules=Rules(typed.image_max_pixels, typed.cutoff_len, MODELS.get(typed.model)),
         storage=typed.storage_options or "",
+        image_workers=typed.image_workers,
         beam=typed.beam,
     )
     resolve(job, faults)

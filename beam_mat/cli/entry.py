@@ -5,6 +5,7 @@ To add a command, add a row to `COMMANDS`, and a module of that name with two fu
 follow its name. `run` returns an exit code, or None for 0, or raises a BeamMatError that has one.
 """
 
+import atexit
 import gc
 import importlib
 import os
@@ -102,8 +103,9 @@ def _run(name: str, argv: list[str]) -> int:
         print_text(module.command_line().format_help().rstrip())
         return 0
     quieten()
-    # What is imported stays, so looking through it for garbage too often wastes half a second.
+    # What is imported stays. Looking through it for garbage, often and at the end, takes a second.
     gc.set_threshold(10_000)
+    atexit.register(gc.freeze)
     return int(module.run(argv) or 0)
 
 

@@ -1,13 +1,13 @@
 """Options and arguments that several commands share."""
 
-from argparse import Namespace
+from argparse import Namespace, _ArgumentGroup
 
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
-from beam_mat.core.image import resizer_name
+from beam_mat.core.image import ImageRules, resizer_name
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, stores
 
@@ -49,6 +49,7 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         action="store_true",
         help="with --runner DataflowRunner: submit the job, print where it is, and end",
     )
+    add_image_workers(group)
     group.add_argument(
         "--keep-generations",
         type=values.generations,
@@ -107,10 +108,49 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         "(default: %(default)s)",
     )
     group.add_argument(
+        "--background",
+        type=values.one_of("none", "white"),
+        default="none",
+        metavar="none|white",
+        help="what to put behind transparent images; LLaMA-Factory drops their transparency "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--high-bit-depth",
+        type=values.one_of("clip", "scale"),
+        default="clip",
+        metavar="clip|scale",
+        help="what to do with 16-bit values; LLaMA-Factory clips them at 255, which is white "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--reencode",
+        action="store_true",
+        help="write every image anew, also those that could keep their bytes",
+    )
+    group.add_argument(
+        "--fast-decode",
+        action="store_true",
+        help="decode large JPEGs at a half, a quarter or an eighth of their size, which is faster "
+        "and changes pixels a little",
+    )
+    group.add_argument(
         "--max-rejected",
         type=values.fraction,
         metavar="FRACTION",
         help="commit nothing and exit with 3 if a larger share of records is rejected",
+    )
+
+
+def add_image_workers(group: _ArgumentGroup) -> None:
+    """Adds ``--image-workers``."""
+    group.add_argument(
+        "--image-workers",
+        type=values.whole_number(1),
+        default=0,
+        metavar="N",
+        help="number of processes that decode images, for each process of the runner (default: "
+        "the cores of the machine, or their share if the runner has several processes)",
     )
 
 
@@ -124,13 +164,20 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
         )
     return Settings(
         output="",
-        budget=budget,
+        images=ImageRules(
+            budget=budget,
+            apply_exif=typed.exif == "apply",
+            reencode=typed.reencode,
+            fast_decode=typed.fast_decode,
+            white_background=typed.background == "white",
+            scale_values=typed.high_bit_depth == "scale",
+        ),
         prefixes=tuple(typed.rewrite or [values.prefix(_REWRITE)]),
         formats=typed.formats,
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",
-        apply_exif=typed.exif == "apply",
         resizer=resizer_name(),
+        image_workers=typed.image_workers,
     )
 
 

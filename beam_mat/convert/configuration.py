@@ -52,7 +52,10 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
-        asked.rules, output=output, image_threads=choose.image_threads(asked.beam), storage=storage
+        asked.rules,
+        output=output,
+        image_workers=asked.rules.image_workers or choose.image_workers(asked.beam),
+        storage=storage,
     )
     found = [Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)]
     return Job(

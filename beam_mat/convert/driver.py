@@ -36,6 +36,7 @@ from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
 from beam_mat.runners.run import run
 from beam_mat.storage import inputs
+from beam_mat.work.images import image_workers
 
 
 def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
@@ -130,6 +131,7 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
             size = sum(shard.size for shard in job.shards)
             receiver = stack.enter_context(progress.shown(size))
             settings = msgspec.structs.replace(settings, progress=receiver.address)
+            image_workers(settings.image_workers).start()  # while the graph is built
         try:
             return run(
                 job, options, lambda pipeline: build(pipeline, job.shards, job.sources, settings)

@@ -12,7 +12,7 @@ import threading
 import zlib
 from enum import Enum
 from importlib import metadata
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 from PIL import Image, ImageOps
@@ -42,6 +42,65 @@ class Action(str, Enum):
     CONVERTED = "converted"
 
 
+class Note(str, Enum):
+    """Why a model may not see in an image what people see, although it can be decoded.
+
+    LLaMA-Factory would show it the same, so the image is used all the same.
+    """
+
+    VALUES_CUT_OFF = "values_cut_off"
+    """16-bit or other values outside of 0 to 255, which become black or white."""
+    VALUES_TOO_SMALL = "values_too_small"
+    """Numbers from 0 to 1, all of which become black."""
+    TRANSPARENCY_LOST = "transparency_lost"
+    """Only transparency shows a shape, and without it the image has one colour."""
+    TURNED = "turned"
+    """The EXIF orientation turns the image, but is not applied."""
+
+    @property
+    def sentence(self) -> str:
+        """What the model sees."""
+        return _SEEN[self]
+
+
+_SEEN = {
+    Note.VALUES_CUT_OFF: "values above 255 become white, and those below 0 black",
+    Note.VALUES_TOO_SMALL: "all values are from 0 to 1 and become black",
+    Note.TRANSPARENCY_LOST: "without its transparency the image has only one colour",
+    Note.TURNED: "the image is not turned as its EXIF orientation says",
+}
+
+
+class ImageRules(msgspec.Struct, frozen=True, array_like=True):
+    """How images are converted.
+
+    Attributes:
+        budget: The area of images.
+        apply_exif: Whether images are turned as their EXIF orientation says. LLaMA-Factory does not
+            turn them, and boxes in trajectories refer to the stored pixels.
+        reencode: Whether images are written anew that could keep their bytes.
+        fast_decode: Whether a JPEG that is at least twice as large as needed is decoded at a half,
+            a quarter or an eighth of its size.
+        white_background: Whether transparent images are put on white. Otherwise transparency is
+            dropped, as LLaMA-Factory does.
+        scale_values: Whether 16-bit values are scaled to 8 bits. Otherwise larger ones are cut off,
+            as in LLaMA-Factory.
+    """
+
+    budget: Budget = Budget()
+    apply_exif: bool = False
+    reencode: bool = False
+    fast_decode: bool = False
+    white_background: bool = False
+    scale_values: bool = False
+
+    def changes(self) -> list[object]:
+        """What decides the bytes of an image, for names: options that are off are left out."""
+        names = ("reencode", "fast_decode", "white_background", "scale_values")
+        chosen = [name for name in names if getattr(self, name)]
+        return [self.budget, self.apply_exif, *chosen]
+
+
 class Picture(msgspec.Struct, frozen=True):
     """An image that can be used for training.
 
@@ -55,6 +114,7 @@ class Picture(msgspec.Struct, frozen=True):
     size: Size
     source_format: str
     source_size: Size
+    notes: tuple[Note, ...] = ()
 
 
 class ImageFault(msgspec.Struct, frozen=True, array_like=True):
@@ -64,20 +124,19 @@ class ImageFault(msgspec.Struct, frozen=True, array_like=True):
     detail: str
 
 
-def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture | ImageFault:
+def prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
     """Checks an image by decoding all of it, and resizes it to the budget.
 
     A JPEG or PNG within the budget keeps its bytes. Every other image is resized as LLaMA-Factory
     would do it (before the conversion to RGB) and written without metadata: JPEG and opaque WebP as
-    JPEG, everything else as PNG. Only the first frame of an animation is kept. `apply_exif` rotates
-    the image according to its EXIF orientation. LLaMA-Factory does not, and boxes in trajectories
-    refer to the stored pixels. This function never raises on bad bytes.
+    JPEG, everything else as PNG. Only the first frame of an animation is kept. Raises MemoryError,
+    and nothing else on bad bytes.
     """
     if len(data) > MAX_IMAGE_BYTES:
         detail = f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}"
         return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
     try:
-        return _prepare(data, budget, apply_exif)
+        return _prepare(data, rules)
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything (OSError, SyntaxError, struct.error, ...).
@@ -85,7 +144,7 @@ def prepare(data: bytes, budget: Budget, *, apply_exif: bool = False) -> Picture
         return decode_fault(error)
 
 
-def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFault:
+def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         # MPO is a JPEG followed by more images. Only the first one is read.
         source_format = "JPEG" if image.format == "MPO" else str(image.format)
@@ -94,16 +153,16 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
             found = f"the image has {image.width}x{image.height} pixels"
             allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
             return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limits are {allowed}")
+        if rules.fast_decode and source_format == "JPEG":
+            _decode_smaller(image, rules.budget)
         image.load()
-        picture: Image.Image = image
-        if apply_exif:
-            turned = ImageOps.exif_transpose(image)
-            if turned.size != image.size or turned.tobytes() != image.tobytes():
-                picture = turned
-        steps = resize_steps(picture.size, budget)
-        if not steps and picture is image and source_format in ("JPEG", "PNG"):
+        picture, notes = _adjusted(image, rules)
+        size = source_size if picture.size == image.size else source_size[::-1]
+        steps = resize_steps(size, rules.budget)
+        stays = not steps and picture is image and not rules.reencode
+        if stays and source_format in ("JPEG", "PNG"):
             stored = source_format, source_size
-            return Picture(data, Action.KEPT, *stored, *stored)
+            return Picture(data, Action.KEPT, *stored, *stored, notes)
         opaque = picture.mode in ("RGB", "L")
         for step in steps:
             picture = resize(picture, step)
@@ -113,7 +172,75 @@ def _prepare(data: bytes, budget: Budget, apply_exif: bool) -> Picture | ImageFa
         if picture.mode != "RGB":
             picture = picture.convert("RGB")
         encoded = _encode(picture, written)
-        return Picture(encoded, action, written, picture.size, source_format, source_size)
+        return Picture(encoded, action, written, picture.size, source_format, source_size, notes)
+
+
+def _decode_smaller(image: Image.Image, budget: Budget) -> None:
+    steps = resize_steps(image.size, budget)
+    if len(steps) == 1:
+        image.draft(None, steps[0])
+
+
+_WIDE = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's modes with values of more than 8 bits."""
+_ORIENTATION = 0x0112
+_FLAT = 8
+"""Values of an 8-bit channel that are this near to each other look the same."""
+
+
+def _adjusted(image: Image.Image, rules: ImageRules) -> tuple[Image.Image, tuple[Note, ...]]:
+    """Turns an image, scales its values and fills its background, as the rules say.
+
+    Returns the same image if nothing is to be done, and what a model would not see in it.
+    """
+    picture, notes = image, list[Note]()
+    if rules.apply_exif:
+        turned = ImageOps.exif_transpose(image)
+        if turned.size != image.size or turned.tobytes() != image.tobytes():
+            picture = turned
+    elif _is_turned(image):
+        notes.append(Note.TURNED)
+    if picture.mode in _WIDE:
+        low, high = cast(tuple[float, float], picture.getextrema())
+        if rules.scale_values and (factor := _factor(picture.mode, high)) != 1:
+            picture = picture.convert("F").point(lambda value: value * factor + 0).convert("L")
+        elif low < 0 or high > 255:
+            notes.append(Note.VALUES_CUT_OFF)
+        elif picture.mode == "F" and low < high <= 1:
+            notes.append(Note.VALUES_TOO_SMALL)
+    elif picture.has_transparency_data:
+        if rules.white_background:
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+        elif _needs_transparency(picture):
+            notes.append(Note.TRANSPARENCY_LOST)
+    return picture, tuple(notes)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return bool(image.getexif().get(_ORIENTATION, 1) != 1)
+    except Exception:  # noqa: BLE001  damaged metadata does no harm
+        return False
+
+
+def notes_of(image: Image.Image) -> tuple[Note, ...]:
+    """What a model does not see in an image. May raise anything on a damaged one."""
+    return _adjusted(image, ImageRules())[1]
+
+
+def _factor(mode: str, highest: float) -> float:
+    if mode == "F" and highest <= 1:
+        return 255
+    return 255 / 0xFFFF if highest > 255 else 1
+
+
+def _needs_transparency(picture: Image.Image) -> bool:
+    low, high = cast(tuple[int, int], picture.convert("RGBA").getchannel("A").getextrema())
+    if low == high:
+        return False
+    channels = cast(tuple[tuple[int, int], ...], picture.convert("RGB").getextrema())
+    return all(high - low <= _FLAT for low, high in channels)
 
 
 def _encode(image: Image.Image, format: str) -> bytes:

@@ -30,6 +30,8 @@ class Reason(str, Enum):
     IMAGE_UNDECODABLE = "image_undecodable"
     IMAGE_TRUNCATED = "image_truncated"
     IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_CRASHES_DECODER = "image_crashes_decoder"
+    IMAGE_TOO_SLOW = "image_too_slow"
     MEMBER_UNSUPPORTED = "member_unsupported"
     MEMBER_DAMAGED = "member_damaged"
 

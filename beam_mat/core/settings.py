@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from beam_mat.core.geometry import Budget
+from beam_mat.core.image import ImageRules
 
 FORMAT = 2
 """Version of the output's layout. It is part of every name, so that layouts never mix."""
@@ -25,29 +25,29 @@ class Settings(msgspec.Struct, frozen=True):
         fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
             dataset. For a watch, which has no fixed inputs, a hash of its configuration.
         resume: Whether the output folder may have work results.
-        image_threads: Threads in a worker process that decode, resize and encode.
+        image_workers: Number of processes that convert images, beside each process of the runner.
+            0 for the cores that it may use.
         progress: ``host:port`` on loopback, to which progress is sent, or "".
         storage: Storage options for workers on other machines: JSON without secrets, or the name of
             a file that they can read; "" for none. Not part of any name.
     """
 
     output: str
-    budget: Budget = Budget()
+    images: ImageRules = ImageRules()
     prefixes: tuple[tuple[str, str], ...] = ()
     formats: tuple[str, ...] = (JSONL, PARQUET)
     val_fraction: float = 0.0
     drop_duplicates: bool = False
-    apply_exif: bool = False
     resizer: str = ""
     fingerprint: str = ""
     resume: bool = False
-    image_threads: int = 1
+    image_workers: int = 0
     progress: str = ""
     storage: str = ""
 
     def image_digest(self) -> str:
         """A hash of the settings that affect an image's bytes, for names."""
-        return _digest([FORMAT, self.budget, self.apply_exif, self.resizer])
+        return _digest([FORMAT, *self.images.changes(), self.resizer])
 
     def digest(self) -> str:
         """A hash of the settings that affect the output's bytes, for names."""

@@ -89,11 +89,13 @@ class ImageTotals(msgspec.Struct, frozen=True):
 
     `status` has the number of images by status: kept, resized, converted, or the reason of a fault.
     `source_bytes` and `bytes` are those of the usable images in the sources and in the dataset.
+    `notes` has the number of images by `core.image.Note`.
     """
 
     status: dict[str, int]
     source_bytes: int
     bytes: int
+    notes: dict[str, int] = {}
 
 
 def counts_of(shards: Iterable[ShardSummary], images: ImageTotals) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def counts_of(shards: Iterable[ShardSummary], images: ImageTotals) -> dict[str, 
         "respelled_words": sum(one.respelled for one in shards),
         "image_uses": sum(one.image_uses for one in shards),
         "images": images.status,
+        "image_notes": images.notes,
         "image_source_bytes": images.source_bytes,
         "image_bytes": images.bytes,
     }

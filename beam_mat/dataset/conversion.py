@@ -35,13 +35,17 @@ def made_by(settings: Settings) -> dict[str, str]:
 def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
     """Returns the options that affect the output bytes, by name."""
     return {
-        "max_pixels": settings.budget.max_pixels,
-        "min_pixels": settings.budget.min_pixels,
+        "max_pixels": settings.images.budget.max_pixels,
+        "min_pixels": settings.images.budget.min_pixels,
         "rewrite": [list(pair) for pair in settings.prefixes],
         "formats": list(settings.formats),
         "val_fraction": settings.val_fraction,
         "duplicates": "drop" if settings.drop_duplicates else "keep",
-        "exif": "apply" if settings.apply_exif else "ignore",
+        "exif": "apply" if settings.images.apply_exif else "ignore",
+        "reencode": settings.images.reencode,
+        "fast_decode": settings.images.fast_decode,
+        "background": "white" if settings.images.white_background else "none",
+        "high_bit_depth": "scale" if settings.images.scale_values else "clip",
         "limit": limit,
     }
 
@@ -81,12 +85,19 @@ class Pending(msgspec.Struct, frozen=True):
 def differences(output: str, now: Made, there: Made | Pending) -> list[str]:
     """Returns why `now` cannot continue what is `there`: one sentence per option or version."""
     faults = []
+    defaults = configuration(Settings(output), None)  # of options that did not exist then
     for name, value in now.configuration.items():
-        was = there.configuration.get(name)
-        if was != value:
+        was = there.configuration.get(name, defaults[name])
+        option = f"--{name.replace('_', '-')}"
+        if was == value:
+            continue
+        if isinstance(value, bool):
+            how, cure = ("without it", "leave it out") if value else ("with it", "add it")
+            faults.append(f"{option}: the dataset in {output} was made {how}; {cure}")
+        else:
             faults.append(
-                f"--{name.replace('_', '-')} {_typed(value)}: the dataset in {output} was made "
-                f"with {_typed(was)}; pass the same value"
+                f"{option} {_typed(value)}: the dataset in {output} was made with {_typed(was)}; "
+                "pass the same value"
             )
     for name in _DECIDE_BYTES:
         had = there.made_by.get(name)

@@ -34,6 +34,7 @@ def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
     """
     names = sorted(names)
     status: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     statistics = ImageStatistics()
     path = _path("\n".join(names).encode())
     with _create(output, path) as file:
@@ -41,11 +42,13 @@ def write_whole(output: str, names: Iterable[str]) -> tuple[Part, ImageTotals]:
             for table, some in images.read_rows(output, names):
                 writer.write_table(table)
                 status.update(table["status"].to_pylist())
+                notes.update(_notes(table))
                 statistics.merge(some)
             sums = ImageTotals(
                 dict(sorted(status.items())),
                 sum(amount.bytes for amount in statistics.formats_before.values()),
                 sum(amount.bytes for amount in statistics.formats_after.values()),
+                dict(sorted(notes.items())),
             )
             writer.add_key_value_metadata(
                 {
@@ -142,7 +145,13 @@ def totals(table: pa.Table) -> ImageTotals:
         dict(sorted(status.items())),
         pc.sum(usable["source_bytes"]).as_py() or 0,
         pc.sum(usable["bytes"]).as_py() or 0,
+        dict(sorted(Counter(_notes(table)).items())),
     )
+
+
+def _notes(table: pa.Table) -> Iterator[str]:
+    for note in table["note"].drop_null().to_pylist():
+        yield from note.split(", ")
 
 
 def statistics(output: str, parts: Sequence[Part]) -> ImageStatistics:

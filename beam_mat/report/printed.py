@@ -53,7 +53,8 @@ def print_summary(
         "bytes before": decimal(counts["image_source_bytes"]),
         "bytes after": decimal(counts["image_bytes"]),
     }
-    console.print(_counts("Images", images | sizes))
+    seen = {f"note: {note}": number for note, number in counts["image_notes"].items()}
+    console.print(_counts("Images", images | sizes | seen))
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)

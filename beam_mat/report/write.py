@@ -17,7 +17,7 @@ from rich.filesize import decimal
 
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.image import Action
+from beam_mat.core.image import Action, Note
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Amount, Statistics
 from beam_mat.dataset import image_table, log
@@ -122,6 +122,7 @@ def render(manifest: Manifest, found: Findings, small: Mapping[str, Thumbnail]) 
         usable=sum(counts["images"].get(action, 0) for action in done),
         statuses=dict(sorted(counts["images"].items(), key=lambda item: item[0] not in done)),
         first_of={reject.reason.value: reject for reject in reversed(found.rejects)},
+        seen={note.value: note.sentence for note in Note},
         reasons={reason.value for reason in Reason},
         pixels=[*found.images.pixels_before, *found.images.pixels_after],
         found=found,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata, resources
@@ -23,6 +22,7 @@ from beam_mat.core.credentials import secrets_in, without_credentials
 from beam_mat.core.errors import ConfigError, StoreError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM
 from beam_mat.storage import files, stores
+from beam_mat.work.workers import usable_cores
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -102,20 +102,19 @@ def missing_for_dataflow() -> list[str]:
     return [package for package in needed if not installed_version(package)]
 
 
-def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
+def image_workers(beam: Sequence[str]) -> int:
+    """The number of image workers for each process of the runner, 0 for the cores that it may use.
 
-
-def image_threads(beam: Sequence[str]) -> int:
-    """The number of threads in a worker process that work on images."""
-    if not is_local(runner_of(beam)):
-        return 1  # the engine runs as many bundles at a time as a worker has cores
-    workers = 1
+    An engine starts one process for each core of a machine, unless it is told otherwise.
+    """
+    runner = runner_of(beam)
+    if not is_local(runner):
+        alone = "no_use_multiple_sdk_containers"
+        return 0 if any(word.startswith("--experiments") and alone in word for word in beam) else 1
+    processes = 1
     if given(beam, "direct_running_mode") == "multi_processing":
-        workers = int(given(beam, "direct_num_workers") or 1) or usable_cores()
-    return max(1, usable_cores() // workers)
+        processes = int(given(beam, "direct_num_workers") or 1) or usable_cores()
+    return max(1, usable_cores() // processes)
 
 
 def pipeline_options(beam: Sequence[str]) -> PipelineOptions:

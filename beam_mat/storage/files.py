@@ -51,6 +51,12 @@ def is_near(uri: str) -> bool:
     return locate(uri)[0].near
 
 
+def local_path(uri: str) -> str | None:
+    """The path by which every process on this machine finds the file; None if there is none."""
+    store, path = locate(uri)
+    return path if store.local else None
+
+
 def is_read_only(uri: str) -> bool:
     """Whether nobody can write there."""
     return locate(uri)[0].read_only
@@ -265,9 +271,7 @@ def write_bytes(uri: str, data: bytes, scratch: str) -> Written:
 def write_bytes_new(uri: str, data: bytes, sha256: str, scratch: str) -> None:
     """Writes a small file, whose hash is known, unless it is there. See `write_new`."""
     store, path = locate(uri)
-    with store.staged(path, locate(scratch)[1]) as staged:
-        staged.write(data)
-        store.place_new(staged, path, Written(len(data), sha256))
+    store.write_new(path, data, Written(len(data), sha256), locate(scratch)[1])
 
 
 class Outbox:

@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO, TypeVar
 
-from fsspec.implementations.local import LocalFileSystem
-
 from beam_mat.core.errors import OutputError
 from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, linked, shrunk
 
@@ -45,7 +43,11 @@ def explained(path: str) -> Iterator[None]:
 class LocalStore(Store):
     """The local disk. Files appear whole because they are renamed or linked to their names."""
 
+    local = True
+
     def path_of(self, uri: str) -> str:
+        from fsspec.implementations.local import LocalFileSystem
+
         return str(LocalFileSystem._strip_protocol(uri))  # the only place where fsspec has this
 
     def uri(self, path: str) -> str:
@@ -74,6 +76,8 @@ class LocalStore(Store):
         return _info(path, os.stat(path))
 
     def glob(self, pattern: str) -> list[FileInfo]:
+        from fsspec.implementations.local import LocalFileSystem
+
         found = map(self.file_at, LocalFileSystem().glob(pattern))
         return [file for file in found if file]
 

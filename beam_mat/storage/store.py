@@ -55,6 +55,9 @@ class Store(Protocol):
     Other stores get several requests at once (`requests.results`).
     """
 
+    local: bool = False
+    """Whether every process on this machine finds the same files under the same paths."""
+
     read_only: bool = False
 
     def path_of(self, uri: str) -> str:
@@ -98,6 +101,12 @@ class Store(Protocol):
 
     def place_new(self, staged: IO[bytes], path: str, written: Written) -> None:
         """As `place`, but leaves a file alone that holds exactly this content already."""
+
+    def write_new(self, path: str, data: bytes, written: Written, scratch: str) -> None:
+        """Writes a small file, whose size and hash are known, unless it is there."""
+        with self.staged(path, scratch) as staged:
+            staged.write(data)
+            self.place_new(staged, path, written)
 
     def link_in(self, path: str, within: str) -> str | None:
         """The first symbolic link on the way from the folder `within` to `path`, if there is one.

@@ -31,7 +31,8 @@ from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, inputs, requests
 from beam_mat.transforms.step import FileStep, ProgressStep, count, send_progress, timed
 from beam_mat.work import chunks
-from beam_mat.work.images import ImageRow, batch_of, convert_batch
+from beam_mat.work.convert_image import ImageRow
+from beam_mat.work.images import batch_of, convert_batch
 from beam_mat.work.mix import mix
 
 WRITTEN = "written"

@@ -68,7 +68,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
         output=output,
         fingerprint=f"watch-{rules.digest()}",
         resume=True,
-        image_threads=choose.image_threads(beam),
+        image_workers=rules.image_workers or choose.image_workers(beam),
         storage=storage,
     )
     watch = msgspec.structs.replace(

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.contract.examine import Examiner, decode
-from beam_mat.core.contract.finding import Finding, Kind, Place, printable, shown
+from beam_mat.core.contract.finding import Finding, Kind, Place, printable
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
 from beam_mat.core.errors import SourceError
@@ -221,9 +221,9 @@ def read_image(media: str, path: str) -> bytes | Finding:
     except (NotADirectoryError, ValueError):
         found = None
     if found is None:
-        return Finding(Kind.IMAGE_MISSING, f"{shown(path)} is not a file below media_dir")
+        return Finding(Kind.IMAGE_MISSING, "is not a file below media_dir")
     if found.size > MAX_IMAGE_BYTES:
-        return Finding(Kind.IMAGE_HUGE, f"{shown(path)} has {found.size} bytes")
+        return Finding(Kind.IMAGE_HUGE, f"the file has {found.size} bytes")
     return store.read_range(name, 0, found.size)
 
 

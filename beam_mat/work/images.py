@@ -1,4 +1,4 @@
-"""Converts images. A batch is read in a few ranges, and its images are converted in threads.
+"""Converts batches of images, in worker processes, and stores the results.
 
 A batch has a folder for its results, which are rows of images.parquet. The folder's name is a hash
 of the source, its version, the byte range of the batch and the settings. Each call that converts
@@ -6,11 +6,9 @@ images of the batch writes one file to this folder. The file has exactly the req
 name is a hash of them. The image tables of a dataset are made from these files.
 """
 
-import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 import pyarrow as pa
@@ -18,55 +16,27 @@ import pyarrow.parquet as pq
 
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
-from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, tokens
-from beam_mat.core.image import ImageFault, Picture, prepare
+from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ImageOutcome, Wanted
+from beam_mat.core.results import Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import ImageFile, ImageStatistics
 from beam_mat.storage import files
 from beam_mat.storage.catalog import fetch, load
 from beam_mat.storage.parts import parquet_writer
-
-TINY_BYTES = 4 << 10
-"""Images with a smaller packed size are not converted in another thread."""
+from beam_mat.work.convert_image import (
+    ImageRow,
+    Job,
+    Original,
+    convert_image,
+    fault_row,
+    missing_row,
+)
+from beam_mat.work.workers import Death, Workers, workers
 
 MISSING_BATCHES = 256
 """Number of batches of missing images. All rows of a batch are in memory together."""
-
-
-class ImageRow(msgspec.Struct, frozen=True):
-    """A row of images.parquet. Values that are unknown for a faulty image are None.
-
-    `status` is kept, resized, converted or a faulty image's `Reason`. `origin` is `Member.origin`;
-    it is not in images.parquet.
-    """
-
-    path: str
-    file: str | None
-    status: str
-    detail: str | None = None
-    source: str | None = None
-    source_format: str | None = None
-    source_width: int | None = None
-    source_height: int | None = None
-    source_bytes: int | None = None
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    bytes: int | None = None
-    sha256: str | None = None
-    qwen2_vl_tokens: int | None = None
-    qwen3_vl_tokens: int | None = None
-    origin: str | None = None
-
-    def outcome(self) -> ImageOutcome:
-        """Returns the outcome for records that use this image."""
-        if self.file is not None:
-            counts = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
-            return ImageOutcome(self.path, file=self.file, tokens=counts)
-        return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
 
 
 def _arrow_type(field: msgspec.structs.FieldInfo) -> pa.DataType:
@@ -122,80 +92,74 @@ def convert_batch(
     done(len(found))
     rows = [missing_row(item.path) for item in wanted if item.member is None]
     rows += found.values()
-    with files.Outbox() as outbox:
-        todo = [member for member in members if member.path not in found]
-        for row in _convert(settings, todo, outbox, done):
-            rows.append(msgspec.structs.replace(row, origin=origins[row.path]))
+    todo = [member for member in members if member.path not in found]
+    rows += _convert(settings, todo, origins, done)
     rows.sort(key=lambda row: row.path)
     return rows, write_rows(settings, folder, rows)
 
 
 def _convert(
-    settings: Settings, members: list[Member], outbox: files.Outbox, done: Callable[[int], object]
+    settings: Settings,
+    members: Sequence[Member],
+    origins: Mapping[str, str],
+    done: Callable[[int], object],
 ) -> Iterator[ImageRow]:
-    def one(pair: tuple[Member, Any]) -> ImageRow:
-        row = convert(settings, *pair, outbox)
-        done(1)
-        return row
+    output = files.local_path(settings.output)
+    job = Job(settings.images, output)
+    readable = [member for member in members if not member.fault]
+    rows = [
+        fault_row(member, member.fault, origins[member.path]) for member in members if member.fault
+    ]
+    sent = list[Member]()
 
-    # Pillow and the resizer release the interpreter lock, so threads use every core. Tiny images
-    # are faster without threads.
-    tiny, large = [], []
-    for pair in fetch(members):
-        if pair[0].packed < TINY_BYTES:
-            tiny.append(pair)
-        else:
-            large.append(pool(settings.image_threads).submit(one, pair))
-    yield from map(one, tiny)
-    yield from (future.result() for future in large)
+    def originals() -> Iterator[tuple[int, Original]]:
+        for member, found in _sources(readable):
+            origin = origins[member.path]
+            if isinstance(found, ImageFault):
+                rows.append(fault_row(member, found, origin))
+                continue
+            sent.append(member)
+            place = {"source": found} if isinstance(found, str) else {"data": found}
+            yield member.packed, Original(member, origin, **place)
+
+    weight = sum(member.packed for member in readable)
+    converted = image_workers(settings.image_workers).map(convert_image, job, originals(), weight)
+    with files.Outbox() as outbox:
+        for at, result in converted:
+            if isinstance(result, Death):
+                member = sent[at]
+                row = fault_row(member, fault_of(result), origins[member.path])
+            else:
+                row, data = result
+                if data and row.file and row.sha256:
+                    uri = files.join(settings.output, row.file)
+                    scratch = files.join(settings.output, layout.SCRATCH)
+                    outbox.write_bytes_new(uri, data, row.sha256, scratch)
+            done(1)
+            yield row
+    done(len(rows))
+    yield from rows
 
 
-def convert(
-    settings: Settings, member: Member, found: memoryview | ImageFault, outbox: files.Outbox
-) -> ImageRow:
-    """Checks, resizes and writes one image. `found` is its data or fault from `fetch`."""
-    data = load(member, found)
-    if isinstance(data, ImageFault):
-        picture: Picture | ImageFault = data
+def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | ImageFault]]:
+    """Yields members with the local path of their source, with their bytes, or with a fault."""
+    if members and files.local_path(members[0].source) is not None:
+        for member in sorted(members, key=lambda member: (member.source, member.offset)):
+            yield member, files.local_path(member.source) or ""
     else:
-        picture = prepare(data, settings.budget, apply_exif=settings.apply_exif)
-    if isinstance(picture, ImageFault):
-        detail = f"{member.path!r}: {picture.detail}"
-        status = picture.reason.value
-        return ImageRow(member.path, None, status, detail, member.source, source_bytes=member.size)
-    sha256 = hashlib.sha256(picture.data).hexdigest()
-    file = layout.image_file(member.path, sha256, picture.format)
-    scratch = files.join(settings.output, layout.SCRATCH)
-    outbox.write_bytes_new(files.join(settings.output, file), picture.data, sha256, scratch)
-    return ImageRow(
-        path=member.path,
-        file=file,
-        status=picture.action.value,
-        source=member.source,
-        source_format=picture.source_format,
-        source_width=picture.source_size[0],
-        source_height=picture.source_size[1],
-        source_bytes=member.size,
-        format=picture.format,
-        width=picture.size[0],
-        height=picture.size[1],
-        bytes=len(picture.data),
-        sha256=sha256,
-        qwen2_vl_tokens=tokens(picture.size, QWEN2_VL),
-        qwen3_vl_tokens=tokens(picture.size, QWEN3_VL),
-    )
+        for member, entry in fetch(members):
+            yield member, load(member, entry)
 
 
-@functools.cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    """Returns the one pool of this process, which all bundles share."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="image")
+def image_workers(number: int) -> Workers:
+    """Returns the processes that convert images, see `core.settings.Settings.image_workers`."""
+    return workers(number, ("beam_mat.work.convert_image",))
 
 
-def missing_row(path: str) -> ImageRow:
-    """Returns the row of an image that no source has."""
-    detail = f"{path!r} is in none of the image sources"
-    return ImageRow(path, None, Reason.IMAGE_MISSING.value, detail)
+def fault_of(death: Death) -> ImageFault:
+    """Returns the fault of an image that no worker can convert."""
+    reason = Reason.IMAGE_TOO_SLOW if death.slow else Reason.IMAGE_CRASHES_DECODER
+    return ImageFault(reason, death.detail)
 
 
 def folder_of(settings: Settings, root: str, version: str, batch: str) -> str:
@@ -204,7 +168,8 @@ def folder_of(settings: Settings, root: str, version: str, batch: str) -> str:
     `root` is the URI of the source, `version` its version if it is a zip: files in a folder have
     their own versions. `batch` identifies the batch in its source.
     """
-    key = msgspec.json.encode([settings.image_digest(), root, version, batch])
+    # Results with other columns are those of another version.
+    key = msgspec.json.encode([RESULT_SCHEMA.names, settings.image_digest(), root, version, batch])
     return hashlib.sha256(key).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from beam_mat.check import pipeline
-from beam_mat.core.contract import examine as images_of
+from beam_mat.core.contract.finding import Finding
 from beam_mat.sample import SampleSummary
 from beam_mat.storage import stores
 from tests.build import picture
@@ -29,11 +30,8 @@ from tests.rows import (
     turns,
     write,
 )
-from tests.runners.test_runners import prism
 from tests.stands import hub, reach, servers
 from tests.stands.proxy import proxied
-
-__all__ = ["prism"]
 
 ODD = text(messages=turns("And?"), id="odd")
 BAD = seen(images=["no.png"], id="bad")
@@ -121,11 +119,14 @@ def test_rows_of_many_units_keep_their_numbers(tmp_path: Path) -> None:
 def test_each_image_file_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: Counter[bytes] = Counter()
 
-    def counting(data: bytes, max_pixels: int) -> Any:
-        decoded[data] += 1
-        return images_of.look(data, max_pixels)
+    looks = pipeline.looks
 
-    monkeypatch.setattr(pipeline, "look", counting)
+    def counting(settings: Any, images: Iterable[bytes | Finding]) -> Any:
+        held = list(images)
+        decoded.update(one for one in held if isinstance(one, bytes))
+        return looks(settings, held)
+
+    monkeypatch.setattr(pipeline, "looks", counting)
     names = [f"{at}.png" for at in range(5)]
     files: dict[str, bytes | None] = {name: picture((40 + at, 30)) for at, name in enumerate(names)}
     rows = [seen(images=[names[at % 5]]) for at in range(40)]

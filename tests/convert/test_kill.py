@@ -21,7 +21,7 @@ from tests import outputs as dataset
 from tests.command import convert_words, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.processes import end, mark
-from tests.runners.test_runners import TWO_PROCESSES, prism  # noqa: F401
+from tests.runners.test_runners import TWO_PROCESSES
 from tests.stands import reach, servers
 from tests.warm import Warm, warm
 

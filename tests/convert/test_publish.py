@@ -171,9 +171,10 @@ def test_the_manifest_is_written_last(
 
 
 def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path) -> None:
-    options = ("--val-fraction", "0.25", "--duplicates", "drop", "--exif", "apply")
+    options = ("--val-fraction", "0.25", "--duplicates", "drop", "--exif", "apply", "--reencode")
+    images = ("--fast-decode", "--background", "white", "--high-bit-depth", "scale")
     more = ("--max-pixels", "5000", "--min-pixels", "900", "--rewrite", "x/=y/", "--limit", "5")
-    assert run(*words, *options, *more).code == 0
+    assert run(*words, *options, *images, *more).code == 0
     manifest = dataset.manifest(tmp_path / "out")
     assert manifest["configuration"] == {
         "max_pixels": 5000,
@@ -183,6 +184,10 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "val_fraction": 0.25,
         "duplicates": "drop",
         "exif": "apply",
+        "reencode": True,
+        "fast_decode": True,
+        "background": "white",
+        "high_bit_depth": "scale",
         "limit": 5,
     }
     shards = manifest["inputs"]["json"]
@@ -196,4 +201,4 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
     assert manifest["format"] == 2
     assert (manifest["generation"], manifest["command"]) == (1, "convert")
     assert manifest["made_by"]["beam-mat"] == beam_mat.__version__
-    assert manifest["counts"]["images"] == {"kept": 1}
+    assert manifest["counts"]["images"] == {"converted": 1}

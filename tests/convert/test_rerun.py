@@ -41,7 +41,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     chunks, records, convert, write = (
         inputs.chunks,
         inputs.records,
-        images.convert,
+        images._sources,
         parts.write_unit,
     )
 
@@ -53,9 +53,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         seen.read.append(Path(chunk.shard.uri).name)
         return records(chunk)
 
-    def image(settings, member, *rest):  # type: ignore[no-untyped-def]
-        seen.converted.append(member.path)
-        return convert(settings, member, *rest)
+    def image(members):  # type: ignore[no-untyped-def]
+        seen.converted.extend(member.path for member in members)
+        return convert(members)
 
     def unit(settings, unit, rows, **how):  # type: ignore[no-untyped-def]
         seen.written.append(unit.name)
@@ -63,7 +63,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
     monkeypatch.setattr(inputs, "chunks", scan)
     monkeypatch.setattr(inputs, "records", read)
-    monkeypatch.setattr(images, "convert", image)
+    monkeypatch.setattr(images, "_sources", image)
     monkeypatch.setattr(parts, "write_unit", unit)
     return seen
 

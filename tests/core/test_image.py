@@ -19,7 +19,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from beam_mat.core import image
 from beam_mat.core.geometry import Budget, Size
-from beam_mat.core.image import Action, ImageFault, Picture, prepare
+from beam_mat.core.image import Action, ImageFault, ImageRules, Note, Picture, prepare
 from beam_mat.core.limits import MAX_IMAGE_BYTES
 from beam_mat.core.reject import Reason
 from tests.build import SHARED, canvas, needs_photos, opened, picture, save
@@ -31,10 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 BUDGET = Budget()
 SMALL = Budget(max_pixels=1600)
 ORIENTATION = 0x0112
+OPTIONS = ("apply_exif", "reencode", "fast_decode", "white_background", "scale_values")
 
 
-def made(data: bytes, budget: Budget = BUDGET, *, apply_exif: bool = False) -> Picture:
-    found = prepare(data, budget, apply_exif=apply_exif)
+def made(data: bytes, budget: Budget = BUDGET, **rules: bool) -> Picture:
+    found = prepare(data, ImageRules(budget, **rules))
     assert isinstance(found, Picture), found
     reopened = opened(found.data)
     assert (reopened.size, str(reopened.format).replace("MPO", "JPEG")) == (
@@ -48,7 +49,7 @@ def made(data: bytes, budget: Budget = BUDGET, *, apply_exif: bool = False) -> P
 
 
 def refused(data: bytes, budget: Budget = BUDGET) -> ImageFault:
-    found = prepare(data, budget)
+    found = prepare(data, ImageRules(budget))
     assert isinstance(found, ImageFault), found
     assert found.detail
     assert " at 0x" not in found.detail, "the same file must give the same words"
@@ -97,13 +98,22 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+SWITCHES = st.tuples(*[st.booleans()] * len(OPTIONS))
+
+
 @settings(max_examples=examples(600), suppress_health_check=[HealthCheck.too_slow])
-@given(st.binary(max_size=60) | damaged(), st.sampled_from([BUDGET, SMALL]), st.booleans())
-@example(b"", BUDGET, False)
-def test_any_bytes_give_a_picture_or_a_fault(data: bytes, budget: Budget, apply_exif: bool) -> None:
-    found = prepare(data, budget, apply_exif=apply_exif)
+@given(
+    st.binary(max_size=60) | damaged(),
+    st.sampled_from([BUDGET, SMALL]),
+    st.tuples(*[st.booleans()] * 5),
+)
+@example(b"", BUDGET, (False,) * 5)
+def test_any_bytes_give_a_picture_or_a_fault(
+    data: bytes, budget: Budget, options: tuple[bool, ...]
+) -> None:
+    found = prepare(data, ImageRules(budget, *options))
     if isinstance(found, Picture):
-        assert found == made(data, budget, apply_exif=apply_exif)
+        assert found == made(data, budget, **dict(zip(OPTIONS, options, strict=True)))
     else:
         assert refused(data, budget).reason in (
             Reason.IMAGE_UNDECODABLE,
@@ -196,6 +206,122 @@ def test_the_orientation_is_ignored_unless_it_is_to_be_applied() -> None:
     assert turned.action is Action.CONVERTED
     assert ORIENTATION not in opened(turned.data).getexif()
     assert made(rotated(), SMALL, apply_exif=True).size == (28, 56)
+
+
+def grey16(highest: int) -> bytes:
+    """A 16-bit PNG with all values from 0 to `highest` or nearly."""
+    values = [x * highest // 63 for _ in range(64) for x in range(64)]
+    return save(Image.frombytes("I;16", (64, 64), struct.pack("<4096H", *values)), "PNG")
+
+
+def fractions() -> bytes:
+    return save(
+        Image.linear_gradient("L").convert("F").point(lambda value: value / 255 + 0), "TIFF"
+    )
+
+
+def shape(*, transparent: bool = True) -> bytes:
+    """Black on a background that is transparent, and black where it does not show."""
+    alpha = Image.linear_gradient("L") if transparent else Image.new("L", (256, 256), 255)
+    picture = Image.new("RGBA", (256, 256))
+    picture.putalpha(alpha)
+    return save(picture, "PNG")
+
+
+def spread(found: Picture) -> int:
+    low, high = opened(found.data).convert("L").getextrema()
+    return int(high) - int(low)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("data", "note", "cure"),
+    [
+        (grey16(0xFFFF), Note.VALUES_CUT_OFF, "scale_values"),
+        (fractions(), Note.VALUES_TOO_SMALL, "scale_values"),
+        (shape(), Note.TRANSPARENCY_LOST, "white_background"),
+        (rotated(), Note.TURNED, "apply_exif"),
+    ],
+)
+@pytest.mark.parametrize("budget", [BUDGET, SMALL])
+def test_what_a_model_does_not_see_is_noted(
+    data: bytes, note: Note, cure: str, budget: Budget
+) -> None:
+    assert made(data, budget).notes == (note,)
+    option: dict[str, Any] = {cure: True}
+    cured = made(data, budget, **option)
+    assert cured.notes == ()
+    assert spread(cured) > 200 or note is Note.TURNED
+    assert note.sentence
+
+
+def test_16_bits_are_scaled_evenly() -> None:
+    written = opened(made(grey16(0xFFFF), scale_values=True).data).convert("L")
+    assert [abs(written.getpixel((x, 3)) - x * 255 / 63) < 1.1 for x in range(64)] == [True] * 64  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        grey16(200),
+        shape(transparent=False),
+        picture(mode="RGBA", format="PNG"),
+        picture(mode="L", format="PNG"),
+        save(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), "PNG"),
+    ],
+    ids=["few of 16 bits", "opaque", "coloured", "grey", "nothing to see"],
+)
+def test_nothing_is_noted_if_a_model_sees_all(data: bytes) -> None:
+    assert made(data).notes == ()
+    assert made(data, scale_values=True).notes == ()
+    assert made(data, white_background=True).notes == ()
+
+
+def test_a_transparent_picture_on_white_does_not_keep_its_bytes() -> None:
+    assert made(shape()).action is Action.KEPT
+    on_white = made(shape(), white_background=True)
+    assert on_white.action is Action.CONVERTED
+    assert opened(on_white.data).getpixel((0, 0)) == (255, 255, 255)
+    assert made(SOURCES["jpeg"], white_background=True, scale_values=True).action is Action.KEPT
+
+
+def test_damaged_exif_is_no_fault() -> None:
+    data = (
+        rotated()
+        .replace(b"Exif\0\0MM\0*", b"Exif\0\0MM\0+")
+        .replace(b"Exif\0\0II*\0", b"Exif\0\0II+\0")
+    )
+    assert data != rotated()
+    assert made(data).data == data
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "palette"])
+def test_every_picture_can_be_written_anew(name: str) -> None:
+    found = made(SOURCES[name], reencode=True)
+    assert (found.action, found.size) == (Action.CONVERTED, (48, 40))
+    assert found.data != SOURCES[name]
+    assert psnr(opened(found.data).convert("RGB"), opened(SOURCES[name]).convert("RGB")) > 28
+
+
+@needs_photos
+@pytest.mark.parametrize("apply_exif", [False, True])
+def test_a_fast_decode_gives_the_same_size_and_nearly_the_same_picture(apply_exif: bool) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    photo = opened(
+        max((SHARED / "photos").glob("*.jpg"), key=lambda path: path.stat().st_size).read_bytes()
+    )
+    large = save(photo.convert("RGB").resize((2251, 1501)), "JPEG", quality=90, exif=exif)
+    full, fast = (made(large, apply_exif=apply_exif, fast_decode=fast) for fast in (False, True))
+    assert fast.size == full.size
+    assert fast.source_size == full.source_size == (2251, 1501)
+    assert fast.data != full.data
+    assert psnr(opened(fast.data), opened(full.data)) > 30
+    for data in (
+        save(photo.convert("RGB").resize((1000, 700)), "JPEG"),
+        SOURCES["jpeg"],
+        SOURCES["png"],
+    ):
+        assert made(data, fast_decode=True) == made(data)
 
 
 def test_a_picture_that_stands_upright_keeps_its_bytes_when_exif_is_applied() -> None:
@@ -298,7 +424,7 @@ def test_a_shortage_of_memory_is_no_fault_of_the_image(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     with pytest.raises(MemoryError):
-        prepare(SOURCES["png"], BUDGET)
+        prepare(SOURCES["png"], ImageRules())
 
 
 @pytest.mark.parametrize("size", [(30_000, 5), (5, 30_000), (1, 1), (400, 1)])

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from beam_mat.core import layout
 from beam_mat.core.geometry import Budget
+from beam_mat.core.image import ImageRules
 from beam_mat.core.layout import (
     COMPONENT_BYTES,
     FOLDERS_BYTES,
@@ -71,8 +72,8 @@ def test_names_differ_where_bytes_can() -> None:
     one = Settings(output="/a", resizer="x 1")
     changes = (
         Settings(output="/a", resizer="x 2"),
-        Settings(output="/a", resizer="x 1", budget=Budget(1)),
-        Settings(output="/a", resizer="x 1", apply_exif=True),
+        Settings(output="/a", resizer="x 1", images=ImageRules(Budget(1))),
+        Settings(output="/a", resizer="x 1", images=ImageRules(apply_exif=True)),
         Settings(output="/a", resizer="x 1", prefixes=(("a", "b"),)),
         Settings(output="/a", resizer="x 1", formats=("jsonl",)),
         Settings(output="/a", resizer="x 1", val_fraction=0.5),
@@ -80,7 +81,7 @@ def test_names_differ_where_bytes_can() -> None:
     )
     assert len({settings.digest() for settings in (one, *changes)}) == 1 + len(changes)
     assert len({settings.image_digest() for settings in (one, *changes)}) == 4
-    same = Settings(output="/b", resizer="x 1", image_threads=8, progress="localhost:1")
+    same = Settings(output="/b", resizer="x 1", image_workers=8, progress="localhost:1")
     assert same.digest() == one.digest()
 
 

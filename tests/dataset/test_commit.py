@@ -231,7 +231,7 @@ def test_a_dataset_without_shards_has_no_files() -> None:
 
 def test_counts_are_sums_over_shards_and_images() -> None:
     a, b = (shard(name, rejected=2, respelled=3) for name in "ab")
-    assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4)) == {
+    assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4, {"turned": 1})) == {
         "records": 6,
         "accepted": 2,
         "rejected": 4,
@@ -239,6 +239,7 @@ def test_counts_are_sums_over_shards_and_images() -> None:
         "respelled_words": 6,
         "image_uses": 2,
         "images": {"kept": 2, "image_missing": 1},
+        "image_notes": {"turned": 1},
         "image_source_bytes": 6,
         "image_bytes": 4,
     }

@@ -14,6 +14,7 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.geometry import Budget
+from beam_mat.core.image import ImageRules
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
 from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
@@ -210,19 +211,19 @@ OTHERS = [
     msgspec.structs.replace(JOB, sources=()),
     msgspec.structs.replace(JOB, sources=(msgspec.structs.replace(SOURCE, version="2"),)),
     msgspec.structs.replace(JOB, limit=5),
-    with_settings(budget=Budget(1000)),
+    with_settings(images=ImageRules(Budget(1000))),
     with_settings(prefixes=(("a", "b"),)),
     with_settings(formats=("jsonl",)),
     with_settings(val_fraction=0.5),
     with_settings(drop_duplicates=True),
-    with_settings(apply_exif=True),
+    with_settings(images=ImageRules(apply_exif=True)),
     with_settings(resizer="r 2"),
 ]
 ALIKE = [
     msgspec.structs.replace(JOB, runner=PRISM, detach=True, overwrite=True, keep=5),
     msgspec.structs.replace(JOB, max_rejected=0.5),
     with_settings(output="/elsewhere"),
-    with_settings(image_threads=7, progress="localhost:1", storage="{}", resume=True),
+    with_settings(image_workers=7, progress="localhost:1", storage="{}", resume=True),
     with_settings(fingerprint="from before"),
 ]
 
@@ -265,12 +266,18 @@ def test_no_difference() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"budget": Budget(1000)}, "--max-pixels 1000: the dataset in /out was made with 262144;"),
+        (
+            {"images": ImageRules(Budget(1000))},
+            "--max-pixels 1000: the dataset in /out was made with 262144;",
+        ),
         ({"prefixes": (("a/", "b/"),)}, "--rewrite a/=b/: the dataset in /out was made with ;"),
         ({"formats": ("jsonl",)}, "--formats jsonl: the dataset in /out was made with jsonl,par"),
         ({"val_fraction": 0.5}, "--val-fraction 0.5: the dataset in /out was made with 0.0;"),
         ({"drop_duplicates": True}, "--duplicates drop: the dataset in /out was made with keep;"),
-        ({"apply_exif": True}, "--exif apply: the dataset in /out was made with ignore;"),
+        (
+            {"images": ImageRules(apply_exif=True)},
+            "--exif apply: the dataset in /out was made with ignore;",
+        ),
         ({"limit": 5}, "--limit 5: the dataset in /out was made with none;"),
         ({"resizer": "r 2"}, "resizer r 2: the dataset in /out was made with r 1, whose output"),
     ],
@@ -279,6 +286,14 @@ def test_each_difference_is_a_sentence_with_a_cure(change: dict[str, Any], told:
     (fault,) = differences("/out", now(**change), now())
     assert fault.startswith(told)
     assert "choose another folder, or start over with --overwrite" in fault
+
+
+def test_an_option_that_did_not_exist_has_its_default() -> None:
+    there = now()
+    del there.configuration["reencode"]
+    assert differences("/out", now(), there) == []
+    (fault,) = differences("/out", now(images=ImageRules(reencode=True)), there)
+    assert fault.startswith("--reencode: the dataset in /out was made without it;")
 
 
 def test_all_differences_are_named_at_once() -> None:

@@ -16,7 +16,8 @@ from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import ImageTotals
 from beam_mat.storage import files
 from beam_mat.work import images
-from beam_mat.work.images import TABLE_SCHEMA, ImageRow
+from beam_mat.work.convert_image import ImageRow, missing_row
+from beam_mat.work.images import TABLE_SCHEMA
 from tests.dataset.made import table_of
 
 ONE = {"a.png": "images/a.1.png", "b.png": "images/b.1.png"}
@@ -61,7 +62,7 @@ def pairs(table: pa.Table) -> dict[str, str | None]:
 def test_a_conversion_s_table_has_the_rows_of_all_its_results(root: str) -> None:
     names = results(
         root,
-        [row("a.jpg", "images/a.1.jpg"), images.missing_row("gone.jpg")],
+        [row("a.jpg", "images/a.1.jpg"), missing_row("gone.jpg")],
         [row("b.jpg", "images/b.1.jpg", status="kept", bytes=9)],
     )
     part, sums = image_table.write_whole(root, reversed(names))
@@ -171,7 +172,7 @@ def newer(tmp_path: Path) -> Newer:
 
 
 OLD, NEW = row("a.jpg", "images/a.1.jpg"), row("a.jpg", "images/a.2.jpg")
-GONE = images.missing_row("a.jpg")
+GONE = missing_row("a.jpg")
 
 
 def test_rows_that_are_known_are_not_new(newer: Newer) -> None:

@@ -173,16 +173,18 @@ def test_the_container_is_of_this_version_of_beam_and_holds_what_there_is() -> N
     )
 
 
-def test_image_threads_do_not_multiply() -> None:
-    def threads(*words: str) -> int:
-        return choose.image_threads(
+def test_image_workers_do_not_multiply() -> None:
+    def number(*words: str) -> int:
+        return choose.image_workers(
             [f"{option}={value}" for option, value in zip(words[::2], words[1::2], strict=True)]
         )
 
-    cores = threads()
+    cores = number()
     several = ["--direct_num_workers", str(cores), "--direct_running_mode", "multi_processing"]
-    assert threads(*several) == 1
-    assert threads("--runner", "DataflowRunner") == threads("--runner", "FlinkRunner") == 1
+    assert number(*several) == 1
+    assert number("--runner", "DataflowRunner") == number("--runner", "FlinkRunner") == 1
+    alone = ("--experiments", "no_use_multiple_sdk_containers")
+    assert number("--runner", "DataflowRunner", *alone) == 0, "as many as the worker has cores"
 
 
 class Underway:

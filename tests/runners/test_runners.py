@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,23 +10,11 @@ import pytest
 
 from beam_mat.sample import SampleSummary, write_sample
 from tests import outputs as dataset
-from tests.command import ROOT, convert_words, spawn
+from tests.command import convert_words, spawn
 from tests.making import record, write_shard
 from tests.processes import mark, survivors
 
 TWO_PROCESSES = ("--direct_num_workers", "2", "--direct_running_mode", "multi_processing")
-
-
-@pytest.fixture(scope="session")
-def prism() -> Path:
-    """The Prism runner's program, as scripts/prism built it."""
-    found = Path(os.environ.get("BEAM_MAT_PRISM", ROOT / ".cache" / "prism" / "prism"))
-    if not found.exists():
-        why = f"there is no {found}; scripts/prism builds it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
-    return found
 
 
 @pytest.fixture(scope="module")

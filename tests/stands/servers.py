@@ -23,7 +23,7 @@ START_SECONDS = 30.0
 
 def missing(what: object) -> None:
     """Skips the test, or fails it where everything has to be there."""
-    why = f"there is no {what}; scripts/stands installs it"
+    why = f"there is no {what}; scripts/test installs it"
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)

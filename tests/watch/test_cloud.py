@@ -19,7 +19,6 @@ from beam_mat.storage import files, stores
 from tests.command import spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.processes import end, mark
-from tests.runners.test_runners import prism  # noqa: F401
 from tests.runners.test_staged import install
 from tests.stands import cloud, reach, staged_stream
 from tests.stands.cloud import Cloud
@@ -73,7 +72,7 @@ def test_a_streaming_job_is_submitted_with_its_subscription(here: Cloud) -> None
 def test_the_staged_graph_watches_from_the_staged_package_alone(
     here: Cloud,
     tmp_path: Path,
-    prism: Path,  # noqa: F811
+    prism: Path,
 ) -> None:
     ran = spawn(
         *words(here, "gs://mat/staged", "--detach", "--interval", "1s", "--window", "1s"),
@@ -149,7 +148,7 @@ def bucket(google: str) -> Iterator[Bucket]:
 def test_a_watch_on_an_object_store_is_killed_and_goes_on(
     bucket: Bucket,
     tmp_path: Path,
-    prism: Path,  # noqa: F811
+    prism: Path,
 ) -> None:
     def start(*options: str) -> Watch:
         places = bucket.folder

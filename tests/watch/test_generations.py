@@ -14,7 +14,6 @@ from tests import log_checks
 from tests import outputs as dataset
 from tests.command import converted
 from tests.making import image_record, picture, record, write_zip
-from tests.runners.test_runners import prism  # noqa: F401
 from tests.watch.soak import Watch, check
 from tests.watch.test_watch import PATIENCE, Site, site, started, wait_for  # noqa: F401
 

@@ -8,7 +8,6 @@ import pytest
 
 from beam_mat.sample import write_sample
 from tests.outputs import commits
-from tests.runners.test_runners import prism  # noqa: F401
 from tests.watch.soak import check as hold
 from tests.watch.soak import landings, soak, whole
 
@@ -19,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.prism]
 def test_killed_again_and_again_the_generations_add_up_to_a_conversion(
     tmp_path: Path,
     mat_sample: Path,
-    prism: Path,  # noqa: F811
+    prism: Path,
     faults: bool,
 ) -> None:
     files = landings(mat_sample / "mat_train.json", mat_sample / "files.zip", 8, 4, seed=faults)

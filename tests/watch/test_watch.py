@@ -20,7 +20,6 @@ import pytest
 from tests import outputs as dataset
 from tests.command import ROOT, convert_words, converted, run, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
-from tests.runners.test_runners import prism  # noqa: F401
 from tests.watch.soak import Watch, check, flat, union
 
 pytestmark = [pytest.mark.slow, pytest.mark.prism]
@@ -74,7 +73,7 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def started(site: Site, prism: Path) -> Iterator[Callable[..., Watch]]:  # noqa: F811
+def started(site: Site, prism: Path) -> Iterator[Callable[..., Watch]]:
     """Starts watches, and ends them with the test."""
     made: list[Watch] = []
 
@@ -338,7 +337,7 @@ def test_a_workers_death_loses_nothing(
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="limits are set on Linux alone")
 def test_a_full_disk_is_one_sentence_and_what_is_left_is_gone_on_from(
     site: Site,
-    prism: Path,  # noqa: F811
+    prism: Path,
 ) -> None:
     site.land_zip("a.zip", a=picture((640, 400), seed=1))
     site.land_shard("a.json", image_record("a", "a.jpg"))

@@ -36,7 +36,7 @@ def examined(path: Path | str, type: str = "json") -> tuple[FileNote, list[UnitN
 
 
 def _examine(unit: Unit) -> UnitNote:
-    examiner = Examiner(unit, ENTRY, Rules(10**6), lambda some: [look(one, 10**6) for one in some])
+    examiner = Examiner(unit, ENTRY, Rules(10**6), lambda some: [look(10**6, one) for one in some])
     dataset.examine(examiner)
     return examiner.note()
 

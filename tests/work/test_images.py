@@ -15,16 +15,16 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, Budget, tokens
-from beam_mat.core.image import ImageFault
+from beam_mat.core.image import ImageFault, ImageRules
 from beam_mat.core.layout import image_file
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.storage import catalog, files, inputs
-from beam_mat.storage.catalog import fetch
 from beam_mat.work import images
-from beam_mat.work.images import RESULT_SCHEMA, TABLE_SCHEMA, ImageRow
+from beam_mat.work.convert_image import ImageRow, missing_row
+from beam_mat.work.images import RESULT_SCHEMA, TABLE_SCHEMA, convert_batch
 from tests.build import opened, picture, with_entry, zip_of
 
 LARGE, SMALL = picture((800, 600), format="JPEG"), picture()
@@ -43,9 +43,9 @@ def settings(tmp_path: Path) -> Settings:
 def converted(settings: Settings, tmp_path: Path, data: bytes) -> dict[str, ImageRow]:
     zip_path = tmp_path / "images.zip"
     zip_path.write_bytes(data)
-    pairs = fetch(list(catalog.members(str(zip_path), 0)))
-    with files.Outbox() as outbox:
-        rows = [images.convert(settings, member, found, outbox) for member, found in pairs]
+    wanted = [Wanted(one.path, one, ()) for one in catalog.members(str(zip_path), 0)]
+    version = hashlib.sha256(data).hexdigest()
+    rows, _ = convert_batch(settings, "0 0", wanted, lambda _: (str(zip_path), version), id)
     return {row.path: row for row in rows}
 
 
@@ -122,15 +122,15 @@ def test_a_faulty_image_is_not_written_and_says_why(settings: Settings, tmp_path
 def test_a_member_with_a_fault_is_not_opened(settings: Settings) -> None:
     fault = ImageFault(Reason.MEMBER_UNSUPPORTED, "the entry is encrypted")
     member = Member("a.jpg", "/nowhere.zip", 0, 0, 9, 9, 9, Packing.STORED, 0, fault)
-    ((_, found),) = fetch([member])
-    row = images.convert(settings, member, found, files.Outbox())
+    wanted = [Wanted(member.path, member, ())]
+    ((row,), _) = convert_batch(settings, "0 0", wanted, lambda _: ("/nowhere.zip", ""), id)
     assert row.status == "member_unsupported"
 
 
 class Run(NamedTuple):
     """Rows, the name of their result, and how many images an earlier run had converted."""
 
-    rows: list[images.ImageRow]
+    rows: list[ImageRow]
     table: str
     found: int
 
@@ -185,7 +185,12 @@ def test_nothing_is_looked_for_in_a_fresh_folder(zipped: Zip) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"budget": Budget(1024)}, {"apply_exif": True}, {"resizer": "r 2"}]
+    "change",
+    [
+        {"images": ImageRules(Budget(1024))},
+        {"images": ImageRules(apply_exif=True)},
+        {"resizer": "r 2"},
+    ],
 )
 def test_other_settings_find_nothing(zipped: Zip, change: dict[str, object]) -> None:
     zipped.run()
@@ -196,7 +201,7 @@ def test_other_settings_find_nothing(zipped: Zip, change: dict[str, object]) -> 
 def test_settings_that_decide_no_image_find_all(zipped: Zip) -> None:
     zipped.run()
     zipped.settings = msgspec.structs.replace(
-        zipped.settings, formats=("jsonl",), val_fraction=0.5, fingerprint="other", image_threads=3
+        zipped.settings, formats=("jsonl",), val_fraction=0.5, fingerprint="other", image_workers=3
     )
     assert zipped.run().found == 3
 
@@ -298,7 +303,24 @@ def row(on_store: Settings, path: str = "a.jpg", origin: str | None = "o") -> Im
     scratch = files.join(on_store.output, layout.SCRATCH)
     files.write_bytes(files.join(on_store.output, file), b"12345", scratch)
     return ImageRow(
-        path, file, "kept", None, "z.zip", "JPEG", 4, 3, 9, "JPEG", 4, 3, 5, "0" * 64, 1, 2, origin
+        path,
+        file,
+        "kept",
+        None,
+        "z.zip",
+        "JPEG",
+        4,
+        3,
+        9,
+        "JPEG",
+        4,
+        3,
+        5,
+        "0" * 64,
+        1,
+        2,
+        None,
+        origin,
     )
 
 
@@ -307,7 +329,7 @@ def faulty(path: str, origin: str | None = "o") -> ImageRow:
 
 
 def test_rows_come_back_as_rows_of_the_table(on_store: Settings) -> None:
-    rows = [row(on_store), faulty("b.jpg"), images.missing_row("gone.jpg")]
+    rows = [row(on_store), faulty("b.jpg"), missing_row("gone.jpg")]
     names = [images.write_rows(on_store, "f", rows), images.write_rows(on_store, "f", rows[:1])]
     (table, statistics), (first, _) = images.read_rows(on_store.output, names)
     assert table.schema.equals(TABLE_SCHEMA)
@@ -354,7 +376,7 @@ def test_rows_of_another_origin_folder_or_run_are_not(on_store: Settings) -> Non
 
 def test_what_has_no_origin_is_found_by_nobody(on_store: Settings) -> None:
     """Else a call would get rows of images that it has not asked for."""
-    images.write_rows(on_store, "f", [images.missing_row("gone.jpg"), faulty("x.jpg", None)])
+    images.write_rows(on_store, "f", [missing_row("gone.jpg"), faulty("x.jpg", None)])
     assert images.find_rows(on_store, "f", {"a.jpg": "origin"}) == {}
     assert images.find_rows(on_store, "f", {"gone.jpg": "origin"}) == {}
 
@@ -386,8 +408,8 @@ def test_a_batch_s_folder_is_named_by_what_decides_its_images() -> None:
         (on_store, "z.zip", "2", "0"),
         (on_store, "z.zip", "1", "1"),
         (msgspec.structs.replace(on_store, resizer="r 2"), "z.zip", "1", "0"),
-        (msgspec.structs.replace(on_store, budget=Budget(1000)), "z.zip", "1", "0"),
-        (msgspec.structs.replace(on_store, apply_exif=True), "z.zip", "1", "0"),
+        (msgspec.structs.replace(on_store, images=ImageRules(Budget(1000))), "z.zip", "1", "0"),
+        (msgspec.structs.replace(on_store, images=ImageRules(apply_exif=True)), "z.zip", "1", "0"),
     ]
     assert len({images.folder_of(*case) for case in cases}) == len(cases)
     same = msgspec.structs.replace(on_store, output="/x", formats=("jsonl",), val_fraction=0.5)
@@ -416,7 +438,7 @@ def test_outcomes_say_what_records_need() -> None:
     outcome = usable.outcome()
     assert (outcome.path, outcome.file, outcome.tokens) == ("a", "images/a.jpg", (3, 4))
     assert outcome.fault is None
-    gone = images.missing_row("c/none.jpg").outcome()
+    gone = missing_row("c/none.jpg").outcome()
     assert gone.fault
     assert (gone.fault.reason, gone.file) == (Reason.IMAGE_MISSING, "")
     assert "c/none.jpg" in gone.fault.detail

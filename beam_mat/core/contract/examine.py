@@ -22,7 +22,7 @@ from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
 from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNote
 from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
-from beam_mat.core.image import decode_fault
+from beam_mat.core.image import Note, decode_fault, notes_of
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 from beam_mat.core.record import IMAGE
 
@@ -38,7 +38,10 @@ BEFORE = 3
 AFTER = 2
 """``<|im_end|>`` and the line end."""
 
-Look = Callable[[Sequence[bytes]], list["Size | Finding"]]
+Looked = tuple[Size, tuple[Note, ...]] | Finding
+"""The size of an image and what a model does not see in it, or why it cannot be used."""
+
+Look = Callable[[Sequence[bytes]], list[Looked]]
 """Decodes images; `look` decodes one."""
 
 
@@ -53,14 +56,15 @@ class Rules(msgspec.Struct, frozen=True):
     cutoff: int | None = None
     tokens: TokenRule | None = None
 
-    def tokens_of(self, found: Size | Finding) -> int:
+    def tokens_of(self, found: Looked) -> int:
         """The tokens of an image after LLaMA-Factory has resized it; -1 if it cannot be used."""
         if self.tokens is None:
             return 0
         if isinstance(found, Finding):
             return -1
-        steps = resize_steps(found, Budget(self.max_pixels, LEAST_PIXELS))
-        return tokens(steps[-1] if steps else found, self.tokens)
+        size, _ = found
+        steps = resize_steps(size, Budget(self.max_pixels, LEAST_PIXELS))
+        return tokens(steps[-1] if steps else size, self.tokens)
 
 
 def decode(data: bytes) -> object:
@@ -80,7 +84,7 @@ def decode(data: bytes) -> object:
             raise ValueError(str(error) or type(error).__name__) from None
 
 
-def look(data: bytes, max_pixels: int) -> Size | Finding:
+def look(max_pixels: int, data: bytes) -> Looked:
     """Decodes a whole image, as training would. Any bytes are allowed."""
     if len(data) > MAX_IMAGE_BYTES:
         return Finding(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
@@ -94,12 +98,19 @@ def look(data: bytes, max_pixels: int) -> Size | Finding:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 return Finding(Kind.IMAGE_HUGE, found)
             image.load()
-            return image.size
+            return image.size, notes_of(image)
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
         return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
+
+
+def findings_of(found: Looked) -> list[Finding]:
+    """The violations that a look at an image has shown."""
+    if isinstance(found, Finding):
+        return [found]
+    return [Finding(Kind.IMAGE_SEEN_DIFFERENTLY, note.sentence) for note in found[1]]
 
 
 @functools.cache
@@ -172,7 +183,7 @@ class Examiner:
         entry, name = self.unit.file.entry, self.unit.name
         return [ImageUse(entry, path, name, *use) for path, use in self._uses.items()]
 
-    def _row(self, index: int, row: Row, looks: Iterator[Size | Finding]) -> None:
+    def _row(self, index: int, row: Row, looks: Iterator[Looked]) -> None:
         place = Place(self.unit.file.order, index, row.id)
         for name in NULLABLE:
             self._marks[name].append(name in row.empty)
@@ -186,8 +197,8 @@ class Examiner:
                 sizes.append(image)
                 continue
             found = next(looks)
-            if isinstance(found, Finding):
-                self.tally.add(found.at(place))
+            for fault in findings_of(found):
+                self.tally.add(fault.at(place))
             sizes.append(self._rules.tokens_of(found))
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))

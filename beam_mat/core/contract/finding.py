@@ -70,8 +70,11 @@ class Kind(str, Enum):
     IMAGE_PATH_NOT_JOINED = "image_path_not_joined"
     IMAGE_MISSING = "image_missing"
     IMAGE_UNDECODABLE = "image_undecodable"
+    IMAGE_CRASHES_DECODER = "image_crashes_decoder"
+    IMAGE_TOO_SLOW = "image_too_slow"
     IMAGE_TOO_THIN = "image_too_thin"
     IMAGE_HUGE = "image_huge"
+    IMAGE_SEEN_DIFFERENTLY = "image_seen_differently"
     IMAGE_FEATURE = "image_feature"
     # Lengths.
     IMAGE_TOKENS_CUT = "image_tokens_cut"
@@ -108,7 +111,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     id: str = ""
 
 
-class Finding(msgspec.Struct, frozen=True, array_like=True):
+class Finding(msgspec.Struct, frozen=True):
     """A violation. Its place is the entry itself unless something else is known."""
 
     kind: Kind
