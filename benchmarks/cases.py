@@ -8,6 +8,7 @@ from pathlib import Path
 from cache import HERE
 from comparison import MB, Case, Figure, Results, Side, peak_mb, seconds
 from inputs import Dataset, Sources
+from lock_case import lock
 from million_case import million
 from page_cases import page
 from rerun_cases import again
@@ -38,7 +39,8 @@ def script(name: str, *arguments: str) -> list[str]:
 
 
 def images(setup: Setup) -> Case:
-    count = setup.count(2000)
+    count = setup.count(6000)
+    parquet = ("--formats", "parquet")
     data = setup.sources.images(count)
 
     def loop(resizer: str) -> Callable[[Path], list[str]]:
@@ -46,17 +48,17 @@ def images(setup: Setup) -> Case:
         return lambda output: script("loop_images.py", *source, str(output))
 
     sides = [
-        Side("convert", setup.convert(data), count, count),
+        Side("convert", setup.convert(data, *parquet), count, count),
         Side("Pillow loop", loop("pillow"), count),
         Side("cykooz loop", loop("cykooz"), count),
     ]
     # The bounds are ratios of images per second, that is, of inverse times.
-    bounds = [("convert", "Pillow loop", 1.7), ("convert", "cykooz loop", 0.9)]
+    bounds = [("convert", "Pillow loop", 2.0), ("convert", "cykooz loop", 0.9)]
     notes = [f"{count:,} images from {data.origin}"]
     if setup.prism.is_file():
-        options = ("--runner", "PrismRunner", "--prism_location", str(setup.prism))
+        options = (*parquet, "--runner", "PrismRunner", "--prism_location", str(setup.prism))
         sides.insert(1, Side("convert on Prism", setup.convert(data, *options), count, count))
-        bounds.insert(1, ("convert on Prism", "Pillow loop", 1.4))
+        bounds.insert(1, ("convert on Prism", "Pillow loop", 1.8))
     else:
         notes.append("not run on Prism: there is no Prism binary (scripts/prism builds it)")
 
@@ -91,7 +93,7 @@ def records(setup: Setup) -> Case:
     def figures(results: Results) -> list[Figure]:
         ratio = seconds(results, "convert") / seconds(results, "json.load + json.dump")
         return [
-            Figure("time of convert / json.load + json.dump", ratio, "x", 4),
+            Figure("time of convert / json.load + json.dump", ratio, "x", 2.2),
             Figure("peak memory of convert", peak_mb(results, "convert"), "MB", 400),
         ]
 
@@ -132,7 +134,7 @@ def start(setup: Setup) -> Case:
 
     def figures(results: Results) -> list[Figure]:
         more = seconds(results, "convert") - seconds(results, "import apache_beam")
-        return [Figure("convert - import apache_beam", more, "s", 3)]
+        return [Figure("convert - import apache_beam", more, "s", 1.5)]
 
     notes = [f"{data.records} {data.origin}"]
     inputs = [data.json, data.zip]
@@ -144,6 +146,7 @@ CASES: dict[str, Callable[[Setup], Case]] = {
     "records": records,
     "scale": scale,
     "start": start,
+    "lock": lock,
     "remote": remote,
     "again": again,
     "page": page,

@@ -20,7 +20,7 @@ class Side:
         name: Name in the tables.
         command: Makes the command line.
         items: Number of items for the rate, or 0 for no rate.
-        rows: Number of JSONL rows that the output must have, or 0 for no check.
+        rows: Number of records that the dataset must have, or 0 for no check.
         before: Prepares the output folder before the measurement.
     """
 

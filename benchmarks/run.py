@@ -1,6 +1,7 @@
 """Runs the benchmarks of beam-mat and prints the results as tables."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -89,7 +90,7 @@ def run_once(side: Side) -> Measurement:
     """Runs a side once in a temporary folder.
 
     Raises:
-        CommandFailed: The command failed or wrote the wrong number of rows.
+        CommandFailed: The command failed or accepted the wrong number of records.
     """
     with fresh_folder() as folder:
         output = folder / "output"
@@ -98,20 +99,18 @@ def run_once(side: Side) -> Measurement:
             side.before(output)
         command = side.command(output)
         result = measure(command, folder / "log")
-        if side.rows and (rows := jsonl_rows(output)) != side.rows:
+        if side.rows and (rows := accepted(output)) != side.rows:
             # If records were rejected, the run would seem to be faster than it is.
-            fault = f"wrote {rows:,} rows instead of {side.rows:,}"
+            fault = f"accepted {rows:,} records instead of {side.rows:,}"
             raise CommandFailed(f"{' '.join(command)}\n{fault}; see its rejects")
     os.sync()  # otherwise the disk writes of this run would slow down the next one
     return result
 
 
-def jsonl_rows(output: Path) -> int:
-    count = 0
-    for part in output.glob("jsonl/*.jsonl"):
-        with part.open("rb") as lines:
-            count += sum(1 for _ in lines)
-    return count
+def accepted(output: Path) -> int:
+    """Returns the number of records in a dataset."""
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    return int(manifest["counts"]["accepted"])
 
 
 def warm(path: Path) -> None:

@@ -15,20 +15,23 @@ def mark() -> dict[str, str]:
     return {MARK: uuid.uuid4().hex}
 
 
+def running(marked: dict[str, str]) -> list[psutil.Process]:
+    """Returns the marked processes."""
+    return [process for process in psutil.process_iter() if _carries(process, marked[MARK])]
+
+
 def survivors(marked: dict[str, str]) -> list[str]:
     """Waits, and returns the command lines of marked processes that are still running."""
-    found = [process for process in psutil.process_iter() if _carries(process, marked[MARK])]
-    _, alive = psutil.wait_procs(found, timeout=10)
+    _, alive = psutil.wait_procs(running(marked), timeout=10)
     return [" ".join(process.cmdline()) for process in alive]
 
 
 def end(marked: dict[str, str]) -> None:
     """Ends all marked processes that are still running."""
-    for process in psutil.process_iter():
-        if _carries(process, marked[MARK]):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-                process.wait(10)
+    for process in running(marked):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(10)
 
 
 def _carries(process: psutil.Process, value: str) -> bool:

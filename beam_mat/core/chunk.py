@@ -7,6 +7,7 @@ their bytes.
 import hashlib
 import posixpath
 import re
+import struct
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -17,6 +18,8 @@ from beam_mat.core.scan import Break, Layout, Span
 
 MIN_CHUNK_BYTES = 4 << 20
 MAX_CHUNKS = 1000
+MAX_GAP = 1 << 20
+"""Bytes between two records of a chunk, at most: a chunk is read as a whole."""
 
 
 class Shard(msgspec.Struct, frozen=True, array_like=True):
@@ -50,8 +53,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """A reference to consecutive whole records, or to bytes that cannot be split into records.
 
     `name` is unique in the job; the part files are named after it. `first` is the index of the
-    first record in the shard, and `count` the number of records. With a `fault`, the whole range is
-    rejected as one record.
+    first record in the shard, and `count` the number of records. `places` has two numbers for each
+    record, see `spans`. With a `fault`, the whole range is rejected as one record.
     """
 
     name: str
@@ -63,6 +66,19 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     count: int
     fault: Reason | None = None
     detail: str = ""
+    places: bytes = b""
+
+    def spans(self) -> Iterator[Span]:
+        """Yields the byte range of each record of a chunk without a fault."""
+        at = self.start
+        for gap, length in _PLACE.iter_unpack(self.places):
+            begin = at + gap
+            at = begin + length
+            yield Span(begin, at)
+
+
+_PLACE = struct.Struct("<2I")
+"""Number of bytes between the record before and a record, and the length of the record."""
 
 
 class RawRecord(msgspec.Struct, frozen=True):
@@ -108,10 +124,13 @@ def cut(
     goal = max(MIN_CHUNK_BYTES, -(-shard.size // MAX_CHUNKS))
     is_full = is_full or (lambda start, end: end - start >= goal)
     start = end = index = count = 0
+    places = bytearray()
 
     def chunk(fault: Reason | None = None, detail: str = "") -> Chunk:
         name, first = f"{stem}-{start:014d}", index - count
-        return Chunk(name, shard, layout, start, end, first, count, fault, detail)
+        placed = b"" if fault else bytes(places)
+        places.clear()
+        return Chunk(name, shard, layout, start, end, first, count, fault, detail, placed)
 
     for item in found:
         if shard.limit is not None and index >= shard.limit:
@@ -124,9 +143,11 @@ def cut(
         elif stop - item.start > MAX_RECORD_BYTES:
             fault = Reason.RECORD_TOO_LARGE
             detail = f"the record has {stop - item.start} bytes; the limit is {MAX_RECORD_BYTES}"
-        if fault and count:
+        if count and (fault or item.start - end > MAX_GAP):
             yield chunk()
             count = 0
+        if not fault:
+            places += _PLACE.pack(item.start - end if count else 0, stop - item.start)
         start, end = (start if count else item.start), stop
         index, count = index + 1, count + 1
         if is_full(start, end) or fault:

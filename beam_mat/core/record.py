@@ -3,6 +3,7 @@
 Placeholders are the words in a conversation that represent an image.
 """
 
+import functools
 import json
 import re
 from typing import Any
@@ -83,7 +84,7 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
     except _Faulty as faulty:
         reason, detail = faulty.args
         return Fault(reason, detail, known)
-    system, respelled = respell(system, "system")
+    system, respelled = _respelled_system(system, "system")
     output = []
     for turn in turns:
         content, count = respell(turn.content, turn.role)
@@ -113,15 +114,19 @@ def _decode(raw: bytes) -> Any:
 _TOO_DEEP = f"lists and objects are nested more than {MAX_NESTING} deep"
 
 
+_CONTAINERS = (dict, list)
+
+
 def _too_deep(value: object) -> bool:
     # The interpreter's recursion limit depends on the caller, and two steps have to agree.
-    level = [value] if isinstance(value, dict | list) else []
+    level: list[Any] = [value]
     for _ in range(MAX_NESTING):
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
+            if type(outer) in _CONTAINERS
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
         ]
         if not level:
             return False
@@ -258,3 +263,7 @@ def respell(text: str, role: str) -> tuple[str, int]:
     if role == "user":
         return _OTHER_MEDIA.subn(r"< \1>", _PLACEHOLDER.sub(IMAGE, text))
     return _MEDIA.subn(r"< \1>", text)
+
+
+# Usually all records have the same system prompt, and it is longer than the turns.
+_respelled_system = functools.lru_cache(maxsize=16)(respell)

@@ -5,7 +5,6 @@ valid JSON is checked later by `beam_mat.core.record`, so a malformed record doe
 others. The scanner keeps offsets and no bytes, so a record may have any size.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -91,18 +90,6 @@ def scan(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span 
     of any size.
     """
     return (_scan_array if layout is Layout.ARRAY else _scan_lines)(blocks, offset)
-
-
-def scan_chunk(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span]:
-    """Yields the spans of one chunk, like `scan`. Raises ValueError unless it has whole records."""
-    if layout is Layout.ARRAY:
-        # A chunk ends with its last record. The bracket that closes the array ends that record.
-        blocks = itertools.chain(blocks, [b"]"])
-    for found in scan(layout, blocks, offset):
-        if isinstance(found, Break):
-            why = f"not whole records from byte {found.start} on: {found.detail}"
-            raise ValueError(f"the chunk has {why}")
-        yield found
 
 
 # Inside a record, up to the next bracket or unfinished string. Escapes are masked before.
@@ -203,6 +190,9 @@ def _match_end(pattern: re.Pattern[bytes], block: bytes, pos: int) -> int:
     return found.end()
 
 
+_ESCAPE = re.compile(rb'\\["\\]')
+
+
 def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
     r"""Masks escaped backslashes and quotes, so each remaining quote begins or ends a string.
 
@@ -215,7 +205,7 @@ def _without_escapes(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         is_cut = escaped and block[:1] in (b'"', b"\\")
         whole = b"_" + block[1:] if is_cut else block
-        clean = whole.replace(rb"\\", b"__").replace(rb"\"", b"__")
+        clean = _ESCAPE.sub(b"__", whole)
         escaped = clean.endswith(b"\\") if block else escaped
         yield clean
 

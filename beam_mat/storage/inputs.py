@@ -1,17 +1,14 @@
 """Inputs: the chunks and records of a JSON shard, and whether an input has changed."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-
-import msgspec
 
 from beam_mat.core.chunk import Chunk, RawRecord, Shard, cut
 from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES
 from beam_mat.core.results import Source
-from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan, scan_chunk
+from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan
 from beam_mat.storage import files
 
 
@@ -91,38 +88,16 @@ def records(chunk: Chunk) -> Iterator[RawRecord]:
 
 def split(chunk: Chunk, data: bytes) -> Iterator[RawRecord]:
     """Yields the records in the bytes of a chunk that has no fault."""
-    number = 0
-    try:
-        for span in _spans(chunk, data):
-            raw = data[span.start - chunk.start : span.end - chunk.start]
-            yield RawRecord(chunk, chunk.first + number, span, raw)
-            number += 1
-    except ValueError as error:
-        raise SourceError(
-            f"{chunk.shard.uri}: {error}; the file changed while it was read: run the command again"
-        ) from error
-    if number != chunk.count:
-        raise SourceError(
-            f"{chunk.shard.uri}: {number} records between bytes {chunk.start} and {chunk.end}, but "
-            f"{chunk.count} before; the file changed while it was read: run the command again"
-        )
+    at = chunk.start
+    for number, span in enumerate(chunk.spans()):
+        if data[at - chunk.start : span.start - chunk.start].strip(_BETWEEN):
+            raise SourceError(
+                f"{chunk.shard.uri}: no record ends at byte {at} any more; the file changed while "
+                "it was read: run the command again"
+            )
+        at = span.end
+        raw = data[span.start - chunk.start : span.end - chunk.start]
+        yield RawRecord(chunk, chunk.first + number, span, raw)
 
 
-_BETWEEN = re.compile(rb"[ \t\n\r,]*")
-
-
-def _spans(chunk: Chunk, data: bytes) -> Iterable[Span]:
-    """Returns the spans of the records, from the JSON decoder if the chunk is valid."""
-    if chunk.layout is Layout.ARRAY:
-        try:
-            elements = msgspec.json.decode(b"[" + data + b"]", type=list[msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError):
-            return scan_chunk(chunk.layout, [data], chunk.start)
-        spans, at = [], 0
-        for element in elements:
-            between = _BETWEEN.match(data, at)
-            start = between.end() if between else at
-            at = start + len(memoryview(element))
-            spans.append(Span(chunk.start + start, chunk.start + at))
-        return spans
-    return scan_chunk(chunk.layout, [data], chunk.start)
+_BETWEEN = b" \t\n\r,"

@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
 )
 """Schema of Parquet parts. Hugging Face metadata would make its reader re-encode the images."""
 
+WRITE_BYTES = 1 << 20
 GROUP_ROWS = 100
 GROUP_BYTES = 16 << 20
 
@@ -71,14 +72,24 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part
         path = place(format, unit)
         with open_part(settings, path) as file:
             if format == JSONL:
-                for row in rows:
-                    file.write(msgspec.json.encode(row) + b"\n")
+                _write_lines(file, rows)
             else:
                 with parquet_writer(file, SCHEMA) as writer:
                     for group in _prefetched(_groups(settings, rows)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
+
+
+def _write_lines(file: files.HashingWriter, values: Iterable[msgspec.Struct]) -> None:
+    encoder, lines = msgspec.json.Encoder(), bytearray()
+    for value in values:
+        encoder.encode_into(value, lines, -1)
+        lines += b"\n"
+        if len(lines) >= WRITE_BYTES:
+            file.write(lines)
+            lines.clear()
+    file.write(lines)
 
 
 def part_of(path: str, format: str, unit: Unit, file: files.HashingWriter) -> Part:
@@ -91,8 +102,7 @@ def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> P
     """Writes the rejected records of a chunk."""
     path = f"{layout.REJECTS}/{name}.jsonl"
     with open_part(settings, path) as file:
-        for reject in rejects:
-            file.write(msgspec.json.encode(reject) + b"\n")
+        _write_lines(file, rejects)
     return part_of(path, JSONL, Unit(name, layout.REJECTS, 0, len(rejects)), file)
 
 

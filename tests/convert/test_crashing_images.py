@@ -24,7 +24,7 @@ from beam_mat.work.workers import Workers
 from tests import outputs
 from tests.command import PROGRAM, ROOT, convert_words, converted, run, spawn
 from tests.making import image_record, picture, write_shard, write_zip
-from tests.processes import mark, survivors
+from tests.processes import mark, running, survivors
 
 CRASHING = ROOT / "tests" / "crashing"
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(map(str, (CRASHING, ROOT)))}
@@ -179,7 +179,8 @@ def test_workers_that_are_killed_change_nothing(tmp_path: Path) -> None:
     with program:
         while program.poll() is None:
             time.sleep(chosen.uniform(0, 0.15))
-            if len(workers := image_processes(program.pid)) > 1:
+            workers = [one for one in running(marked) if one.pid != program.pid]
+            if len(workers) > 1:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     chosen.choice(workers).kill()
                     killed += 1
@@ -188,12 +189,3 @@ def test_workers_that_are_killed_change_nothing(tmp_path: Path) -> None:
     assert killed > 3
     assert outputs.tree(tmp_path / "out") == expected
     assert survivors(marked) == []
-
-
-def image_processes(pid: int) -> list[psutil.Process]:
-    """Returns the image workers of a program, and the process that forks them."""
-    try:
-        found = psutil.Process(pid).children(recursive=True)
-        return [one for one in found if "beam_mat.work.worker" in " ".join(one.cmdline())]
-    except psutil.NoSuchProcess:
-        return []

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.scan import Break, Head, Layout, Span, detect, scan, scan_chunk
-from tests.build import blocks, encode
+from beam_mat.core.scan import Break, Head, Layout, Span, detect, scan
+from tests.build import blocks
 from tests.properties import examples
 
 few = settings(max_examples=examples(150))
@@ -100,26 +100,6 @@ def test_any_bytes_give_ordered_spans_and_one_break_at_most(
 def test_detect_takes_any_bytes(data: bytes) -> None:
     head = detect(data)
     assert (head.offset if isinstance(head, Head) else head.start) <= len(data)
-
-
-@few
-@given(st.lists(RECORDS, min_size=1, max_size=4), STYLES, st.sampled_from([None, 2]), st.data())
-def test_a_chunk_alone_gives_the_spans_of_the_whole(
-    records: list[Any], style: dict[str, Any], indent: int | None, data: st.DataObject
-) -> None:
-    layout = data.draw(st.sampled_from(Layout))
-    if layout is Layout.ARRAY:
-        text = json.dumps(records, indent=indent, **style).encode()
-        found = [span for span in spans_of(layout, text, 1) if isinstance(span, Span)]
-    else:
-        text = b"\n\n".join(encode(item) for item in records)
-        found = [span for span in spans_of(layout, text, 0) if isinstance(span, Span)]
-    first = data.draw(st.integers(0, len(found) - 1))
-    last = data.draw(st.integers(first, len(found) - 1))
-    start, end = found[first].start, found[last].end
-    sizes = data.draw(SIZES)
-    alone = list(scan_chunk(layout, blocks(text[start:end], sizes), start))
-    assert alone == found[first : last + 1]
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -229,8 +209,3 @@ def test_what_is_no_shard_says_so(head: bytes, words: str) -> None:
     found = detect(head)
     assert isinstance(found, Break)
     assert words in found.detail
-
-
-def test_a_chunk_boundary_inside_a_record_is_a_bug_or_a_changed_file() -> None:
-    with pytest.raises(ValueError, match="not whole records from byte"):
-        list(scan_chunk(Layout.ARRAY, [b'{"a":'], 10))

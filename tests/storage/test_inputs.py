@@ -116,3 +116,19 @@ def test_a_chunk_travels_between_processes(tmp_path: Path) -> None:
     for data in (b"[1]", b""):
         (chunk,) = inputs.chunks(shard_of(tmp_path / "a.json", data), "digest")
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(chunk), type=Chunk) == chunk
+
+
+def test_blanks_between_records_are_not_read(tmp_path: Path) -> None:
+    blank = b" " * (3 << 20)
+    shard = shard_of(tmp_path / "a.json", b'[{"a":1},' + blank + b'{"a":2},{"a":3}' + blank + b"]")
+    chunks = list(inputs.chunks(shard, ""))
+    assert [chunk.end - chunk.start for chunk in chunks] == [7, 15]
+    assert values(chunks) == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+def test_other_bytes_between_records_are_a_changed_shard(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    (chunk,) = inputs.chunks(shard_of(path, b'[{"a":1}, {"a":2}]'), "")
+    path.write_bytes(b'[{"a":1},7{"a":2}]')
+    with pytest.raises(SourceError, match="no record ends at byte 8 any more"):
+        list(inputs.records(chunk))
