@@ -153,9 +153,15 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
             found = f"the image has {image.width}x{image.height} pixels"
             allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
             return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limits are {allowed}")
-        if rules.fast_decode and source_format == "JPEG":
+        decoded = None
+        if source_format == "JPEG" and rules.fast_decode:
             _decode_smaller(image, rules.budget)
-        image.load()
+        elif source_format == "JPEG" and not rules.apply_exif:
+            from beam_mat.core import jpeg  # imports numpy
+
+            decoded = jpeg.decode(image, data)
+        if decoded is None:
+            image.load()
         picture, notes = _adjusted(image, rules)
         size = source_size if picture.size == image.size else source_size[::-1]
         steps = resize_steps(size, rules.budget)
@@ -163,6 +169,7 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
         if stays and source_format in ("JPEG", "PNG"):
             stored = source_format, source_size
             return Picture(data, Action.KEPT, *stored, *stored, notes)
+        picture = decoded or picture
         opaque = picture.mode in ("RGB", "L")
         for step in steps:
             picture = resize(picture, step)

@@ -153,7 +153,7 @@ def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | Imag
 
 def image_workers(number: int) -> Workers:
     """Returns the processes that convert images, see `core.settings.Settings.image_workers`."""
-    return workers(number, ("beam_mat.work.convert_image",))
+    return workers(number, ("beam_mat.work.convert_image", "beam_mat.core.jpeg"))
 
 
 def fault_of(death: Death) -> ImageFault:
