@@ -7,12 +7,11 @@ of a dataset names the resizer that was used.
 """
 
 import io
-import os
 import threading
 import zlib
 from enum import Enum
 from importlib import metadata
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import msgspec
 from PIL import Image, ImageOps
@@ -253,22 +252,14 @@ def _needs_transparency(picture: Image.Image) -> bool:
 def _encode(image: Image.Image, format: str) -> bytes:
     # Otherwise Pillow would copy profiles, comments, transparency and text from the source.
     image.info = {}
-    with _memory_file() as file:
-        if format == "JPEG":
-            image.save(file, "JPEG", quality=JPEG_QUALITY)
-        else:
-            # Run-length compression of the filtered rows. On photographs and charts, the files are
-            # as small as with zlib's default, and writing is up to four times as fast.
-            image.save(file, "PNG", compress_type=zlib.Z_RLE)
-        file.seek(0)
-        return file.read()
-
-
-def _memory_file() -> BinaryIO:
-    # Pillow releases the interpreter lock only when it writes to a file descriptor.
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("image"), "w+b")
-    return io.BytesIO()
+    file = io.BytesIO()
+    if format == "JPEG":
+        image.save(file, "JPEG", quality=JPEG_QUALITY)
+    else:
+        # Run-length compression of the filtered rows. On photographs and charts, the files are as
+        # small as with zlib's default, and writing is up to four times as fast.
+        image.save(file, "PNG", compress_type=zlib.Z_RLE)
+    return file.getvalue()
 
 
 def decode_fault(error: Exception) -> ImageFault:
