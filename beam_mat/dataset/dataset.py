@@ -126,6 +126,9 @@ class Dataset:
             if made and self._facts.committed:
                 self._vacuum(made.keep)  # its run may have removed only some files
             views.write(self.uri, self.snapshot, self._report)
+        if self._command is Command.WATCH:
+            scratch = files.join(self.uri, layout.SCRATCH)
+            files.write_bytes(files.join(self.uri, layout.WATCHED), b"", scratch)
         if self._facts.committed or self._command is Command.WATCH:
             self._remove_pending()
 
@@ -210,17 +213,19 @@ class Dataset:
     def _vacuum(self, keep: int | None) -> None:
         if self.state is State.DAMAGED and keep != 1:
             return  # in a damaged log, older generations cannot be read
-        is_sound = self.state is State.CURRENT  # no killed run has left files
+        watched = files.join(self.uri, layout.WATCHED)
+        # No killed run has left files, so only images that a table names can be garbage.
+        is_sound = self.state is State.CURRENT and not files.exists(watched)
         if keep is not None:
-            # In a sound dataset only images that a table names can be garbage.
-            images = vacuum.listed_images(self.uri) if is_sound else None
-            vacuum.run(self.uri, keep, images)
+            vacuum.run(self.uri, keep, vacuum.listed_images(self.uri) if is_sound else None)
         elif not is_sound:
             vacuum.remove_unnamed(self.uri)
+        if not is_sound:
+            files.remove_file(watched)
 
 
 def _holds_files(uri: str) -> bool:
-    held = (f"{layout.LEASE}/", f"{layout.SCRATCH}/")
+    held = (f"{layout.LEASE}/", f"{layout.SCRATCH}/", layout.WATCHED)
     return any(not name.startswith(held) for name, _ in files.find(uri, follow=True))
 
 

@@ -236,6 +236,22 @@ def test_a_conversion_that_keeps_all_removes_what_a_killed_one_left(
     assert there(root, layout.REPLACED) == set()
 
 
+@pytest.mark.parametrize("keep", [1, None])
+def test_a_conversion_removes_images_that_a_watch_left(root: str, keep: int | None) -> None:
+    convert(root, one, made(keep=keep))
+    with opened(root) as dataset:
+        dataset.begin(job(root, "f2"), 1)
+        left = {put(root, "images/of-a-killed-conversion.0.png")}
+    with opened(root, Command.WATCH):  # it gives the conversion up
+        left.add(put(root, "images/of-a-killed-watch.0.png"))
+    convert(root, two, made("f3", keep=keep))
+    check_shown(root)
+    assert not left & there(root, layout.IMAGES)
+    stray = put(root, "images/unknown.0.png")
+    convert(root, one, made("f4", keep=keep))
+    assert stray in there(root, layout.IMAGES), "without a killed run, images are not listed"
+
+
 def test_a_kill_before_the_commit_leaves_the_dataset_in_the_log(
     root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
