@@ -1,5 +1,6 @@
 """Image files inside a zip or a folder, and how their bytes are read and checked."""
 
+import contextlib
 import hashlib
 import stat
 import struct
@@ -12,6 +13,11 @@ import msgspec
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
 from beam_mat.core.reject import Reason
+
+try:
+    from isal import isal_zlib
+except ImportError:
+    isal_zlib = None
 
 LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
 LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -131,9 +137,8 @@ def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
     if member.packing is Packing.STORED:
         data = bytes(packed)
     else:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            data = inflater.decompress(packed, max(1, member.size))
+            data = _inflated(packed, max(1, member.size))
         except zlib.error as error:
             return _damaged(str(error))
     if len(data) != member.size:
@@ -143,6 +148,16 @@ def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
     if crc != member.crc:
         return _damaged(f"the CRC-32 is {crc:08x}, but the directory says {member.crc:08x}")
     return data
+
+
+def _inflated(packed: memoryview, most: int) -> bytes:
+    if isal_zlib is not None:
+        # Twice as fast. What it refuses is left to zlib, whose messages are the same everywhere.
+        with contextlib.suppress(isal_zlib.error, ValueError):
+            data = bytes(isal_zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most))
+            if len(data) == most:
+                return data
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
 
 
 def _damaged(detail: str) -> ImageFault:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_mat.core import member as core_member
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
 from beam_mat.core.member import (
@@ -103,6 +104,9 @@ def test_any_bytes_are_the_right_ones_or_a_fault(packing: Packing, data: st.Data
     held[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
     found = unpack(member(entry(packing=packing), packing=packing), memoryview(bytes(held)))
     assert found == DATA or damaged(found)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core_member, "isal_zlib", None)
+        assert unpack(member(entry(packing=packing), packing=packing), memoryview(held)) == found
 
 
 def test_a_bomb_unpacks_no_further_than_the_directory_says() -> None:
