@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
 from beam_mat.core.reject import Reason
 
+isal_zlib: Any
 try:
     from isal import isal_zlib
 except ImportError:
