@@ -15,11 +15,11 @@ from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
 from beam_mat.core.reject import Reason
 
-isal_zlib: Any
+zlib_ng: Any
 try:
-    from isal import isal_zlib
+    from zlib_ng import zlib_ng
 except ImportError:
-    isal_zlib = None
+    zlib_ng = None
 
 LOCAL_HEADER = struct.Struct("<4s2B4HL2L2H")
 LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -153,10 +153,10 @@ def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
 
 
 def _inflated(packed: memoryview, most: int) -> bytes:
-    if isal_zlib is not None:
+    if zlib_ng is not None:
         # Twice as fast. What it refuses is left to zlib, whose messages are the same everywhere.
-        with contextlib.suppress(isal_zlib.error, ValueError):
-            data = bytes(isal_zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most))
+        with contextlib.suppress(zlib_ng.error, ValueError):
+            data = bytes(zlib_ng.decompressobj(-zlib.MAX_WBITS).decompress(packed, most))
             if len(data) == most:
                 return data
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)

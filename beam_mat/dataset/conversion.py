@@ -14,6 +14,7 @@ import beam_mat
 from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
+from beam_mat.core.png import ZLIB
 from beam_mat.core.results import MixOutput, ShardSplit, ShardSummary, check_records
 from beam_mat.core.settings import FORMAT, Settings
 from beam_mat.dataset import image_table
@@ -23,13 +24,14 @@ from beam_mat.work import chunks, results
 from beam_mat.work.mix import plan_mixes
 
 _PACKAGES = ("apache-beam", "pillow", "pyarrow")
-_DECIDE_BYTES = ("beam-mat", "resizer", "pillow", "pyarrow")
+_DECIDE_BYTES = ("beam-mat", "resizer", "zlib", "pillow", "pyarrow")
 
 
 def made_by(settings: Settings) -> dict[str, str]:
     """Returns the versions of the packages that make a dataset."""
     versions = {package: metadata.version(package) for package in _PACKAGES}
-    return {"beam-mat": beam_mat.__version__, "resizer": settings.resizer, **versions}
+    made = {"beam-mat": beam_mat.__version__, "resizer": settings.resizer, "zlib": ZLIB}
+    return {**made, **versions}
 
 
 def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
@@ -103,8 +105,8 @@ def differences(output: str, now: Made, there: Made | Pending) -> list[str]:
         had = there.made_by.get(name)
         if had != now.made_by[name]:
             faults.append(
-                f"{name} {now.made_by[name]}: the dataset in {output} was made with {had}, whose "
-                "output may differ; install that version"
+                f"{name} {now.made_by[name]}: the dataset in {output} was made with "
+                f"{had or 'another library'}, whose output may differ; install that version"
             )
     return [f"{one}, choose another folder, or start over with --overwrite" for one in faults]
 

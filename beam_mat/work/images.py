@@ -35,6 +35,9 @@ from beam_mat.work.convert_image import (
 )
 from beam_mat.work.workers import Death, Workers, workers
 
+MODULES = ("beam_mat.work.convert_image", "beam_mat.core.jpeg", "beam_mat.core.png")
+"""What image workers have imported when they begin."""
+
 MISSING_BATCHES = 256
 """Number of batches of missing images. All rows of a batch are in memory together."""
 
@@ -153,7 +156,7 @@ def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | Imag
 
 def image_workers(number: int) -> Workers:
     """Returns the processes that convert images, see `core.settings.Settings.image_workers`."""
-    return workers(number, ("beam_mat.work.convert_image", "beam_mat.core.jpeg"))
+    return workers(number, MODULES)
 
 
 def fault_of(death: Death) -> ImageFault:

@@ -239,7 +239,13 @@ def test_all_else_does_not(job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("package", "decides"),
-    [("beam-mat", True), ("pillow", True), ("pyarrow", True), ("apache-beam", False)],
+    [
+        ("beam-mat", True),
+        ("zlib", True),
+        ("pillow", True),
+        ("pyarrow", True),
+        ("apache-beam", False),
+    ],
 )
 def test_versions_that_write_other_bytes_decide_too(
     monkeypatch: pytest.MonkeyPatch, package: str, decides: bool
@@ -251,7 +257,7 @@ def test_versions_that_write_other_bytes_decide_too(
 
 def test_versions_are_named() -> None:
     found = made_by(SETTINGS)
-    assert list(found) == ["beam-mat", "resizer", "apache-beam", "pillow", "pyarrow"]
+    assert list(found) == ["beam-mat", "resizer", "zlib", "apache-beam", "pillow", "pyarrow"]
     assert (found["beam-mat"], found["resizer"]) == (beam_mat.__version__, "r 1")
 
 
