@@ -54,6 +54,10 @@ RECYCLE_AFTER = 5000
 TRIES = 5
 """How often something is tried that a signal from outside ends each time."""
 
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Lets workers keep memory between images. If glibc gave it back, new pages for each image would
+take a tenth of the time."""
+
 _FOREIGN = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that users and the system send. No decoder ends by one of them."""
 
@@ -221,6 +225,7 @@ class Workers:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={
+                    **MEMORY,
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
                 },
