@@ -99,6 +99,16 @@ def test_the_other_images_are_as_if_it_had_not_been_there(tmp_path: Path) -> Non
     assert outputs.images(tmp_path / "out") == outputs.images(expected)
 
 
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "in.json", [image_record(path, path) for path in GOOD])
+    archive = write_zip(tmp_path / "in.zip", GOOD)
+    found = [
+        outputs.tree(converted(shard, archive, tmp_path / f"out-{number}", *options))
+        for number, options in enumerate([(), ("--image-workers", 1), ("--image-workers", 3)])
+    ]
+    assert found[0] == found[1] == found[2]
+
+
 def test_check_finds_them_too(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     pictures = {**GOOD, **bad("abort", "allocate")}
