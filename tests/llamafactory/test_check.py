@@ -55,7 +55,9 @@ def test_check_and_llamafactory_agree(reader: Reader, tmp_path: Path, case: Case
 
 
 def test_every_kind_has_its_proof() -> None:
-    assert {kind for case in CASES for kind in case.kinds} == set(Kind)
+    # No file is known on which today's decoders crash: see tests/convert/test_crashing_images.py.
+    without = {Kind.IMAGE_CRASHES_DECODER, Kind.IMAGE_TOO_SLOW}
+    assert {kind for case in CASES for kind in case.kinds} == set(Kind) - without
 
 
 @pytest.mark.parametrize(("name", "first", "second", "stops"), DRIFT, ids=str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
 from beam_mat.core.contract.finding import Kind
 from tests.build import canvas, picture, save
 from tests.llamafactory.cases.case import (
@@ -22,6 +24,13 @@ from tests.rows import (
     turns,
     without,
 )
+
+
+def _dark_text() -> Image.Image:
+    picture = Image.new("RGBA", (64, 64))
+    picture.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    return picture
+
 
 MEDIA = [
     fails(
@@ -142,6 +151,19 @@ MEDIA = [
         {"rows.jsonl": lines(seen()), IMAGE: b""},
         "Unidentified",
     ),
+    drops(
+        "a picture in 16 bits",
+        Kind.IMAGE_SEEN_DIFFERENTLY,
+        {"rows.jsonl": lines(seen()), IMAGE: picture(mode="I;16")},
+        1,
+        step="train",
+    ),
+    drops(
+        "dark text on a transparent background",
+        Kind.IMAGE_SEEN_DIFFERENTLY,
+        {"rows.jsonl": lines(seen()), IMAGE: save(_dark_text(), "PNG")},
+        1,
+    ),
     fails(
         "a picture that breaks off",
         Kind.IMAGE_UNDECODABLE,
@@ -211,7 +233,6 @@ MEDIA = [
         sound(f"a picture in {name}", {"rows.jsonl": lines(seen()), IMAGE: data}, 1, step="train")
         for name, data in (
             ("PPM", picture(format="PPM")),
-            ("16 bits", picture(mode="I;16")),
             ("a palette", picture(mode="P")),
             ("GIF", picture(mode="P", format="GIF")),
             ("one pixel", picture((1, 1))),
