@@ -17,6 +17,9 @@ from tests.build import SHARED
 from tests.command import ROOT, converted
 from tests.stands import servers
 
+collect_ignore = ["crashing"]
+"""It changes the decoders of the process that imports it."""
+
 quick_beam.install()
 settings.load_profile(properties.THOROUGH)
 

@@ -90,7 +90,7 @@ def looks(settings: CheckSettings, images: Iterable[bytes | Finding]) -> list[Lo
                 yield len(data), data
 
     processes = workers(settings.image_workers, (look.__module__,))
-    for at, found in processes.map(look, settings.rules.max_pixels, readable(), 0):
+    for at, found in processes.map(look, settings.rules.max_pixels, readable()):
         if isinstance(found, Death):
             kind = Kind.IMAGE_TOO_SLOW if found.slow else Kind.IMAGE_CRASHES_DECODER
             results[sent[at]] = Finding(kind, found.detail)

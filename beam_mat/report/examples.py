@@ -3,26 +3,25 @@
 The page shows turns in pieces, thumbnails, and as many records as fit.
 """
 
-import base64
-import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
+from beam_mat.core.thumbnail import Thumbnail, thumbnail
 from beam_mat.storage import files
+from beam_mat.work.images import image_workers
 
 MAX_TURN = 3000
 """Characters of a turn that are kept."""
@@ -39,8 +38,6 @@ MAX_PICTURES = 4
 """Images of a trajectory that the page shows. For the others it shows only the path."""
 SIDE = 176
 """Pixels of a thumbnail's longer side. The page shows it at most this large."""
-QUALITY = 62
-THREADS = 8
 MAX_BYTES = 3_500_000
 """The limit for all examples. It keeps the whole page below 5 MB for any records."""
 
@@ -152,14 +149,6 @@ def _rejects(rejects: Sequence[Reject]) -> Iterator[Reject]:
         yield msgspec.structs.replace(reject, record=text, record_truncated=cut)
 
 
-class Thumbnail(NamedTuple):
-    """A small JPEG as a data URL, its width and height, and those of the original, in pixels."""
-
-    url: str
-    size: tuple[int, int]
-    full_size: tuple[int, int]
-
-
 def speaker(turn: ShownTurn) -> str:
     """The speaker: user, assistant or observation. MAT puts the output of tools in user turns."""
     if turn.role == "user" and _OBSERVATION.match(turn.text):
@@ -238,28 +227,24 @@ def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]
     paths = list(dict.fromkeys(path for example in examples for path in _images_of(example)))
     named = _files(output, paths)
 
-    def made(path: str) -> Thumbnail | None:
+    def read(path: str) -> bytes | None:
         try:
-            return _thumbnail(files.read_bytes(files.join(output, named[path])))
+            return files.read_bytes(files.join(output, named[path]))
         except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
             return None
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
-        return {
-            path: small for path, small in zip(paths, pool.map(made, paths), strict=True) if small
-        }
+    sent = []
 
+    def readable() -> Iterator[tuple[int, bytes]]:
+        reads = files.in_order((output, 0, partial(read, path)) for path in paths)
+        for path, data in zip(paths, reads, strict=True):
+            if data is not None:
+                sent.append(path)
+                yield len(data), data
 
-def _thumbnail(data: bytes) -> Thumbnail:
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-        full_size = image.size
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))
-        small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=QUALITY)
-    url = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
-    return Thumbnail(url, small.size, full_size)
+    made = dict(image_workers().map(thumbnail, SIDE, readable()))
+    found = ((path, made[at]) for at, path in enumerate(sent))
+    return {path: small for path, small in found if isinstance(small, Thumbnail)}
 
 
 def _files(output: str, paths: list[str]) -> dict[str, str]:

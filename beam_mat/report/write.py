@@ -20,13 +20,13 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.image import Action, Note
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Amount, Statistics
+from beam_mat.core.thumbnail import Thumbnail
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.views import Manifest, read_manifest
 from beam_mat.report.charts import HEIGHT, WIDTH, at_least, chart, flow
 from beam_mat.report.examples import (
     Findings,
-    Thumbnail,
     draw,
     find,
     pieces,

@@ -240,7 +240,10 @@ def thread_failures(handled: Callable[[Any], bool]) -> Iterator[None]:
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
     """Raises a WorkerLostError in the block if a worker process of the in-process runner dies."""
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+
     deaths: list[str] = []
+    over: list[bool] = []
 
     def died() -> WorkerLostError:
         hint = " (fewer --direct_num_workers need less)"
@@ -250,6 +253,8 @@ def watched() -> Iterator[None]:
         # In threads of this name, Beam waits for the end of a worker process.
         if failure.thread is None or not failure.thread.name.startswith("run_worker"):
             return False
+        if over:
+            return True
         code = _EXIT_CODE.search(str(failure.exc_value))
         # A worker that ends on its own has reported why.
         if code and not 0 <= int(code[0]) < _SIGNALLED and not deaths:
@@ -258,14 +263,21 @@ def watched() -> Iterator[None]:
         return True
 
     def end() -> None:
-        # Beam would wait for the others to end cleanly, and one that has just started never does.
-        for pid in _descendants():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill_descendants()
         interrupt()
+
+    def stop(handler: Any) -> None:
+        # Beam waits for all to end, but one that connects only after the end of the job never does.
+        over.append(True)
+        handler.worker_thread.join(GRACE_SECONDS)
+        if handler.worker_thread.is_alive():
+            _kill_descendants()
+            handler.worker_thread.join()
 
     alarm = threading.Timer(GRACE_SECONDS, end)
     alarm.daemon = True
+    kind = worker_handlers.SubprocessSdkWorkerHandler
+    before, kind.stop_worker = kind.stop_worker, stop
     with interruptible(died) as interrupt, thread_failures(handled):
         try:
             yield
@@ -274,7 +286,14 @@ def watched() -> Iterator[None]:
                 raise died() from error
             raise
         finally:
+            kind.stop_worker = before
             alarm.cancel()
+
+
+def _kill_descendants() -> None:
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _descendants() -> list[int]:

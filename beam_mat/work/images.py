@@ -154,7 +154,7 @@ def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | Imag
             yield member, load(member, entry)
 
 
-def image_workers(number: int) -> Workers:
+def image_workers(number: int = 0) -> Workers:
     """Returns the processes that convert images, see `core.settings.Settings.image_workers`."""
     return workers(number, MODULES)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextlib
-import functools
 import os
 import queue
 import selectors
@@ -101,13 +100,14 @@ class Workers:
             self._start()
 
     def map(
-        self, call: Callable[[C, T], R], common: C, items: Iterable[tuple[int, T]], weight: int
+        self, call: Callable[[C, T], R], common: C, items: Iterable[tuple[int, T]], weight: int = 0
     ) -> Iterator[tuple[int, R | Death]]:
         """Yields index and result of ``call(common, item)`` for each item, in any order.
 
-        Each item comes with its weight, and `weight` is their sum. msgspec must be able to encode
-        all values, and `call` has annotations. Its exceptions are raised here: a `BeamMatError` or
-        an OSError as it is, another one as a RuntimeError with the traceback.
+        Each item comes with its weight, and `weight` is their sum; without it, each item is a task
+        of its own. msgspec must be able to encode all values, and `call` has annotations. Its
+        exceptions are raised here: a `BeamMatError` or an OSError as it is, another one as a
+        RuntimeError with the traceback.
         """
         kind = signature(call)[2]
         name = f"{call.__module__}:{call.__qualname__}"
@@ -337,24 +337,31 @@ def usable_cores() -> int:
     return cores or 1
 
 
-@functools.cache
+_all: dict[tuple[int, tuple[str, ...]], Workers] = {}
+_making = threading.Lock()
+
+
 def workers(number: int, modules: tuple[str, ...]) -> Workers:
-    """Returns the workers of this process, which all its threads share."""
-    made = Workers(number, modules)
-    atexit.register(made.close)
-    _all.append(made)
-    return made
+    """Returns the workers of this process, which all its threads share.
 
-
-_all: list[Workers] = []
+    If the number is 0, these are any that there are already.
+    """
+    with _making:
+        for (_, theirs), found in _all.items():
+            if theirs == modules and number in (0, found.number):
+                return found
+        made = _all[number, modules] = Workers(number, modules)
+        atexit.register(made.close)
+        return made
 
 
 def _forget() -> None:
-    for one in _all:
+    global _making  # noqa: PLW0603  another thread may have held it
+    _making = threading.Lock()
+    for one in _all.values():
         atexit.unregister(one.close)
         one.abandon()
     _all.clear()
-    workers.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -12,10 +12,12 @@ import signal
 import time
 from typing import Any
 
+import simplejpeg
 from PIL import ImageFile
 
 MARK = b"misbehave:"
 _load = ImageFile.ImageFile.load
+_decode = simplejpeg.decode_jpeg
 
 
 def _spin() -> None:
@@ -42,10 +44,20 @@ HOW = {
 def _loading(self: Any) -> Any:
     getvalue = getattr(self.fp, "getvalue", None)
     data = getvalue() if getvalue else b""
-    if MARK in data:
-        _, _, rest = data.partition(MARK)
-        HOW[rest[: rest.index(b";")]]()
+    _obey(data)
     return _load(self)
 
 
+def _obey(data: bytes) -> None:
+    if MARK in data:
+        _, _, rest = data.partition(MARK)
+        HOW[rest[: rest.index(b";")]]()
+
+
+def _decoding(data: bytes, *arguments: Any, **options: Any) -> Any:
+    _obey(data)
+    return _decode(data, *arguments, **options)
+
+
+simplejpeg.decode_jpeg = _decoding
 ImageFile.ImageFile.load = _loading  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import apache_beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
 from beam_mat.core.errors import ConfigError, SourceError, WorkerLostError
@@ -256,3 +258,24 @@ def test_a_killed_worker_explains_the_error_of_beam_but_not_one_of_ours() -> Non
 def test_a_worker_that_ends_with_an_error_has_said_why() -> None:
     with pytest.raises(RuntimeError, match="the reason"):
         lose_worker("Worker subprocess exited with return code 1", RuntimeError("the reason"))
+
+
+def test_a_worker_that_beam_has_forgotten_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beam waits for a worker that connects only after the end of the job, and never tells it."""
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.05)
+    sleeping = subprocess.Popen(["sleep", "1000"])
+    monkeypatch.setattr(local, "_descendants", lambda: [sleeping.pid])
+    kind = worker_handlers.SubprocessSdkWorkerHandler
+    before = kind.stop_worker
+
+    def wait() -> None:
+        if sleeping.wait():
+            raise RuntimeError(f"Worker subprocess exited with return code {sleeping.returncode}")
+
+    with local.watched():
+        handler = kind.__new__(kind)
+        handler.worker_thread = threading.Thread(target=wait, name="run_worker_1")
+        handler.worker_thread.start()
+        handler.stop_worker()
+    assert sleeping.returncode == -signal.SIGKILL
+    assert kind.stop_worker is before
