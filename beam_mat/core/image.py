@@ -154,7 +154,7 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
         decoded = None
         if source_format == "JPEG" and rules.fast_decode:
             _decode_smaller(image, rules.budget)
-        elif source_format == "JPEG" and not rules.apply_exif:
+        if source_format == "JPEG" and image.size == source_size and not rules.apply_exif:
             from beam_mat.core import jpeg  # imports numpy
 
             decoded = jpeg.decode(image, data)

@@ -1,4 +1,4 @@
-"""Writes PNGs, three times as fast as Pillow, which tries five filters for each row.
+"""Writes PNGs, two to three times as fast as Pillow, which tries five filters for each row.
 
 Here a row is filtered by its left neighbours or by the row above, whichever leaves the smaller
 values (section 12.7 of the PNG specification), and compressed by run lengths. On photographs and

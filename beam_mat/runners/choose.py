@@ -105,7 +105,7 @@ def missing_for_dataflow() -> list[str]:
 def image_workers(beam: Sequence[str]) -> int:
     """The number of image workers for each process of the runner, 0 for the cores that it may use.
 
-    An engine starts one process for each core of a machine, unless it is told otherwise.
+    By default, an engine starts one process for each core of a machine.
     """
     runner = runner_of(beam)
     if not is_local(runner):

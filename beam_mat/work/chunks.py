@@ -101,6 +101,9 @@ def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, Chun
     if output is None or not parts.all_there(settings, output.files()):
         by_path = {outcome.path: outcome for outcome in outcomes}
         checked = validate(inputs.records(chunk), by_path, repeated, settings)
+        if not chunk.fault and any(one.reason is Reason.MALFORMED_JSON for one in checked.rejects):
+            # In a shard that was replaced, records may begin and end elsewhere.
+            inputs.require_unchanged(chunk.shard)
         output = _write(settings, name, chunk, checked, outcomes)
         results.write(settings, layout.OUTPUTS, name, output)
     return Written(chunk.name, name, tables), output

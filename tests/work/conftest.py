@@ -1,5 +1,5 @@
-"""The folders of `tests/dataset`."""
+"""The folder on each kind of store that `tests/storage` has."""
 
-from tests.dataset.conftest import root
+from tests.storage.conftest import root
 
 __all__ = ["root"]

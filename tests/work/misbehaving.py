@@ -1,4 +1,4 @@
-"""A function for workers that does what it is told."""
+"""Functions for workers that crash, wait or use memory."""
 
 from __future__ import annotations
 

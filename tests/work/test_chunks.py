@@ -309,3 +309,16 @@ def test_a_summary_is_found_by_its_name(settings: Settings, shard: Shard, exact:
     assert name.startswith(f"{plain}-") if exact else name == plain
     other = msgspec.structs.replace(summed, missing=())
     assert (chunks.write_summary(settings, other, exact=exact) == name) is not exact
+
+
+def test_a_shard_in_which_records_have_moved_is_not_written(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "moved.json"
+    path.write_bytes(b'[{"id":"a"},{"id":"b"}]')
+    chunk = chunk_of(settings, shard_at(path))
+    # As long, with a comma at the same place, and with as many records.
+    path.write_bytes(b'[{"i":"abc","k":1},  3]')
+    with pytest.raises(SourceError, match="changed while it was converted"):
+        chunks.write(settings, facts(chunk))
+    assert list(results.collect(settings, layout.OUTPUTS, ChunkOutput)) == []
