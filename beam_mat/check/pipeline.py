@@ -79,23 +79,21 @@ def looks(settings: CheckSettings, images: Iterable[bytes | Finding]) -> list[Lo
     The fault of an image that could not be read is passed on.
     """
     results: dict[int, Looked] = {}
-    sent = []
 
-    def readable() -> Iterator[tuple[int, bytes]]:
+    def readable() -> Iterator[tuple[int, int, bytes]]:
         for at, data in enumerate(images):
             if isinstance(data, Finding):
                 results[at] = data
             else:
-                sent.append(at)
-                yield len(data), data
+                yield at, len(data), data
 
     processes = workers(settings.image_workers, (look.__module__,))
     for at, found in processes.map(look, settings.rules.max_pixels, readable()):
         if isinstance(found, Death):
             kind = Kind.IMAGE_TOO_SLOW if found.slow else Kind.IMAGE_CRASHES_DECODER
-            results[sent[at]] = Finding(kind, found.detail)
+            results[at] = Finding(kind, found.detail)
         else:
-            results[sent[at]] = found
+            results[at] = found
     return [results[at] for at in sorted(results)]
 
 

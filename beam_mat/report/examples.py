@@ -233,17 +233,14 @@ def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]
         except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
             return None
 
-    sent = []
-
-    def readable() -> Iterator[tuple[int, bytes]]:
+    def readable() -> Iterator[tuple[str, int, bytes]]:
         reads = files.in_order((output, 0, partial(read, path)) for path in paths)
         for path, data in zip(paths, reads, strict=True):
             if data is not None:
-                sent.append(path)
-                yield len(data), data
+                yield path, len(data), data
 
     made = dict(image_workers().map(thumbnail, SIDE, readable()))
-    found = ((path, made[at]) for at, path in enumerate(sent))
+    found = ((path, made.get(path)) for path in paths)
     return {path: small for path, small in found if isinstance(small, Thumbnail)}
 
 

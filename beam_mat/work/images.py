@@ -113,24 +113,21 @@ def _convert(
     rows = [
         fault_row(member, member.fault, origins[member.path]) for member in members if member.fault
     ]
-    sent = list[Member]()
 
-    def originals() -> Iterator[tuple[int, Original]]:
+    def originals() -> Iterator[tuple[Member, int, Original]]:
         for member, found in _sources(readable):
             origin = origins[member.path]
             if isinstance(found, ImageFault):
                 rows.append(fault_row(member, found, origin))
                 continue
-            sent.append(member)
             place = {"source": found} if isinstance(found, str) else {"data": found}
-            yield member.packed, Original(member, origin, **place)
+            yield member, member.packed, Original(member, origin, **place)
 
     weight = sum(member.packed for member in readable)
     converted = image_workers(settings.image_workers).map(convert_image, job, originals(), weight)
     with files.Outbox() as outbox:
-        for at, result in converted:
+        for member, result in converted:
             if isinstance(result, Death):
-                member = sent[at]
                 row = fault_row(member, fault_of(result), origins[member.path])
             else:
                 row, data = result

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,6 +39,7 @@ from beam_mat.work.worker import (
 )
 
 C = TypeVar("C")
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -100,14 +101,18 @@ class Workers:
             self._start()
 
     def map(
-        self, call: Callable[[C, T], R], common: C, items: Iterable[tuple[int, T]], weight: int = 0
-    ) -> Iterator[tuple[int, R | Death]]:
-        """Yields index and result of ``call(common, item)`` for each item, in any order.
+        self,
+        call: Callable[[C, T], R],
+        common: C,
+        items: Iterable[tuple[K, int, T]],
+        weight: int = 0,
+    ) -> Iterator[tuple[K, R | Death]]:
+        """Yields the key and the result of ``call(common, item)`` for each item, in any order.
 
-        Each item comes with its weight, and `weight` is their sum; without it, each item is a task
-        of its own. msgspec must be able to encode all values, and `call` has annotations. Its
-        exceptions are raised here: a `BeamMatError` or an OSError as it is, another one as a
-        RuntimeError with the traceback.
+        Each item comes with a key and its weight. `weight` is the sum of all weights; without it,
+        each item is a task of its own. msgspec must be able to encode all values but the keys, and
+        `call` has annotations. Its exceptions are raised here: a `BeamMatError` or an OSError as it
+        is, another one as a RuntimeError with the traceback.
         """
         kind = signature(call)[2]
         name = f"{call.__module__}:{call.__qualname__}"
@@ -132,8 +137,8 @@ class Workers:
                         answers.register(worker.sock, selectors.EVENT_READ, worker.pid)
                     if not busy:
                         return
-                    for key, _ in answers.select():
-                        worker, batch = busy.pop(key.data)
+                    for ready, _ in answers.select():
+                        worker, batch = busy.pop(ready.data)
                         answers.unregister(worker.sock)
                         answer = worker.answer()
                         if answer is None:
@@ -145,8 +150,8 @@ class Workers:
                         self._free.put(worker)
                         if answer.error:
                             raise _exception(answer)
-                        for (index, _), data in zip(batch.items, answer.results, strict=True):
-                            yield index, msgspec.msgpack.decode(data, type=kind)
+                        for (key, _), data in zip(batch.items, answer.results, strict=True):
+                            yield key, msgspec.msgpack.decode(data, type=kind)
             finally:
                 for worker, _ in busy.values():  # after an error, nobody needs their results
                     with contextlib.suppress(ProcessLookupError):
@@ -287,21 +292,21 @@ class _Worker:
 
 
 class _Batch(msgspec.Struct):
-    """Items with their indexes: a task.
+    """Items with their keys: a task.
 
     `tries` is 0 for the first try of all of them; after that, each item is a batch. It needs a
     `fresh` worker if it ended one that had done something before.
     """
 
-    items: list[tuple[int, msgspec.Raw]]
+    items: list[tuple[Any, msgspec.Raw]]
     tries: int = 0
     fresh: bool = False
 
 
-def _batches(items: Iterable[tuple[int, T]], weight: int, number: int) -> Iterator[_Batch]:
-    held, size, left = list[tuple[int, msgspec.Raw]](), 0, weight
-    for index, (its_weight, item) in enumerate(items):
-        held.append((index, msgspec.Raw(msgspec.msgpack.encode(item))))
+def _batches(items: Iterable[tuple[Any, int, Any]], weight: int, number: int) -> Iterator[_Batch]:
+    held, size, left = list[tuple[Any, msgspec.Raw]](), 0, weight
+    for key, its_weight, item in items:
+        held.append((key, msgspec.Raw(msgspec.msgpack.encode(item))))
         size += its_weight
         if len(held) == TASK_ITEMS or size >= min(TASK_WEIGHT, left // (2 * number)):
             yield _Batch(held)

@@ -36,7 +36,7 @@ def workers() -> Iterator[Workers]:
 
 
 def done(workers: Workers, words: list[str]) -> list[Any]:
-    found = dict(workers.map(obey, "> ", ((len(word), word) for word in words), 0))
+    found = dict(workers.map(obey, "> ", ((at, len(word), word) for at, word in enumerate(words))))
     return [found.pop(at) for at in range(len(words))] + list(found.values())
 
 
@@ -84,7 +84,7 @@ def test_any_items_may_die(at: set[int]) -> None:
 
 def test_memory_that_others_have_lost_convicts_no_item(workers: Workers) -> None:
     for _ in range(4):
-        assert dict(workers.map(keep, "", ((1, 150) for _ in range(4)), 4)) == dict.fromkeys(
+        assert dict(workers.map(keep, "", ((at, 1, 150) for at in range(4)), 4)) == dict.fromkeys(
             range(4), 0
         )
 
@@ -107,7 +107,7 @@ def test_exceptions_come_through(workers: Workers) -> None:
 
 
 def test_results_that_nobody_wants_are_dropped(workers: Workers) -> None:
-    results = workers.map(obey, "", ((1, word) for word in ["a", "wait", "b", "c"]), 4)
+    results = workers.map(obey, "", ((word, 1, word) for word in ["a", "wait", "b", "c"]), 4)
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert done(workers, ["d"]) == ["> d"]
@@ -129,7 +129,7 @@ def test_threads_share_the_workers(workers: Workers) -> None:
 
 
 def test_both_work_at_once(workers: Workers) -> None:
-    pids = dict(workers.map(pid, "", ((1, 0.3) for _ in range(4)), 4))
+    pids = dict(workers.map(pid, "", ((at, 1, 0.3) for at in range(4)), 4))
     assert len(set(pids.values())) == 2
 
 
@@ -145,7 +145,7 @@ from beam_mat.work.workers import Workers
 from tests.work.misbehaving import obey
 
 workers = Workers(2, ["tests.work.misbehaving"])
-for _ in workers.map(obey, "", [(1, "a"), (1, "b"), (1, "wait"), (1, "spin")], 4):
+for _ in workers.map(obey, "", [(0, 1, "a"), (1, 1, "b"), (2, 1, "wait"), (3, 1, "spin")], 4):
     print("working", flush=True)
 """
 
@@ -185,7 +185,7 @@ from tests.work.misbehaving import obey
 
 def run():
     mine = workers(1, ("tests.work.misbehaving",))
-    return [result for _, result in mine.map(obey, "", [(1, "a")], 1)]
+    return [result for _, result in mine.map(obey, "", [(0, 1, "a")], 1)]
 
 assert run() == ["a"]
 child = os.fork()
