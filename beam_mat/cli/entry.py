@@ -21,7 +21,7 @@ from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
 
 COMMANDS = {
-    "convert": "make a LLaMA-Factory dataset from MAT shards and image zips",
+    "convert": "make a LLaMA-Factory dataset from JSON shards and images",
     "watch": "update a dataset while shards and zips arrive",
     "check": "find what LLaMA-Factory would reject or drop in a dataset",
     "show": "print a trajectory or a rejected record",
@@ -31,6 +31,7 @@ COMMANDS = {
     "vacuum": "remove the files that no kept generation needs",
     "report": "make the report of a dataset again",
     "publish": "publish a finished job whose driver has ended",
+    "schemas": "list the shapes of records that are read, with examples",
     "sample": "make a small dataset in the format of MAT, for a first try",
     "doctor": "show what is installed and what works on this machine",
     "completion": "print a script that makes a shell complete beam-mat",

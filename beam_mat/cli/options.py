@@ -9,6 +9,7 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules, resizer_name
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import Schema
 from beam_mat.storage import files, stores
 
 _REWRITE = "data/open_llava_next/=tongagent/"
@@ -57,7 +58,23 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         help="how many generations to keep, for use as URI@N; files that only older generations "
         f"need are removed (default: {keep})",
     )
+    group.add_argument(
+        "--name",
+        type=values.name,
+        default="mat",
+        metavar="NAME",
+        help="name of the entries in dataset_info.json (default: %(default)s)",
+    )
     group = line.add_argument_group("rules")
+    group.add_argument(
+        "--schema",
+        type=values.one_of("auto", *(schema.value for schema in Schema)),
+        default="auto",
+        metavar="auto|NAME",
+        help="shape of the records: "
+        f"{', '.join(schema.value for schema in Schema)}; beam-mat schemas describes them "
+        "(default: auto, which decides for each shard)",
+    )
     group.add_argument(
         "--max-pixels",
         type=values.whole_number(28 * 28),
@@ -173,6 +190,8 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
             scale_values=typed.high_bit_depth == "scale",
         ),
         prefixes=tuple(typed.rewrite or [values.prefix(_REWRITE)]),
+        schema=None if typed.schema == "auto" else Schema(typed.schema),
+        name=typed.name,
         formats=typed.formats,
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",

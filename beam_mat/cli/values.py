@@ -26,6 +26,11 @@ def _check(read: Callable[[str], T], holds: Callable[[T], object], cure: str) ->
 
 integer = _check(int, lambda _: True, "give a whole number")
 fraction = _check(float, lambda share: 0 <= share <= 1, "give a number from 0 to 1")
+name = _check(
+    str,
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}").fullmatch,
+    "give letters, digits, '_', '-' and '.', such as mat",
+)
 subscription = _check(
     str,
     re.compile(r"projects/[^/]+/subscriptions/[^/]+").fullmatch,

@@ -160,7 +160,9 @@ def finish(
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)
-    console.print(next_command(job.settings.output, snapshot.parts()), soft_wrap=True)
+    console.print(
+        next_command(job.settings.output, snapshot.parts(), job.settings.name), soft_wrap=True
+    )
 
 
 def _check_inputs(job: Job) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Break, Layout, Span
+from beam_mat.core.trajectory import Schema
 
 MIN_CHUNK_BYTES = 4 << 20
 MAX_CHUNKS = 1000
@@ -27,6 +28,7 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 
     `order` is its position among the job's shards. `version` (modification time, generation or
     ETag) changes when the content changes. `limit` is the number of records to convert, if not all.
+    `prefix` is put before the image paths of its records.
     """
 
     uri: str
@@ -34,6 +36,7 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     size: int
     version: str
     limit: int | None = None
+    prefix: str = ""
 
     @property
     def content(self) -> tuple[int, str]:
@@ -44,7 +47,8 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 
         A changed shard or `digest` of the configuration never overwrites existing files.
         """
-        key = msgspec.json.encode([self.uri, self.size, self.version, self.limit, digest])
+        place = [self.uri, self.size, self.version, self.limit, self.prefix]
+        key = msgspec.json.encode([*place, digest])
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
         return f"{readable[:40] or 'shard'}-{hashlib.sha256(key).hexdigest()[:10]}"
 
@@ -54,7 +58,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
 
     `name` is unique in the job; the part files are named after it. `first` is the index of the
     first record in the shard, and `count` the number of records. `places` has two numbers for each
-    record, see `spans`. With a `fault`, the whole range is rejected as one record.
+    record, see `spans`. With a `fault`, the whole range is rejected as one record. `schema` is that
+    of the shard.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     fault: Reason | None = None
     detail: str = ""
     places: bytes = b""
+    schema: Schema = Schema.MAT
 
     def spans(self) -> Iterator[Span]:
         """Yields the byte range of each record of a chunk without a fault."""
@@ -91,6 +97,10 @@ class RawRecord(msgspec.Struct, frozen=True):
     index: int
     span: Span
     data: bytes
+
+    def identity(self, id: str | None) -> str:
+        """The id, or a hash of the record if it has none. Equal ones are duplicates."""
+        return hashlib.sha256(self.data).hexdigest() if id is None else id
 
     def reject(self, reason: Reason, detail: str, id: str | None) -> Reject:
         """Makes a reject of this record."""

@@ -9,6 +9,7 @@ collision does no harm. A folder's name never looks like a file's.
 """
 
 import hashlib
+import itertools
 import re
 import unicodedata
 
@@ -17,6 +18,16 @@ from beam_mat.core.settings import JSONL, PARQUET
 
 TRAIN = "train"
 VAL = "val"
+
+SUBSETS = tuple(
+    "_".join(filter(None, names))
+    for names in itertools.product(("", "ranking", "kto"), ("", "tools"), ("", "noid"))
+)
+"""Subsets of a dataset: rows with equal columns. The first, "", has no columns besides the usual.
+
+In LLaMA-Factory's registry each needs an entry of its own. Rows of `ranking` have two answers,
+those of `kto` a label, those of `tools` a list of tools, and those of `noid` no id.
+"""
 
 MANIFEST = "manifest.json"
 DATASET_INFO = "dataset_info.json"
@@ -69,31 +80,52 @@ _FILE = re.compile(rf"\.[0-9a-f]{{{HASH_DIGITS}}}\.(?:jpg|png)$", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def part_folder(format: str, split: str) -> str:
+def columns(subset: str) -> tuple[str, ...]:
+    """The columns of a subset's rows that LLaMA-Factory reads.
+
+    >>> columns(""), columns("kto_tools")
+    (('messages', 'images', 'system'), ('messages', 'images', 'system', 'tools', 'kto_tag'))
+    """
+    kinds = subset.split("_")
+    more = {"tools": ("tools",), "ranking": ("chosen", "rejected"), "kto": ("kto_tag",)}
+    extra = (column for kind, added in more.items() if kind in kinds for column in added)
+    return ("messages", "images", "system", *extra)
+
+
+def has_id(subset: str) -> bool:
+    """Whether the rows of a subset have an id."""
+    return "noid" not in subset.split("_")
+
+
+def part_folder(format: str, subset: str, split: str) -> str:
     """The flat folder of a format's parts.
 
-    >>> part_folder("jsonl", "train"), part_folder("parquet", "val")
-    ('jsonl', 'parquet_val')
+    >>> part_folder("jsonl", "", "train"), part_folder("parquet", "ranking", "val")
+    ('jsonl', 'parquet_ranking_val')
     """
-    return format if split == TRAIN else f"{format}_{split}"
+    return "_".join(filter(None, (format, subset, "" if split == TRAIN else split)))
 
 
-def part(format: str, split: str, name: str) -> str:
+def part(format: str, subset: str, split: str, name: str) -> str:
     """A part's path below the output folder.
 
-    >>> part("parquet", "train", "mat-0a1b-000")
+    >>> part("parquet", "", "train", "mat-0a1b-000")
     'parquet/train-mat-0a1b-000.parquet'
     """
-    return f"{part_folder(format, split)}/{split}-{name}.{format}"
+    return f"{part_folder(format, subset, split)}/{split}-{name}.{format}"
 
 
-PART_FOLDERS = tuple(part_folder(f, s) for f in (JSONL, PARQUET) for s in (TRAIN, VAL))
+PART_FOLDERS = tuple(
+    part_folder(*one) for one in itertools.product((JSONL, PARQUET), SUBSETS, (TRAIN, VAL))
+)
 FLAT_FOLDERS = (*PART_FOLDERS, REJECTS)
 """Folders that have only files of the newest generation."""
 
 
 def split_of(id: str, val_fraction: float) -> str:
     """The split of a record. It depends only on the id, so it never changes.
+
+    For a record without an id, `id` is a hash of the record.
 
     >>> split_of("i0AjblJ-", 0.0), split_of("i0AjblJ-", 1.0)
     ('train', 'val')

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from beam_mat.core import inline
 from beam_mat.core.image import ImageFault
 from beam_mat.core.limits import MAX_COMPRESSION_RATIO, MAX_IMAGE_BYTES, RATIO_FREE_BYTES
 from beam_mat.core.reject import Reason
@@ -32,7 +33,12 @@ class Packing(str, Enum):
     FILE = "file"
     STORED = "stored"
     DEFLATED = "deflated"
+    INLINE = "inline"
     UNSUPPORTED = "unsupported"
+
+
+INLINE_ORDER = 1 << 30
+"""Above the order of every source: an image inside a record is used if no source has it."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +54,8 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         crc: CRC-32 of the uncompressed bytes, or None in a folder.
         fault: Why the entry cannot be used, according to the zip's directory, or None.
         batch: Number of the batch of its source that it belongs to, see `batched`.
-        version: For a file in a folder, a value that changes when the content changes.
+        version: For a file in a folder, and for an image in a record, a value that changes when the
+            content changes.
     """
 
     path: str
@@ -128,6 +135,11 @@ def unpack(member: Member, entry: memoryview) -> bytes | ImageFault:
     """
     if member.packing is Packing.FILE:
         return bytes(entry)
+    if member.packing is Packing.INLINE:
+        made = inline.from_json(bytes(entry))
+        if made is None or made[0] != member.path:
+            return _damaged("the record no longer has the image here")
+        return made[1]
     if len(entry) < LOCAL_HEADER.size or bytes(entry[:4]) != LOCAL_SIGNATURE:
         return _damaged("there is no entry at the offset that the directory gives")
     fields = LOCAL_HEADER.unpack_from(entry)

@@ -95,6 +95,6 @@ def mixed(job: MixJob) -> list[tuple[Unit, list[int]]]:
     made = []
     for number, (some, others) in enumerate(shares):
         name = f"{base.name}-{digest}-{number:04d}"
-        unit = Unit(name, base.split, len(some), len(some) + len(others))
+        unit = Unit(name, base.split, len(some), len(some) + len(others), base.subset)
         made.append((unit, interleave(some, others)))
     return made

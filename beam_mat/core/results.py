@@ -16,6 +16,7 @@ from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.statistics import Statistics, Tokens
+from beam_mat.core.trajectory import Schema
 
 
 class Source(msgspec.Struct, frozen=True, array_like=True):
@@ -114,23 +115,31 @@ class Part(msgspec.Struct, frozen=True):
     image_rows: int
     bytes: int
     sha256: str
+    subset: str = ""
 
 
 class ShardSplit(msgspec.Struct, frozen=True):
-    """The chunks of a shard, in order, and its number of records. Named by the shard's stem."""
+    """The chunks of a shard, in order, and its number of records. Named by the shard's stem.
+
+    `why` says what shows the shard's schema; "" if the user has chosen it.
+    """
 
     records: int
     chunks: tuple[Chunk, ...]
+    schema: Schema = Schema.MAT
+    why: str = ""
 
 
 class ChunkRequest(msgspec.Struct, frozen=True):
     """The published paths of a chunk's images, each once. Named by the chunk.
 
-    `ids` has index and id of each record if duplicates are dropped.
+    `ids` has index and identity of each record if duplicates are dropped. `inline` are the images
+    that are inside the records.
     """
 
     images: tuple[str, ...]
     ids: tuple[tuple[int, str], ...] = ()
+    inline: tuple[Member, ...] = ()
 
 
 class RejectCount(msgspec.Struct, frozen=True):
@@ -159,6 +168,12 @@ class Unit(msgspec.Struct, frozen=True, array_like=True):
     split: str
     image_rows: int
     rows: int
+    subset: str = ""
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """Subset and split: rows of a group are in the same folder."""
+        return self.subset, self.split
 
 
 class ChunkOutput(msgspec.Struct, frozen=True):
@@ -194,15 +209,15 @@ class MixJob(msgspec.Struct, frozen=True, array_like=True):
     texts: tuple[Unit, ...]
 
     @property
-    def split(self) -> str:
-        return (self.base or self.texts[0]).split
+    def group(self) -> tuple[str, str]:
+        return (self.base or self.texts[0]).group
 
     @property
     def name(self) -> str:
         """A name with a hash of all units, so that it identifies their rows."""
         unit = self.base or self.texts[0]
         key = hashlib.sha256(msgspec.json.encode([self.base, self.texts])).hexdigest()[:12]
-        return f"{unit.split}-{unit.name}-{key}"
+        return "-".join(filter(None, (unit.subset, unit.split, unit.name, key)))
 
     def inputs(self) -> tuple[Unit, ...]:
         return (self.base, *self.texts) if self.base else self.texts
@@ -217,7 +232,7 @@ class MixOutput(msgspec.Struct, frozen=True):
 
 
 class ShardSummary(msgspec.Struct, frozen=True):
-    """A finished shard: the fields of `Shard`, its stem, and the sums of its `ChunkOutput`.
+    """A finished shard: the fields of `Shard`, its stem and schema, and the sums of its chunks.
 
     `rejected` is in the order of `Reason`. `parts` of text-only units are below ``_beam_mat/``.
     `tables` are the image results that have rows of its images. `missing` and `tables` are sorted.
@@ -228,7 +243,10 @@ class ShardSummary(msgspec.Struct, frozen=True):
     size: int
     version: str
     limit: int | None
+    prefix: str
     stem: str
+    schema: Schema
+    why: str
     records: int
     accepted: int
     respelled: int
@@ -243,7 +261,7 @@ class ShardSummary(msgspec.Struct, frozen=True):
 
     @property
     def shard(self) -> Shard:
-        return Shard(self.uri, self.order, self.size, self.version, self.limit)
+        return Shard(self.uri, self.order, self.size, self.version, self.limit, self.prefix)
 
     @property
     def content(self) -> tuple[int, str]:
@@ -282,6 +300,8 @@ def summarise(
     summary = ShardSummary(
         **msgspec.structs.asdict(shard),
         stem=stem,
+        schema=split.schema,
+        why=split.why,
         records=split.records,
         accepted=sum(output.accepted for output in in_order),
         respelled=sum(output.respelled for output in in_order),

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from beam_mat.core.image import ImageRules
+from beam_mat.core.trajectory import Reading, Schema
 
 FORMAT = 2
 """Version of the output's layout. It is part of every name, so that layouts never mix."""
@@ -19,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True):
     Attributes:
         output: URI of the output folder.
         prefixes: Path prefixes to replace, as pairs of old and new.
+        schema: The schema of all shards, or None to decide for each shard.
+        name: The name of the entries in dataset_info.json.
         val_fraction: Share of ids that goes to the validation set, 0 to 1.
         drop_duplicates: Whether only the first record of an id is kept.
         resizer: Name and version of the library that resizes pictures.
@@ -35,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True):
     output: str
     images: ImageRules = ImageRules()
     prefixes: tuple[tuple[str, str], ...] = ()
+    schema: Schema | None = None
+    name: str = "mat"
     formats: tuple[str, ...] = (JSONL, PARQUET)
     val_fraction: float = 0.0
     drop_duplicates: bool = False
@@ -45,13 +50,23 @@ class Settings(msgspec.Struct, frozen=True):
     progress: str = ""
     storage: str = ""
 
+    def reading(self, schema: Schema, prefix: str) -> Reading:
+        """How the records of a shard with this schema and prefix are read."""
+        return Reading(schema, self.prefixes, prefix)
+
     def image_digest(self) -> str:
         """A hash of the settings that affect an image's bytes, for names."""
         return _digest([FORMAT, *self.images.changes(), self.resizer])
 
     def digest(self) -> str:
         """A hash of the settings that affect the output's bytes, for names."""
-        records = [self.prefixes, sorted(self.formats), self.val_fraction, self.drop_duplicates]
+        records = [
+            self.prefixes,
+            self.schema,
+            sorted(self.formats),
+            self.val_fraction,
+            self.drop_duplicates,
+        ]
         return _digest([self.image_digest(), *records])
 
 

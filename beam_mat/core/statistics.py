@@ -16,10 +16,12 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from beam_mat.core.chunk import RawRecord
-from beam_mat.core.record import Trajectory
 from beam_mat.core.reject import Reason, Reject
+from beam_mat.core.trajectory import Trajectory
 
 MAX_TOOLS = 200
+MAX_KEYS = 200
+"""Unknown keys that are counted by name."""
 SAMPLED_WITH_IMAGES = 24
 SAMPLED_TEXT_ONLY = 8
 SAMPLED_A_TOOL = 3
@@ -84,6 +86,11 @@ def _add(sums: dict[_Key, _Value], more: Mapping[_Key, _Value]) -> None:
         sums[key] = sums[key] + value if key in sums else value
 
 
+def _most(counts: Mapping[str, int]) -> dict[str, int]:
+    """The keys with the highest counts, at most `MAX_KEYS`."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_KEYS])
+
+
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """A reference to an accepted record that the report may show.
 
@@ -93,7 +100,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     """
 
     key: str
-    id: str
+    id: str | None
     source: str
     index: int
     start: int
@@ -118,11 +125,12 @@ def choose(samples: Iterable[Sample]) -> list[Sample]:
     taken = Counter[str]()
     ids = set[str]()
     for sample in sorted(samples, key=lambda one: (one.key, one.source, one.index)):
-        if sample.id in ids or len(chosen) == MAX_SAMPLES:
+        if (sample.id is not None and sample.id in ids) or len(chosen) == MAX_SAMPLES:
             continue
         wanted = [group for group, most in sample.groups() if taken[group] < most]
         if wanted:
-            ids.add(sample.id)
+            if sample.id is not None:
+                ids.add(sample.id)
             chosen.append(sample)
         taken.update(group for group, _ in sample.groups())
     return chosen
@@ -190,7 +198,8 @@ class Statistics(msgspec.Struct):
     """Histograms, tools and a sample of the accepted records, and examples of rejected records.
 
     The histograms are of numbers per record: user and assistant turns, characters including the
-    system prompt, images, and image tokens. The `record` of `rejects` is empty.
+    system prompt, images, and image tokens. `unknown_keys` and `changes` are numbers of records,
+    see `Trajectory`. The `record` of `rejects` is empty.
     """
 
     turns: Histogram = {}  # msgspec copies mutable defaults
@@ -199,21 +208,29 @@ class Statistics(msgspec.Struct):
     qwen2_vl_tokens: Histogram = {}
     qwen3_vl_tokens: Histogram = {}
     tools: dict[str, ToolUse] = {}
+    unknown_keys: dict[str, int] = {}
+    changes: dict[str, int] = {}
     samples: list[Sample] = []
     rejects: list[Reject] = []
 
     def accept(self, record: RawRecord, trajectory: Trajectory, tokens: Tokens) -> None:
         """Adds an accepted record. `tokens` is the number of tokens of its images."""
-        answers = [turn.content for turn in trajectory.turns if turn.role == "assistant"]
+        turns = trajectory.turns + trajectory.answers
+        answers = [turn.content for turn in turns if turn.role == "assistant"]
         called = calls(trajectory.system, answers)
         _add(self.tools, {name: ToolUse(1, often) for name, often in called.items()})
-        text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
-        values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
+        text = len(trajectory.system) + sum(len(turn.content) for turn in turns)
+        values = (len(turns), text, len(trajectory.images), *tokens)
         for histogram, value in zip(self._histograms(), values, strict=True):
             _add(histogram, {bucket(value): 1})
+        _add(self.unknown_keys, dict.fromkeys(trajectory.unknown, 1))
+        _add(self.changes, dict.fromkeys(trajectory.changes, 1))
+        name = trajectory.id
+        if name is None:
+            name = f"{record.chunk.shard.uri}\n{record.index}"
         self.samples.append(
             Sample(
-                key=key_of(trajectory.id),
+                key=key_of(name),
                 id=trajectory.id,
                 source=record.chunk.shard.uri,
                 index=record.index,
@@ -232,7 +249,8 @@ class Statistics(msgspec.Struct):
     def merge(self, other: Statistics) -> None:
         for mine, theirs in zip(self._histograms(), other._histograms(), strict=True):
             _add(mine, theirs)
-        _add(self.tools, other.tools)
+        for name in ("tools", "unknown_keys", "changes"):
+            _add(getattr(self, name), getattr(other, name))
         self.samples = choose(self.samples + other.samples)
         self.rejects = choose_rejects(self.rejects + other.rejects)
 
@@ -244,6 +262,8 @@ class Statistics(msgspec.Struct):
         by_use = sorted(self.tools.items(), key=lambda item: (-item[1].records, item[0]))
         made = Statistics(
             tools=dict(by_use[:MAX_TOOLS]),
+            unknown_keys=_most(self.unknown_keys),
+            changes=_most(self.changes),
             samples=choose(self.samples),
             rejects=choose_rejects(self.rejects),
         )

@@ -6,21 +6,23 @@ import msgspec
 
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
-from beam_mat.core.record import Fault, Trajectory, parse
+from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import ImageOutcome, RejectCount, sum_rejected
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import Statistics
+from beam_mat.core.trajectory import Fault, Trajectory
 
 
 class ChunkResult(msgspec.Struct):
     """The accepted and the rejected records of a chunk.
 
-    `trajectories` has for each split the accepted records with images and those without, in order.
-    Their `images` are files below the output folder. For the numbers see `results.ChunkOutput`.
+    `trajectories` has for each subset and split the accepted records with images and those without,
+    in order. Their `images` are files below the output folder. For the numbers see
+    `results.ChunkOutput`.
     """
 
-    trajectories: dict[str, tuple[list[Trajectory], list[Trajectory]]] = {}
+    trajectories: dict[tuple[str, str], tuple[list[Trajectory], list[Trajectory]]] = {}
     rejects: list[Reject] = []
     respelled: int = 0
     image_uses: int = 0
@@ -60,8 +62,9 @@ def validate(
         result.statistics.accept(record, found, (sum(qwen2), sum(qwen3)))
         result.respelled += found.respelled
         result.image_uses += len(found.images)
-        split = split_of(found.id, settings.val_fraction)
-        with_images, text_only = result.trajectories.setdefault(split, ([], []))
+        split = split_of(record.identity(found.id), settings.val_fraction)
+        group = found.subset, split
+        with_images, text_only = result.trajectories.setdefault(group, ([], []))
         files = tuple(outcomes[path].file for path in found.images)
         accepted = msgspec.structs.replace(found, images=files)
         (with_images if files else text_only).append(accepted)
@@ -76,11 +79,13 @@ def _validate(
 ) -> Trajectory | Fault:
     if record.chunk.fault:
         return Fault(record.chunk.fault, record.chunk.detail)
-    parsed = parse(record.data, settings.prefixes)
+    chunk = record.chunk
+    parsed = parse(record.data, settings.reading(chunk.schema, chunk.shard.prefix))
     if isinstance(parsed, Fault):
         return parsed
     if record.index in repeated:
-        detail = f"an earlier record has the same id, {parsed.id!r}"
+        same = "is the same" if parsed.id is None else f"has the same id, {parsed.id!r}"
+        detail = f"an earlier record {same}"
         return Fault(Reason.DUPLICATE_ID, detail, parsed.id)
     for path in parsed.images:
         fault = outcomes[path].fault

@@ -39,6 +39,8 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
     return {
         "max_pixels": settings.images.budget.max_pixels,
         "min_pixels": settings.images.budget.min_pixels,
+        "schema": settings.schema.value if settings.schema else "auto",
+        "name": settings.name,
         "rewrite": [list(pair) for pair in settings.prefixes],
         "formats": list(settings.formats),
         "val_fraction": settings.val_fraction,

@@ -148,7 +148,7 @@ def _by_id(
         # A mixed part is named after one shard, and can have rows of others too.
         shard = next((one.uri for one in shards if f"-{one.stem}-" in part.path), "")
         for row in read_rows(output, part, Row):
-            text = hashlib.sha256(msgspec.json.encode([row.messages, row.system])).hexdigest()
+            text = hashlib.sha256(msgspec.json.encode(row.text())).hexdigest()
             found[row.id].append(_Found(text, row.images, shard))
     return found
 

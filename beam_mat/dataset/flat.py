@@ -16,7 +16,7 @@ from beam_mat.core.results import Part, ShardSummary
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.storage import files
-from beam_mat.storage.parts import location
+from beam_mat.storage.parts import location, schema_of
 
 
 def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
@@ -29,7 +29,7 @@ def arrange(output: str, snapshot: Snapshot, *, keep: bool) -> list[str]:
     lost = _restore_all(output, live - there)
     for path in sorted(there - live):
         _retire(output, path) if keep else files.remove_file(files.join(output, path))
-    for folder in layout.FLAT_FOLDERS:
+    for folder in folders(output):
         files.prune(files.join(output, folder))
     return lost
 
@@ -39,10 +39,16 @@ def complete(output: str, snapshot: Snapshot) -> list[str]:
     return _restore_all(output, snapshot.files() - _listed(output))
 
 
+def folders(output: str) -> list[str]:
+    """Returns the flat folders that exist. Most datasets have few of them."""
+    there = {name for name, file in files.entries(output) if file is None}
+    return [folder for folder in layout.FLAT_FOLDERS if folder in there]
+
+
 def _listed(output: str) -> set[str]:
     return {
         f"{folder}/{name}"
-        for folder in layout.FLAT_FOLDERS
+        for folder in folders(output)
         for name, _ in files.find(files.join(output, folder))
     }
 
@@ -108,11 +114,20 @@ class RowImages(msgspec.Struct, frozen=True):
 
 
 class Row(RowImages, frozen=True):
-    """A row without the bytes of its images."""
+    """A row without the bytes of its images. The id is "" if rows have none."""
 
-    id: str
     system: str
     messages: Any
+    id: str = ""
+    tools: str = ""
+    chosen: Any = None
+    rejected: Any = None
+    kto_tag: bool | None = None
+
+    def text(self) -> list[Any]:
+        """Everything but the id and the images."""
+        answers = [self.chosen, self.rejected, self.kto_tag]
+        return [self.messages, self.system, self.tools, *answers]
 
 
 Kind = TypeVar("Kind", bound=RowImages)
@@ -125,7 +140,8 @@ def read_rows(output: str, part: Part, kind: type[Kind]) -> Iterator[Kind]:
         decoder = msgspec.json.Decoder(kind)
         yield from map(decoder.decode, files.read_bytes(uri).splitlines())
         return
-    others = [name for name in kind.__struct_fields__ if name != "images"]
+    there = schema_of(part.subset).names
+    others = [name for name in kind.__struct_fields__ if name != "images" and name in there]
     columns = ["images.list.element.path", *others]
     with files.open_binary(uri) as file:
         for batch in pq.ParquetFile(file).iter_batches(256, columns=columns):

@@ -11,7 +11,7 @@ from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Commit, Snapshot, file_name
-from beam_mat.dataset.flat import RowImages, read_rows
+from beam_mat.dataset.flat import RowImages, folders, read_rows
 from beam_mat.storage import files
 
 REMOVED_AT_ONCE = 16
@@ -115,8 +115,10 @@ def find(
     garbage, or None to list them all.
     """
     found = list(_unneeded_results(output, stay[-1]))
+    absent = set(layout.FLAT_FOLDERS) - set(folders(output))
     for folder, paths in _needed(stay).items():
-        found += _unneeded(output, folder, paths)
+        if folder not in absent:
+            found += _unneeded(output, folder, paths)
     if images is None:
         found += _unneeded(output, layout.IMAGES, needed_images(output, stay))
     elif unsure := set(images):
@@ -146,7 +148,7 @@ def remove(output: str, stay: Sequence[Snapshot], garbage: Iterable[Garbage]) ->
 def _remove_files(output: str, paths: Iterable[str]) -> None:
     with ThreadPoolExecutor(REMOVED_AT_ONCE, thread_name_prefix="vacuum") as pool:
         list(pool.map(lambda path: files.remove_file(files.join(output, path)), paths))
-    for folder in (layout.IMAGES, layout.REPLACED, layout.WORK, *layout.FLAT_FOLDERS):
+    for folder in (layout.IMAGES, layout.REPLACED, layout.WORK, *folders(output)):
         files.prune(files.join(output, folder))
 
 

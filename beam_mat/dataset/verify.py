@@ -17,6 +17,7 @@ from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
 from beam_mat.dataset import image_table, views
 from beam_mat.dataset.commit import WATCH
+from beam_mat.dataset.flat import folders
 from beam_mat.dataset.views import Manifest
 from beam_mat.storage import files
 
@@ -168,7 +169,8 @@ def _unlisted(output: str, listed: Manifest) -> list[str]:
     paths = {part.path for part in listed.parts}
     return [
         f"{folder}/{name}: is not in the manifest, but LLaMA-Factory would read it"
-        for folder in layout.PART_FOLDERS
+        for folder in folders(output)
+        if folder != layout.REJECTS
         for name, _ in files.find(files.join(output, folder))
         if f"{folder}/{name}" not in paths
     ]

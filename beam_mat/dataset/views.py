@@ -5,7 +5,7 @@ newest generation, so it has no timestamp and no runner.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import pyarrow as pa
 from beam_mat.core import layout
 from beam_mat.core.results import Part
 from beam_mat.core.settings import FORMAT, JSONL
+from beam_mat.core.trajectory import Schema
 from beam_mat.dataset import image_table
 from beam_mat.dataset.commit import Snapshot, in_order
 from beam_mat.storage import files
@@ -41,9 +42,12 @@ class ImageInput(msgspec.Struct, frozen=True):
 
 
 class JsonInput(ImageInput, frozen=True):
-    """A shard as it was converted."""
+    """A shard as it was converted, with its schema and what showed it."""
 
     records: int
+    schema: Schema
+    why: str
+    prefix: str
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -83,7 +87,9 @@ def write(
 
     `table` has the rows of its image tables, if they are in memory.
     """
-    _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts()))
+    made = snapshot.made
+    name = made.configuration.get("name", "mat") if made else "mat"
+    _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts(), name))
     manifest = _manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))
     if report:
         try:
@@ -121,23 +127,49 @@ def read_manifest(output: str) -> Manifest | None:
     return results.read_stored(files.join(output, layout.MANIFEST), "manifest", Manifest)
 
 
-def dataset_info(parts: Iterable[Part]) -> dict[str, Any]:
-    """Returns LLaMA-Factory's entries: `mat` for JSONL, `mat_parquet`, and each with `_val`.
+def dataset_info(parts: Iterable[Part], name: str) -> dict[str, Any]:
+    """Returns LLaMA-Factory's entries, one for each folder of parts.
+
+    With the name "mat", these are `mat` for JSONL and `mat_parquet`, each of them again with
+    `_val`, and the same for each subset of `layout.SUBSETS`, such as `mat_ranking`.
 
     If an entry has some columns or tags, LLaMA-Factory ignores its defaults for the others. So all
     are given.
     """
-    entries = {}
-    for format, split in sorted({(part.format, part.split) for part in parts}):
-        name = "mat" + ("" if format == JSONL else f"_{format}")
-        name += "" if split == layout.TRAIN else f"_{split}"
-        entries[name] = {
-            "file_name": layout.part_folder(format, split),
-            "formatting": "sharegpt",
-            "columns": {"messages": "messages", "images": "images", "system": "system"},
-            "tags": _TAGS,
-        }
+    entries: dict[str, Any] = {}
+    parts = list(parts)
+    subsets = {part.subset for part in parts}
+    for subset, format, split in sorted({(one.subset, one.format, one.split) for one in parts}):
+        place = layout.part_folder(format, subset, split)
+        named = entry_name(name, format, subset, split, subsets)
+        entries[named] = {"file_name": place, "formatting": "sharegpt"}
+        if "ranking" in subset:
+            entries[named]["ranking"] = True
+        columns = {column: column for column in layout.columns(subset)}
+        entries[named] |= {"columns": columns, "tags": _TAGS}
     return entries
+
+
+def entry_name(name: str, format: str, subset: str, split: str, subsets: Container[str]) -> str:
+    """Returns the name of an entry.
+
+    "noid" is in it only if the dataset has rows of the same kind with ids, which `subsets` says.
+
+    >>> entry_name("mat", "jsonl", "ranking_noid", "train", {"ranking_noid"})
+    'mat_ranking'
+    >>> entry_name("mat", "parquet", "noid", "val", {"", "noid"})
+    'mat_noid_parquet_val'
+    """
+    if not layout.has_id(subset):
+        with_ids = subset.removesuffix("noid").removesuffix("_")
+        subset = subset if with_ids in subsets else with_ids
+    words = (
+        name,
+        subset,
+        "" if format == JSONL else format,
+        "" if split == layout.TRAIN else split,
+    )
+    return "_".join(filter(None, words))
 
 
 def withdraw(output: str) -> None:

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 
 from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError
-from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
+from beam_mat.core.record import parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
+from beam_mat.core.trajectory import IMAGE, Fault, Reading, Trajectory
 from beam_mat.storage import files
 from beam_mat.work.images import image_workers
 
@@ -87,33 +88,33 @@ class Findings(msgspec.Struct, frozen=True):
     rejects: tuple[Reject, ...]
 
 
-def find(records: Statistics, images: ImageStatistics, prefixes: Prefixes) -> Findings:
-    """Reads the sampled records from the shards, with the prefixes of their acceptance.
+def find(records: Statistics, images: ImageStatistics, readings: Mapping[str, Reading]) -> Findings:
+    """Reads the sampled records from the shards. `readings` has how each shard is read, by URI.
 
     Raises SourceError if a shard has changed since.
     """
     records = records.ordered()
     systems: dict[str, int] = {}
-    examples = tuple(_examples(records.samples, prefixes, systems))
+    examples = tuple(_examples(records.samples, readings, systems))
     return Findings(records, images, tuple(systems), examples, tuple(_rejects(records.rejects)))
 
 
 def _examples(
-    samples: Sequence[Sample], prefixes: Prefixes, systems: dict[str, int]
+    samples: Sequence[Sample], readings: Mapping[str, Reading], systems: dict[str, int]
 ) -> Iterator[Example]:
     bodies = files.read_ranges((one.source, one.start, one.end) for one in samples)
     for sample, body in zip(samples, bodies, strict=True):
-        found = parse(body, prefixes)
-        # The workers have parsed the same bytes with the same prefixes without a fault.
+        found = parse(body, readings[sample.source])
+        # The workers have parsed the same bytes in the same way without a fault.
         assert not isinstance(found, Fault), found
         turns = tuple(_turns(found))
         yield Example(
-            id=sample.id,
+            id=sample.id or "",
             source=sample.source,
             index=sample.index,
             system=_number(found.system, systems),
             turns=turns,
-            left_out=len(found.turns) - len(turns),
+            left_out=len(found.turns + found.answers) - len(turns),
             images=sample.images,
             tokens=sample.tokens,
             tools=sample.tools,
@@ -123,7 +124,7 @@ def _examples(
 def _turns(trajectory: Trajectory) -> Iterator[ShownTurn]:
     room = MAX_TEXT
     paths = iter(trajectory.images)
-    for turn in trajectory.turns[:MAX_TURNS]:
+    for turn in (trajectory.turns + trajectory.answers)[:MAX_TURNS]:
         if room <= 0:
             return
         text = turn.content[: min(MAX_TURN, room)]

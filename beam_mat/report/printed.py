@@ -20,7 +20,7 @@ from beam_mat.dataset import log
 from beam_mat.dataset.commit import Content, Snapshot, in_order
 from beam_mat.dataset.diff import CAME, CHANGED, WENT, Diff
 from beam_mat.dataset.vacuum import Garbage
-from beam_mat.dataset.views import Manifest, dataset_info, read_manifest
+from beam_mat.dataset.views import Manifest, entry_name, read_manifest
 
 _STEPS = ("split", "request", "catalog", "images", "write", "summarise", "mix")
 MAX_EXAMPLE = 160
@@ -60,18 +60,37 @@ def print_summary(
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
 
 
-def next_command(output: str, parts: Sequence[Part]) -> str:
-    """The commands to run next on a published dataset, which may have no part."""
+def next_command(output: str, parts: Sequence[Part], name: str = "mat") -> str:
+    """The commands to run next on a published dataset, which may have no part.
+
+    `name` is the name of its entries.
+    """
     if not parts:
         return f"No record was accepted; the reasons are in {output}/rejects"
-    name = min(dataset_info(parts), key=len)
     place = shlex.quote(output)
-    return (
-        f"Dataset in {output}\n"
-        f"To inspect it: open {output}/{layout.REPORT}, or run beam-mat show {place}\n"
-        f"To train on it: llamafactory-cli train YOUR.yaml dataset={name} "
-        f"dataset_dir={place} media_dir={place}"
-    )
+    lines = [
+        f"Dataset in {output}",
+        f"To inspect it: open {output}/{layout.REPORT}, or run beam-mat show {place}",
+    ]
+    lines += [
+        f"To train on it: llamafactory-cli train YOUR.yaml{f' stage={stage}' if stage else ''} "
+        f"dataset={','.join(names)} dataset_dir={place} media_dir={place}"
+        for stage, names in _entries(parts, name).items()
+    ]
+    return "\n".join(lines)
+
+
+def _entries(parts: Sequence[Part], name: str) -> dict[str, list[str]]:
+    """The entries to train on, by LLaMA-Factory's stage; "" is supervised training."""
+    format, split = min((part.format, part.split) for part in parts)
+    subsets = {part.subset for part in parts}
+    stages = dict[str, list[str]]()
+    for subset in sorted(subsets):
+        if any((format, split, subset) == (one.format, one.split, one.subset) for one in parts):
+            stage = {"ranking": "dpo", "kto": "kto"}.get(subset.split("_")[0], "")
+            entry = entry_name(name, format, subset, split, subsets)
+            stages.setdefault(stage, []).append(entry)
+    return stages
 
 
 def nothing_to_do(output: str, manifest: Manifest) -> str:
@@ -79,7 +98,8 @@ def nothing_to_do(output: str, manifest: Manifest) -> str:
     accepted, records = manifest.counts["accepted"], manifest.counts["records"]
     return (
         f"Nothing to do: all {records:,} records of these inputs are already converted "
-        f"({accepted:,} accepted)\n{next_command(output, manifest.parts)}"
+        f"({accepted:,} accepted)\n"
+        f"{next_command(output, manifest.parts, manifest.configuration['name'])}"
     )
 
 

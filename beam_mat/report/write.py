@@ -21,6 +21,7 @@ from beam_mat.core.image import Action, Note
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Amount, Statistics
 from beam_mat.core.thumbnail import Thumbnail
+from beam_mat.core.trajectory import Reading
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.views import Manifest, read_manifest
@@ -56,8 +57,11 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
     there = {uri for uri in named if not inputs.change(snapshot.shards[uri].shard)}
     statistics.samples = [one for one in statistics.samples if one.source in there]
     statistics.rejects = [one for one in statistics.rejects if one.source in there]
-    prefixes = tuple((old, new) for old, new in manifest.configuration["rewrite"])
-    found = find(statistics, image_table.statistics(output, snapshot.images), prefixes)
+    rewrites = tuple((old, new) for old, new in manifest.configuration["rewrite"])
+    readings = {
+        uri: Reading(one.schema, rewrites, one.prefix) for uri, one in snapshot.shards.items()
+    }
+    found = find(statistics, image_table.statistics(output, snapshot.images), readings)
     _write(output, layout.STATISTICS, msgspec.json.encode(found) + b"\n")
     _write_page(output, manifest, found)
 

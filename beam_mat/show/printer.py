@@ -22,8 +22,8 @@ from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.image import FORMATS
-from beam_mat.core.record import IMAGE, Turn
 from beam_mat.core.reject import Reject
+from beam_mat.core.trajectory import IMAGE, Turn
 from beam_mat.storage import files
 
 RECORD = Entry(

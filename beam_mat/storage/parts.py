@@ -1,19 +1,21 @@
 """Part files in JSONL and Parquet: writes them, and finds those that were written before."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import JSONL, Settings
+from beam_mat.core.trajectory import Trajectory, Turn
 from beam_mat.storage import files
 
 # Arrow's own allocator keeps the memory of the largest row groups: 70 MB in a long job.
@@ -21,48 +23,90 @@ pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row as LLaMA-Factory reads it; `images` are paths relative to the output folder."""
+    """A row as LLaMA-Factory reads it; `images` are paths relative to the output folder.
+
+    Which of the last fields are set is the same for all rows of a subset.
+    """
 
     messages: tuple[Turn, ...]
     images: tuple[str, ...]
     system: str
-    id: str
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    tools: str | msgspec.UnsetType = msgspec.UNSET
+    chosen: Turn | msgspec.UnsetType = msgspec.UNSET
+    rejected: Turn | msgspec.UnsetType = msgspec.UNSET
+    kto_tag: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+_OPTIONAL = ("tools", "chosen", "rejected", "kto_tag", "id")
 
 
 def row_of(trajectory: Trajectory) -> Row:
     """Returns the row of an accepted record whose `images` are files below the output folder."""
-    return Row(trajectory.turns, trajectory.images, trajectory.system, trajectory.id)
+    values = {
+        "id": trajectory.id,
+        "tools": trajectory.tools,
+        "chosen": trajectory.chosen,
+        "rejected": trajectory.rejected,
+        "kto_tag": trajectory.label,
+    }
+    given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    return Row(trajectory.turns, trajectory.images, trajectory.system, **given)
 
 
-SCHEMA = pa.schema(
-    [
-        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
-        ("system", pa.string()),
-        ("id", pa.string()),
-    ]
-)
-"""Schema of Parquet parts. Hugging Face metadata would make its reader re-encode the images."""
+_TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+_TYPES = {
+    "messages": pa.list_(_TURN),
+    "images": pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    "system": pa.string(),
+    "tools": pa.string(),
+    "chosen": _TURN,
+    "rejected": _TURN,
+    "kto_tag": pa.bool_(),
+    "id": pa.string(),
+}
+
+
+@functools.cache
+def schema_of(subset: str) -> pa.Schema:
+    """Returns the schema of a subset's Parquet parts.
+
+    Hugging Face metadata would make its reader encode the images again.
+    """
+    names = (*layout.columns(subset), *(["id"] if layout.has_id(subset) else []))
+    return pa.schema([(name, _TYPES[name]) for name in names])
+
 
 WRITE_BYTES = 1 << 20
 GROUP_ROWS = 100
 GROUP_BYTES = 16 << 20
 
-_ROLE = "messages.list.element.role"
 _BYTES = "images.list.element.bytes"
-_PLAIN = ("messages.list.element.content", "images.list.element.path", "id")
+_REPEATED = ("messages.list.element.role", "system", "tools", "chosen.role", "rejected.role")
+"""Columns whose values repeat."""
 
 
 def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWriter:
     """Returns a writer for a Parquet file. Images are not compressed again."""
-    names = [_ROLE, _BYTES, *_PLAIN, "system"] if schema is SCHEMA else schema.names
+    names = [name for column in schema for name in _leaves(column.name, column.type)]
     return pq.ParquetWriter(
         file,
         schema,
         compression={name: "none" if name == _BYTES else "zstd" for name in names},
-        use_dictionary=[_ROLE, "system"] if schema is SCHEMA else False,
+        use_dictionary=[name for name in _REPEATED if name in names] or False,
         write_statistics=False,
     )
+
+
+def _leaves(name: str, type: pa.DataType) -> Iterator[str]:
+    """Yields the names of a column's leaves, as Parquet has them."""
+    if pa.types.is_list(type):
+        yield from _leaves(f"{name}.list.element", type.value_type)
+    elif pa.types.is_struct(type):
+        for field in type:
+            yield from _leaves(f"{name}.{field.name}", field.type)
+    else:
+        yield name
 
 
 def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part]:
@@ -74,8 +118,9 @@ def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part
             if format == JSONL:
                 _write_lines(file, rows)
             else:
-                with parquet_writer(file, SCHEMA) as writer:
-                    for group in _prefetched(_groups(settings, rows)):
+                schema = schema_of(unit.subset)
+                with parquet_writer(file, schema) as writer:
+                    for group in _prefetched(_groups(settings, rows, schema)):
                         writer.write_table(group)
         parts.append(part_of(path, format, unit, file))
     return parts
@@ -95,7 +140,8 @@ def _write_lines(file: files.HashingWriter, values: Iterable[msgspec.Struct]) ->
 def part_of(path: str, format: str, unit: Unit, file: files.HashingWriter) -> Part:
     """Returns the part that was written to `file`."""
     written = file.result()
-    return Part(path, format, unit.split, unit.rows, unit.image_rows, written.bytes, written.sha256)
+    rows = unit.rows, unit.image_rows
+    return Part(path, format, unit.split, *rows, written.bytes, written.sha256, unit.subset)
 
 
 def write_rejects(settings: Settings, name: str, rejects: Sequence[Reject]) -> Part:
@@ -117,11 +163,11 @@ def place(format: str, unit: Unit) -> str:
 
     Text-only rows are below ``_beam_mat/``, because they will be interleaved with others.
     """
-    path = layout.part(format, unit.split, unit.name)
+    path = layout.part(format, unit.subset, unit.split, unit.name)
     return path if unit.image_rows else f"{layout.TEXT_ONLY}/{path}"
 
 
-def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
+def _groups(settings: Settings, rows: Sequence[Row], schema: pa.Schema) -> Iterator[pa.Table]:
     """Yields row groups. The images' bytes are read from the output folder."""
     paths = [path for row in rows for path in row.images]
     bodies = files.read_each((files.join(settings.output, path) for path in paths), _is_whole)
@@ -133,13 +179,22 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
             data = next(bodies)
             images.append({"bytes": data, "path": path})
             size += len(data)
-        messages = [{"role": turn.role, "content": turn.content} for turn in row.messages]
-        group.append({"messages": messages, "images": images, "system": row.system, "id": row.id})
+        messages = [_turn(turn) for turn in row.messages]
+        value = {"messages": messages, "images": images, "system": row.system}
+        for name in _OPTIONAL:
+            more = getattr(row, name)
+            if more is not msgspec.UNSET:
+                value[name] = _turn(more) if isinstance(more, Turn) else more
+        group.append(value)
         if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
-            yield pa.Table.from_pylist(group, SCHEMA)
+            yield pa.Table.from_pylist(group, schema)
             group, size = [], 0
     if group:
-        yield pa.Table.from_pylist(group, SCHEMA)
+        yield pa.Table.from_pylist(group, schema)
+
+
+def _turn(turn: Turn) -> dict[str, str]:
+    return {"role": turn.role, "content": turn.content}
 
 
 def _is_whole(uri: str, data: bytes) -> bool:

@@ -8,6 +8,7 @@ because Beam chooses the coders by the types of `process`.
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
@@ -66,6 +67,8 @@ class RequestImages(FileStep):
         asked = PathFact(chunk=chunk.name)
         for path in found.images:
             yield path, asked
+        for member in found.inline:
+            yield member.path, PathFact(member=member)
 
 
 class ListMembers(FileStep):
@@ -90,7 +93,8 @@ class Match(ProgressStep):
         if not chunks:
             return
         members = (fact.member for fact in facts if fact.member)
-        member = min(members, key=lambda member: member.order, default=None)
+        place = attrgetter("order", "offset")
+        member = min(members, key=place, default=None)
         self._progress.add(wanted=1)
         yield batch_of(path, member), Wanted(path, member, chunks)
 
@@ -115,6 +119,8 @@ class ConvertImages(ProgressStep):
         yield from outcomes(wanted, rows, table)
 
     def _source_of(self, member: Member) -> tuple[str, str]:
+        if member.packing is Packing.INLINE:
+            return member.source, member.version
         source = self._sources[member.order]
         return source.uri, "" if member.packing is Packing.FILE else source.version
 
@@ -164,7 +170,7 @@ class WriteChunk(FileStep):
             written, output = chunks.write(self._settings, facts)
         count_written(self._settings, output)
         for unit in output.units:
-            yield unit.split, unit
+            yield "-".join(filter(None, unit.group)), unit
         yield TaggedOutput(WRITTEN, (chunk.shard.stem(self._settings.digest()), (chunk, written)))
 
 

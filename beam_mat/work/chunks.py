@@ -1,14 +1,17 @@
 """Splits shards into chunks, lists their images, writes their parts, and summarises shards."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.chunk import Chunk, Shard
+from beam_mat.core.chunk import Chunk, RawRecord, Shard
+from beam_mat.core.inline import addresses
+from beam_mat.core.member import BATCH_BYTES, INLINE_ORDER, Member, Packing
 from beam_mat.core.mix import interleave, surplus
-from beam_mat.core.record import Trajectory, parse
+from beam_mat.core.record import decode, parse
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import (
     ChunkFact,
@@ -23,7 +26,9 @@ from beam_mat.core.results import (
     outcomes_digest,
     summarise,
 )
+from beam_mat.core.schemas.detect import Detector
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import INLINE, FaultyError, Trajectory
 from beam_mat.core.validation import ChunkResult, validate
 from beam_mat.storage import inputs, parts
 from beam_mat.work import results
@@ -41,13 +46,38 @@ def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
             # The stored shard may have another order.
             yield msgspec.structs.replace(chunk, shard=shard)
         return
-    chunks = []
+    detector = Detector(settings.schema)
+    chunks, held = list[Chunk](), list[Chunk]()
     for chunk in inputs.chunks(shard, settings.digest()):
-        chunks.append(chunk)
-        yield chunk
+        held.append(chunk)
+        if _look(detector, chunk):
+            yield from _release(detector, held, chunks)
+    yield from _release(detector, held, chunks)
     inputs.require_unchanged(shard)
-    made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks))
+    made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks), *detector.result())
     results.write(settings, layout.SPLITS, stem, made)
+
+
+def _release(detector: Detector, held: list[Chunk], chunks: list[Chunk]) -> list[Chunk]:
+    """Moves chunks from `held` to `chunks`, with the schema of their shard. Returns them."""
+    schema, _ = detector.result()
+    ready = [msgspec.structs.replace(chunk, schema=schema) for chunk in held]
+    held.clear()
+    chunks += ready
+    return ready
+
+
+def _look(detector: Detector, chunk: Chunk) -> bool:
+    """Looks at the records of a chunk until the schema is decided. Returns whether it is."""
+    if detector.decided or chunk.fault:
+        return detector.decided is not None
+    for record in inputs.records(chunk):
+        if detector.is_vain(record.data):
+            continue
+        with contextlib.suppress(FaultyError):
+            if detector.look(record.index, decode(record.data)):
+                return True
+    return False
 
 
 def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
@@ -57,13 +87,34 @@ def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
         return found
     paths: dict[str, None] = {}
     ids = []
-    for index, trajectory in trajectories(settings, chunk):
+    inline: dict[str, Member] = {}
+    for record, trajectory in trajectories(settings, chunk):
         paths.update(dict.fromkeys(trajectory.images))
+        if any(map(INLINE.fullmatch, trajectory.images)):
+            inline |= {one.path: one for one in _inline(record)}
         if settings.drop_duplicates:
-            ids.append((index, trajectory.id))
-    made = ChunkRequest(tuple(paths), tuple(ids))
+            ids.append((record.index, record.identity(trajectory.id)))
+    made = ChunkRequest(tuple(paths), tuple(ids), tuple(inline.values()))
     results.write(settings, layout.REQUESTS, chunk.name, made)
     return made
+
+
+def _inline(record: RawRecord) -> Iterator[Member]:
+    """Yields the images inside a record, for which its shard is the source."""
+    shard = record.chunk.shard
+    for path, size, start, end in addresses(record.data):
+        yield Member(
+            path=path,
+            source=shard.uri,
+            order=INLINE_ORDER + shard.order,
+            offset=record.span.start + start,
+            end=record.span.start + end,
+            size=size,
+            packed=end - start,
+            packing=Packing.INLINE,
+            batch=(record.span.start + start) // BATCH_BYTES,
+            version=shard.version,
+        )
 
 
 def ids(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, str]]:
@@ -72,17 +123,19 @@ def ids(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, str]]:
     if found:
         yield from found.ids
     else:
-        yield from ((index, one.id) for index, one in trajectories(settings, chunk))
+        valid = trajectories(settings, chunk)
+        yield from ((record.index, record.identity(one.id)) for record, one in valid)
 
 
-def trajectories(settings: Settings, chunk: Chunk) -> Iterator[tuple[int, Trajectory]]:
-    """Yields the valid records of a chunk, each with its index."""
+def trajectories(settings: Settings, chunk: Chunk) -> Iterator[tuple[RawRecord, Trajectory]]:
+    """Yields the valid records of a chunk."""
     if chunk.fault:
         return
+    reading = settings.reading(chunk.schema, chunk.shard.prefix)
     for record in inputs.records(chunk):
-        parsed = parse(record.data, settings.prefixes)
+        parsed = parse(record.data, reading)
         if isinstance(parsed, Trajectory):
-            yield record.index, parsed
+            yield record, parsed
 
 
 def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, ChunkOutput]:
@@ -117,14 +170,14 @@ def _write(
     outcomes: Sequence[ImageOutcome],
 ) -> ChunkOutput:
     units, written = [], list[Part]()
-    for split, (with_images, text_only) in sorted(checked.trajectories.items()):
+    for (subset, split), (with_images, text_only) in sorted(checked.trajectories.items()):
         stay = len(text_only) - surplus(len(with_images), len(text_only))
         for name, images, texts in (
             (stem, with_images, text_only[:stay]),
             (f"{stem}-text", [], text_only[stay:]),
         ):
             if images or texts:
-                unit = Unit(name, split, len(images), len(images) + len(texts))
+                unit = Unit(name, split, len(images), len(images) + len(texts), subset)
                 rows = [parts.row_of(trajectory) for trajectory in interleave(images, texts)]
                 written += parts.write_unit(settings, unit, rows)
                 units.append(unit)

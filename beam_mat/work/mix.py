@@ -17,13 +17,13 @@ from beam_mat.core.settings import PARQUET, Settings
 from beam_mat.storage import files
 from beam_mat.storage.parts import (
     GROUP_ROWS,
-    SCHEMA,
     all_there,
     location,
     open_part,
     parquet_writer,
     part_of,
     place,
+    schema_of,
 )
 from beam_mat.work import results
 
@@ -39,23 +39,23 @@ def plan_mixes(
     own: perhaps its rows are in no other file. Returns the mixes to keep, by name, and those to
     make.
     """
-    units = {(unit.split, unit.name): unit for one in shards for unit in one.units}
+    units = {(*unit.group, unit.name): unit for one in shards for unit in one.units}
     before = {mix.job.name: mix for mix in mixes}
     bases = {mix.job.base for mix in before.values()}
     valid = [
         mix.job
         for mix in before.values()
-        if all(units.get((unit.split, unit.name)) == unit for unit in mix.job.inputs())
+        if all(units.get((*unit.group, unit.name)) == unit for unit in mix.job.inputs())
     ]
     jobs: list[MixJob] = []
-    for split in sorted({split for split, _ in units}):
-        here = [unit for unit in units.values() if unit.split == split]
+    for group in sorted({unit.group for unit in units.values()}):
+        here = [unit for unit in units.values() if unit.group == group]
         has_images = any(unit.image_rows for unit in here)
         # Text-only units that were mixed without images can now be mixed with images.
         stay = [
             job
             for job in valid
-            if job.split == split and job.texts and (job.base or not has_images)
+            if job.group == group and job.texts and (job.base or not has_images)
         ]
         free = _outside(stay, here)
         if has_images and free and not any(unit.image_rows for unit in free):
@@ -89,10 +89,10 @@ def mix(settings: Settings, job: MixJob, before: Iterable[MixOutput] = ()) -> Mi
         some = [_read(settings, format, unit, before) for unit in job.inputs()]
         rows: Any = pa.concat_tables(some) if format == PARQUET else list(chain.from_iterable(some))
         for unit, order in mixed(job):
-            path = layout.part(format, unit.split, unit.name)
+            path = layout.part(format, unit.subset, unit.split, unit.name)
             with open_part(settings, path) as file:
                 if format == PARQUET:
-                    with parquet_writer(file, SCHEMA) as writer:
+                    with parquet_writer(file, schema_of(unit.subset)) as writer:
                         for start in range(0, len(order), GROUP_ROWS):
                             writer.write_table(rows.take(order[start : start + GROUP_ROWS]))
                 else:

@@ -28,7 +28,7 @@ def part(format: str, split: str) -> Part:
 
 def test_the_registry_names_every_column_and_every_tag() -> None:
     made = [part(format, split) for format in ("jsonl", "parquet") for split in ("train", "val")]
-    info = dataset_info([*made, *made])
+    info = dataset_info([*made, *made], "mat")
     assert {name: entry["file_name"] for name, entry in info.items()} == {
         "mat": "jsonl",
         "mat_parquet": "parquet",
@@ -43,8 +43,8 @@ def test_the_registry_names_every_column_and_every_tag() -> None:
 
 
 def test_the_registry_names_only_what_there_is() -> None:
-    assert list(dataset_info([part("parquet", "train")])) == ["mat_parquet"]
-    assert dataset_info([]) == {}
+    assert list(dataset_info([part("parquet", "train")], "mat")) == ["mat_parquet"]
+    assert dataset_info([], "mat") == {}
 
 
 @pytest.fixture
@@ -179,6 +179,8 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
     assert manifest["configuration"] == {
         "max_pixels": 5000,
         "min_pixels": 900,
+        "schema": "auto",
+        "name": "mat",
         "rewrite": [["x/", "y/"]],
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,

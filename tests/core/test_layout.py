@@ -35,12 +35,13 @@ from tests.properties import examples
 
 def test_each_format_and_split_has_a_flat_folder_of_its_own() -> None:
     parts = [
-        layout.part(format, split, "n")
+        layout.part(format, subset, split, "n")
         for format in ("jsonl", "parquet")
+        for subset in layout.SUBSETS
         for split in ("train", "val")
     ]
     assert [part.rsplit("/", 1)[0] for part in parts] == list(layout.PART_FOLDERS)
-    assert len(set(layout.PART_FOLDERS)) == 4
+    assert len(set(layout.PART_FOLDERS)) == 48
     assert all(part.endswith((".jsonl", ".parquet")) and part.count("/") == 1 for part in parts)
 
 

@@ -12,23 +12,26 @@ from hypothesis import strategies as st
 
 from beam_mat.core.layout import unsafe
 from beam_mat.core.limits import MAX_NESTING
-from beam_mat.core.record import Fault, Trajectory, parse, respell
+from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason
+from beam_mat.core.schemas.mat import plain
+from beam_mat.core.trajectory import Fault, Reading, Trajectory, respell, respell_others
 from tests.build import PREFIXES, SHARED, dialogue, encode, needs_mat_sample, record, turn
 from tests.properties import examples
 
+READING = Reading(rewrites=PREFIXES)
 COUNTED = ("<image>", "<video>", "<audio>")
 
 
 def accepted(value: object) -> Trajectory:
-    found = parse(value if isinstance(value, bytes) else encode(value), PREFIXES)
+    found = parse(value if isinstance(value, bytes) else encode(value), READING)
     assert isinstance(found, Trajectory), found
     fit_for_training(found)
     return found
 
 
 def rejected(value: object) -> Fault:
-    found = parse(value if isinstance(value, bytes) else encode(value), PREFIXES)
+    found = parse(value if isinstance(value, bytes) else encode(value), READING)
     assert isinstance(found, Fault), found
     assert found.detail
     found.detail.encode()
@@ -84,7 +87,7 @@ CHANGES = st.fixed_dictionaries(
 @settings(max_examples=examples(300))
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_give_a_verdict(raw: bytes) -> None:
-    assert isinstance(parse(raw, PREFIXES), Fault)
+    assert isinstance(parse(raw, READING), Fault)
 
 
 @st.composite
@@ -112,7 +115,7 @@ def test_what_is_nearly_a_record_is_fit_for_training_or_rejected(
     raw = json.dumps(value).encode()
     if surrogates:
         raw = raw.replace(b"x", b"\\ud800")
-    found = parse(raw, PREFIXES)
+    found = parse(raw, READING)
     if isinstance(found, Trajectory):
         fit_for_training(found)
     else:
@@ -279,7 +282,7 @@ FAULTY: dict[Reason, list[Any]] = {
         record(conversations=dialogue("a", "b"), **{"system-prompt": 1}),
     ],
     Reason.IMAGE_FIELD_INVALID: [
-        *(shown(image) for image in ([], [A], 1, False, "{broken", {"image": A}, {"x" * 9999: A})),
+        *(shown(image) for image in (1, [1], False, "{broken", {"image": A}, {"x" * 9999: A})),
         shown('{"<image_00>": NaN}'),
         shown('{"<image_00>": ' + "9" * 9999 + "}"),
         shown('{"<image_00>": "\\ud800"}'),
@@ -364,7 +367,7 @@ WORDS = st.lists(
 @few
 @given(WORDS)
 def test_each_placeholder_of_a_user_turn_becomes_one_that_is_counted(text: str) -> None:
-    output, _ = respell(text, "user")
+    output, _ = respell_others(plain(text))
     assert output.count("<image>") == len(re.findall(r"<image>|<image_[0-9]+>", text))
     assert "<video>" not in output
     assert "<audio>" not in output
@@ -373,7 +376,7 @@ def test_each_placeholder_of_a_user_turn_becomes_one_that_is_counted(text: str) 
 @few
 @given(WORDS)
 def test_nothing_is_counted_in_other_turns(text: str) -> None:
-    output, count = respell(text, "assistant")
+    output, count = respell(text)
     assert not any(word in output for word in ("<image>", "<video>", "<audio>"))
     assert count == sum(text.count(word) for word in ("<image>", "<video>", "<audio>"))
     assert (output == text) == (count == 0)
@@ -381,7 +384,7 @@ def test_nothing_is_counted_in_other_turns(text: str) -> None:
 
 def test_a_numbered_placeholder_in_an_answer_is_a_word_like_any_other() -> None:
     text = "tool(image='<image_00>')"
-    assert respell(text, "assistant") == (text, 0)
+    assert respell(text) == (text, 0)
 
 
 @pytest.mark.parametrize(
@@ -400,4 +403,4 @@ def test_what_is_no_placeholder(token: str) -> None:
     fault = rejected(shown({token: A}, f"Is it {token}?"))
     assert fault.reason is Reason.IMAGE_FIELD_INVALID
     assert fault.detail == f"image has the key {token!r}, not <image> or <image_NN>"
-    assert respell(token, "user")[0] in (token, token.replace("_00", ""))
+    assert respell_others(plain(token))[0] in (token, token.replace("_00", ""))

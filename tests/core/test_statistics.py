@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from beam_mat.core import statistics
 from beam_mat.core.chunk import RawRecord
-from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Span
 from beam_mat.core.statistics import (
@@ -26,6 +25,7 @@ from beam_mat.core.statistics import (
     choose,
     offered,
 )
+from beam_mat.core.trajectory import Trajectory, Turn
 from tests.build import chunk
 
 TOOLS = ("search", "look", "answer")

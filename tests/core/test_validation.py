@@ -47,8 +47,8 @@ def with_image(id: str, path: str = "a.jpg") -> dict[str, object]:
 
 def test_accepted_records_are_sorted_by_split_and_by_images() -> None:
     result = checked(record(id="t"), with_image("i"), record(id="u"), faults={"a.jpg": None})
-    ((split, (with_images, text_only)),) = result.trajectories.items()
-    assert split == "train"
+    (((subset, split), (with_images, text_only)),) = result.trajectories.items()
+    assert (subset, split) == ("", "train")
     assert [item.id for item in with_images] == ["i"]
     assert [item.id for item in text_only] == ["t", "u"]
     assert result.image_uses == 1
@@ -83,7 +83,7 @@ def test_repeated_ids_stay_on_one_side_of_the_split() -> None:
     result = checked(*(record(id=f"i{at % 20}") for at in range(60)), settings=settings)
     sides = {
         split: {item.id for group in groups for item in group}
-        for split, groups in result.trajectories.items()
+        for (_, split), groups in result.trajectories.items()
     }
     assert sides["train"]
     assert sides["val"]

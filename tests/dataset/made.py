@@ -13,6 +13,7 @@ from beam_mat.core.mix import mixed
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import MixJob, MixOutput, Part, RejectCount, ShardSummary, Source, Unit
 from beam_mat.core.statistics import Statistics
+from beam_mat.core.trajectory import Schema
 from beam_mat.dataset import flat, image_table, log
 from beam_mat.dataset.commit import CONVERT, Commit, Content, Made, Snapshot, counts_of
 from beam_mat.storage import files
@@ -47,7 +48,10 @@ def shard(
         size=10,
         version=version,
         limit=None,
+        prefix="",
         stem=stem,
+        schema=Schema.MAT,
+        why="",
         records=rows + rejected,
         accepted=rows,
         respelled=0,

@@ -16,7 +16,7 @@ from beam_mat.dataset import image_table, log, vacuum
 from beam_mat.dataset.commit import CONVERT, WATCH, Snapshot
 from beam_mat.dataset.flat import RowImages, read_rows
 from beam_mat.storage import files
-from beam_mat.storage.parts import SCHEMA
+from beam_mat.storage.parts import schema_of
 from tests.dataset.made import commit, content, how, images, line, part, put, shard, table_of, there
 
 
@@ -192,8 +192,8 @@ def test_a_file_of_a_kept_generation_stays_in_the_flat_folders_too(root: str) ->
 def parquet_part(images: Iterable[str]) -> bytes:
     out = io.BytesIO()
     row = {"images": [{"bytes": b"", "path": path} for path in images]}
-    with pq.ParquetWriter(out, SCHEMA) as writer:
-        writer.write_table(pa.Table.from_pylist([row], SCHEMA))
+    with pq.ParquetWriter(out, schema_of("")) as writer:
+        writer.write_table(pa.Table.from_pylist([row], schema_of("")))
     return out.getvalue()
 
 

@@ -15,9 +15,9 @@ import pytest
 from beam_mat.core import layout
 from beam_mat.core.contract.unit import DatasetFile
 from beam_mat.core.errors import SourceError
-from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.results import Part, Unit
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import Trajectory, Turn
 from beam_mat.storage import catalog, files, parts, stores
 from beam_mat.storage.catalog import fetch, load
 from beam_mat.work.data_files import rows

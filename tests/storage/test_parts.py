@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from beam_mat.core import layout
 from beam_mat.core.layout import image_file
 from beam_mat.core.mix import interleave, plan
-from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import MixJob, Part, Unit
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import Trajectory, Turn
 from beam_mat.storage import files, parts
 from beam_mat.work.mix import mix
 from tests.properties import examples
@@ -361,7 +361,7 @@ def test_mixed_parquet_keeps_schema_and_small_groups(settings: Settings) -> None
     (job,) = plan([a_chunk(settings, "a", 1, 130), a_chunk(settings, "b", 0, 120)])
     (part,) = [part for part in mix(settings, job).parts if part.format == "parquet"]
     file = parquet_file(settings, part)
-    assert file.schema_arrow.equals(parts.SCHEMA)
+    assert file.schema_arrow.equals(parts.schema_of(""))
     sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
     assert (sum(sizes), max(sizes)) == (251, 100)
 

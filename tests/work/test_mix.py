@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from beam_mat.core import layout
 from beam_mat.core.mix import plan
-from beam_mat.core.record import Trajectory, Turn
 from beam_mat.core.results import MixJob, MixOutput, Part, ShardSummary, Unit
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import Trajectory, Turn
 from beam_mat.dataset.commit import Commit, Snapshot
 from beam_mat.storage import files, parts
 from beam_mat.work import results

@@ -24,7 +24,7 @@ from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNot
 from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
 from beam_mat.core.image import Note, decode_fault, notes_of
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
-from beam_mat.core.record import IMAGE
+from beam_mat.core.trajectory import IMAGE
 
 PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
 """Above this number of pixels, Pillow raises DecompressionBombError, also in LLaMA-Factory."""

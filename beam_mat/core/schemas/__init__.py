@@ -1,0 +1,1 @@
+"""Schemas: shapes of records that people publish, each with a function that reads it."""
