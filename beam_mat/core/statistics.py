@@ -86,9 +86,12 @@ def _add(sums: dict[_Key, _Value], more: Mapping[_Key, _Value]) -> None:
         sums[key] = sums[key] + value if key in sums else value
 
 
-def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    """The keys with the highest counts, at most `MAX_KEYS`."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_KEYS])
+def most_frequent(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Adds up counts, and returns those of the `MAX_KEYS` most frequent keys, the highest first."""
+    sums: dict[str, int] = {}
+    for some in counts:
+        _add(sums, some)
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:MAX_KEYS])
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -262,8 +265,8 @@ class Statistics(msgspec.Struct):
         by_use = sorted(self.tools.items(), key=lambda item: (-item[1].records, item[0]))
         made = Statistics(
             tools=dict(by_use[:MAX_TOOLS]),
-            unknown_keys=_most(self.unknown_keys),
-            changes=_most(self.changes),
+            unknown_keys=most_frequent([self.unknown_keys]),
+            changes=most_frequent([self.changes]),
             samples=choose(self.samples),
             rejects=choose_rejects(self.rejects),
         )

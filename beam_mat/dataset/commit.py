@@ -5,6 +5,7 @@ of all commits up to it, and of nothing else.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.results import MixOutput, Part, ShardSummary, Source, sum_rejected
 from beam_mat.core.settings import FORMAT
+from beam_mat.core.statistics import most_frequent
 
 CHECKPOINT_EVERY = 64
 """Number of commits from one checkpoint to the next, so that readers need few files."""
@@ -108,6 +110,9 @@ def counts_of(shards: Iterable[ShardSummary], images: ImageTotals) -> dict[str, 
         "rejected": sum(one.rejected_records for one in shards),
         "rejected_by_reason": {reason.value: found.count for reason, found in rejected.items()},
         "respelled_words": sum(one.respelled for one in shards),
+        "schemas": dict(sorted(Counter(one.schema.value for one in shards).items())),
+        "changes": most_frequent(one.statistics.changes for one in shards),
+        "unknown_keys": most_frequent(one.statistics.unknown_keys for one in shards),
         "image_uses": sum(one.image_uses for one in shards),
         "images": images.status,
         "image_notes": images.notes,

@@ -1,5 +1,6 @@
 """What is printed about a dataset: the summary of a conversion, the log, a diff and a vacuum."""
 
+import itertools
 import shlex
 import sys
 from collections import Counter
@@ -15,7 +16,8 @@ from rich.table import Column, Table
 from beam_mat.core import layout
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
-from beam_mat.core.results import Part, RejectCount, sum_rejected
+from beam_mat.core.results import Part, RejectCount, ShardSummary, sum_rejected
+from beam_mat.core.trajectory import Schema
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Content, Snapshot, in_order
 from beam_mat.dataset.diff import CAME, CHANGED, WENT, Diff
@@ -24,6 +26,7 @@ from beam_mat.dataset.views import Manifest, entry_name, read_manifest
 
 _STEPS = ("split", "request", "catalog", "images", "write", "summarise", "mix")
 MAX_EXAMPLE = 160
+MAX_UNKNOWN = 10
 SHOWN = 20
 """Changes of a kind that are printed; --json prints all."""
 
@@ -44,8 +47,15 @@ def print_summary(
     }
     if counts["respelled_words"]:
         records["words respelled"] = counts["respelled_words"]
+    records |= counts["changes"]
     console.print(_counts("Records", records))
     shards = in_order(content.shards.values())
+    _print_schemas(console, shards)
+    if unknown := counts["unknown_keys"]:
+        few = dict(itertools.islice(unknown.items(), MAX_UNKNOWN))
+        rest = len(unknown) - len(few)
+        title = "Unknown keys, which are ignored"
+        console.print(_counts(title, few | ({"more, see manifest.json": rest} if rest else {})))
     if rejected := sum_rejected(found for one in shards for found in one.rejected):
         console.print(_rejects(rejected.values()))
     images = {"requested": sum(counts["images"].values()), **counts["images"]}
@@ -114,8 +124,25 @@ def _number(name: str = "") -> Column:
 def _counts(title: str, counts: Mapping[str, int | str]) -> Table:
     table = _table(title, "", _number(), show_header=False)
     for name, count in counts.items():
-        table.add_row(name, f"{count:,}" if isinstance(count, int) else count)
+        table.add_row(escape(one_line(name)), f"{count:,}" if isinstance(count, int) else count)
     return table
+
+
+def _print_schemas(console: Console, shards: Iterable[ShardSummary]) -> None:
+    """Says how the shards are read, and for each schema what has decided it first."""
+    by_schema = dict[Schema, list[ShardSummary]]()
+    for one in shards:
+        by_schema.setdefault(one.schema, []).append(one)
+    table = _table("Schemas", "schema", _number("shards"), "decided by")
+    for schema, (first, *more) in by_schema.items():
+        why = f"{first.uri.rsplit('/', 1)[-1]} {first.why}" if first.why else "--schema"
+        table.add_row(schema.value, f"{1 + len(more):,}", escape(one_line(why)))
+        if len(by_schema) == 1:
+            said = f"Read as {schema.value}, decided by {why}"
+            console.print(escape(one_line(said)), soft_wrap=True)
+            return
+    if by_schema:
+        console.print(table)
 
 
 def _rejects(rejected: Iterable[RejectCount]) -> Table:
