@@ -6,7 +6,7 @@ import msgspec
 
 from beam_mat.core.image import ImageRules
 
-FORMAT = 2
+FORMAT = 3
 """Version of the output's layout. It is part of every name, so that layouts never mix."""
 
 JSONL = "jsonl"
