@@ -6,12 +6,12 @@ their bytes.
 
 import hashlib
 import posixpath
-import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from beam_mat.core.layout import shard_name
 from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Break, Layout, Span
@@ -49,8 +49,8 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
         """
         place = [self.uri, self.size, self.version, self.limit, self.prefix]
         key = msgspec.json.encode([*place, digest])
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", posixpath.basename(self.uri).split(".")[0])
-        return f"{readable[:40] or 'shard'}-{hashlib.sha256(key).hexdigest()[:10]}"
+        readable = shard_name(posixpath.basename(self.uri).split(".")[0])
+        return f"{readable}-{hashlib.sha256(key).hexdigest()[:10]}"
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):

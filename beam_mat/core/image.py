@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from beam_mat.core.geometry import Budget, Size, resize_steps
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
+from beam_mat.core.orientation import without_orientation
 from beam_mat.core.reject import Reason
 
 try:
@@ -54,6 +55,8 @@ class Note(str, Enum):
     """Only transparency shows a shape, and without it the image has one colour."""
     TURNED = "turned"
     """The EXIF orientation turns the image, but is not applied."""
+    ORIENTATION_REMOVED = "orientation_removed"
+    """The image keeps its bytes, except its EXIF orientation, which some readers apply."""
 
     @property
     def sentence(self) -> str:
@@ -66,6 +69,7 @@ _SEEN = {
     Note.VALUES_TOO_SMALL: "all values are from 0 to 1 and become black",
     Note.TRANSPARENCY_LOST: "without its transparency the image has only one colour",
     Note.TURNED: "the image is not turned as its EXIF orientation says",
+    Note.ORIENTATION_REMOVED: "the image as it is stored: its EXIF orientation was removed",
 }
 
 
@@ -103,7 +107,8 @@ class Picture(msgspec.Struct, frozen=True):
     """An image that can be used for training.
 
     `data` is the file to write, in the `format` JPEG or PNG: the source's bytes if `action` is
-    KEPT. Sizes are in pixels. `source_format` is Pillow's name of the source's format.
+    KEPT, except metadata that may turn it. Sizes are in pixels. `source_format` is Pillow's name of
+    the source's format.
     """
 
     data: bytes
@@ -125,10 +130,11 @@ class ImageFault(msgspec.Struct, frozen=True, array_like=True):
 def prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
     """Checks an image by decoding all of it, and resizes it to the budget.
 
-    A JPEG or PNG within the budget keeps its bytes. Every other image is resized as LLaMA-Factory
-    would do it (before the conversion to RGB) and written without metadata: JPEG and opaque WebP as
-    JPEG, everything else as PNG. Only the first frame of an animation is kept. Raises MemoryError,
-    and nothing else on bad bytes.
+    A JPEG or PNG within the budget keeps its bytes, except metadata with an orientation: some
+    releases of transformers would turn it, and then it is not what was measured. Every other image
+    is resized as LLaMA-Factory would do it (before the conversion to RGB) and written without
+    metadata: JPEG and opaque WebP as JPEG, everything else as PNG. Only the first frame of an
+    animation is kept. Raises MemoryError, and nothing else on bad bytes.
     """
     if len(data) > MAX_IMAGE_BYTES:
         detail = f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}"
@@ -165,8 +171,11 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
         steps = resize_steps(size, rules.budget)
         stays = not steps and picture is image and not rules.reencode
         if stays and source_format in ("JPEG", "PNG"):
-            stored = source_format, source_size
-            return Picture(data, Action.KEPT, *stored, *stored, notes)
+            kept = _kept(data, image, source_format)
+            if kept is not None:
+                stored = source_format, source_size
+                notes += () if kept is data else (Note.ORIENTATION_REMOVED,)
+                return Picture(kept, Action.KEPT, *stored, *stored, notes)
         picture = decoded or picture
         opaque = picture.mode in ("RGB", "L")
         for step in steps:
@@ -178,6 +187,19 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
             picture = picture.convert("RGB")
         encoded = _encode(picture, written)
         return Picture(encoded, action, written, picture.size, source_format, source_size, notes)
+
+
+_METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""Where Pillow looks for an orientation."""
+
+
+def _kept(data: bytes, image: Image.Image, format: str) -> bytes | None:
+    """The file of an image without its orientation; None if Pillow sees one even so."""
+    kept = without_orientation(data, format)
+    if kept is data and not _METADATA & image.info.keys():
+        return data
+    with Image.open(io.BytesIO(kept), formats=FORMATS) as again:
+        return kept if _orientation(again) == 1 else None
 
 
 def _decode_smaller(image: Image.Image, budget: Budget) -> None:
@@ -199,11 +221,12 @@ def _adjusted(image: Image.Image, rules: ImageRules) -> tuple[Image.Image, tuple
     Returns the same image if nothing is to be done, and what a model would not see in it.
     """
     picture, notes = image, list[Note]()
-    if rules.apply_exif:
+    orientation = _orientation(image)
+    if rules.apply_exif and orientation is not None:
         turned = ImageOps.exif_transpose(image)
         if turned.size != image.size or turned.tobytes() != image.tobytes():
             picture = turned
-    elif _is_turned(image):
+    elif orientation not in (None, 1):
         notes.append(Note.TURNED)
     if picture.mode in _WIDE:
         low, high = cast(tuple[float, float], picture.getextrema())
@@ -222,11 +245,12 @@ def _adjusted(image: Image.Image, rules: ImageRules) -> tuple[Image.Image, tuple
     return picture, tuple(notes)
 
 
-def _is_turned(image: Image.Image) -> bool:
+def _orientation(image: Image.Image) -> object:
+    """The orientation that an image's metadata states, 1 if none, or None if it is damaged."""
     try:
-        return bool(image.getexif().get(_ORIENTATION, 1) != 1)
-    except Exception:  # noqa: BLE001  damaged metadata does no harm
-        return False
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001  Pillow fails in many ways
+        return None
 
 
 def notes_of(image: Image.Image) -> tuple[Note, ...]:

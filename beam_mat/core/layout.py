@@ -97,6 +97,31 @@ def has_id(subset: str) -> bool:
     return "noid" not in subset.split("_")
 
 
+_OTHER = re.compile(r"[^A-Za-z0-9]+")
+_SPLIT = re.compile(
+    r"(?<![a-z])(train(?:ing)?|val(?:id(?:ation)?)?|dev|test(?:ing)?|eval(?:uation)?)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Words that ``datasets`` takes for a split, wherever they are in the name of a file."""
+SHARD_CHARACTERS = 40
+
+
+def shard_name(name: str) -> str:
+    """The name of a shard, without its suffix, for use in names of files.
+
+    ``datasets.load_dataset`` lists a file once for each place in its name where a pattern finds a
+    split: the rows of a part ``train-mat_train-…`` would be read twice. So the word `train` stands
+    only where `part` puts it, and a shard's own words for a split get the ending `set`, which no
+    pattern matches. Hyphens separate the fields of a name, so the shard has none; nor does it begin
+    with ``_``, which Arrow and Spark skip.
+
+    >>> shard_name("mat_train"), shard_name("coco-train2017-00000-of-00010"), shard_name("图片")
+    ('mat_trainset', 'coco_trainset2017_00000_of_00010', 'shard')
+    """
+    plain = _OTHER.sub("_", name)[:SHARD_CHARACTERS].strip("_")
+    return _SPLIT.sub(r"\1set", plain) or "shard"
+
+
 def part_folder(format: str, subset: str, split: str) -> str:
     """The flat folder of a format's parts.
 
@@ -108,6 +133,8 @@ def part_folder(format: str, subset: str, split: str) -> str:
 
 def part(format: str, subset: str, split: str, name: str) -> str:
     """A part's path below the output folder.
+
+    `name` begins with a `shard_name`, so that it has no other split than `split`.
 
     >>> part("parquet", "", "train", "mat-0a1b-000")
     'parquet/train-mat-0a1b-000.parquet'

@@ -7,7 +7,7 @@ import msgspec
 from beam_mat.core.image import ImageRules
 from beam_mat.core.trajectory import Reading, Schema
 
-FORMAT = 2
+FORMAT = 3
 """Version of the output's layout. It is part of every name, so that layouts never mix."""
 
 JSONL = "jsonl"

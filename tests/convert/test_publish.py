@@ -200,7 +200,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
     (zipped,) = manifest["inputs"]["images"]
     assert zipped["uri"] == f"{tmp_path}/f.zip"
     assert zipped["size"] == (tmp_path / "f.zip").stat().st_size
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
     assert (manifest["generation"], manifest["command"]) == (1, "convert")
     assert manifest["made_by"]["beam-mat"] == beam_mat.__version__
     assert manifest["counts"]["images"] == {"converted": 1}

@@ -128,6 +128,7 @@ def test_a_name_is_readable_and_does_not_depend_on_other_shards() -> None:
     odd = shard(uri="/data/Ünï cödé/日本.json").stem("")
     assert odd.isascii()
     assert odd.replace("-", "").isalnum()
+    assert shard(uri="/data/mat_train.json").stem("").startswith("mat_trainset-")
 
 
 def test_what_is_no_json_is_one_reject_even_when_empty() -> None:

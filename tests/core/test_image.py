@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageOps, ImageStat
+from PIL.PngImagePlugin import PngInfo
 
 from beam_mat.core import image
 from beam_mat.core.geometry import Budget, Size
@@ -192,14 +193,16 @@ def test_photographs_come_out_as_plain_pillow_resizes_them(path: Path) -> None:
     assert psnr(opened(found.data), source.resize(found.size)) >= 50
 
 
-def rotated() -> bytes:
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    return picture((60, 30), format="JPEG", exif=exif)
+EXIF = Image.Exif()
+EXIF[ORIENTATION] = 6
+
+
+def rotated(format: str = "JPEG") -> bytes:
+    return picture((60, 30), format=format, exif=EXIF)
 
 
 def test_the_orientation_is_ignored_unless_it_is_to_be_applied() -> None:
-    assert made(rotated()).data == rotated()
+    assert opened(made(rotated()).data).tobytes() == opened(rotated()).tobytes()
     assert made(rotated(), SMALL).size == (56, 28)
     turned = made(rotated(), apply_exif=True)
     assert (turned.size, turned.source_size) == ((30, 60), (60, 30))
@@ -246,7 +249,8 @@ def spread(found: Picture) -> int:
 def test_what_a_model_does_not_see_is_noted(
     data: bytes, note: Note, cure: str, budget: Budget
 ) -> None:
-    assert made(data, budget).notes == (note,)
+    removed = (Note.ORIENTATION_REMOVED,) if note is Note.TURNED and budget is BUDGET else ()
+    assert made(data, budget).notes == (note, *removed)
     option: dict[str, Any] = {cure: True}
     cured = made(data, budget, **option)
     assert cured.notes == ()
@@ -284,14 +288,61 @@ def test_a_transparent_picture_on_white_does_not_keep_its_bytes() -> None:
     assert made(SOURCES["jpeg"], white_background=True, scale_values=True).action is Action.KEPT
 
 
-def test_damaged_exif_is_no_fault() -> None:
-    data = (
-        rotated()
-        .replace(b"Exif\0\0MM\0*", b"Exif\0\0MM\0+")
-        .replace(b"Exif\0\0II*\0", b"Exif\0\0II+\0")
-    )
+@pytest.mark.parametrize("apply_exif", [False, True])
+def test_damaged_exif_is_no_fault(apply_exif: bool) -> None:
+    data = rotated().replace(b"Exif\0\0MM", b"Exif\0\0??").replace(b"Exif\0\0II", b"Exif\0\0??")
     assert data != rotated()
-    assert made(data).data == data
+    found = made(data, apply_exif=apply_exif)
+    assert found.notes == (Note.ORIENTATION_REMOVED,)
+    assert opened(found.data).tobytes() == opened(data).tobytes()
+    # Otherwise releases of transformers that turn images would fail.
+    assert ImageOps.exif_transpose(opened(found.data)).size == found.size
+
+
+def oriented_text(**texts: str) -> bytes:
+    """A PNG with texts."""
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_itxt(name.replace("_", " "), text)
+    return save(Image.linear_gradient("L").resize((60, 30)), "PNG", pnginfo=info)
+
+
+XMP = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        rotated(),
+        rotated("PNG"),
+        oriented_text(**{"XML:com.adobe.xmp": XMP}),
+        oriented_text(
+            Raw_profile_type_exif=f"\nexif\n    {len(EXIF.tobytes())}\n{EXIF.tobytes().hex()}\n"
+        ),
+        oriented_text(Raw_profile_type_exif="no profile"),
+        save(Image.linear_gradient("L").resize((60, 30)), "JPEG", xmp=XMP.encode()),
+    ],
+    ids=["exif", "exif of a PNG", "xmp of a PNG", "profile of a PNG", "damaged profile", "xmp"],
+)
+@pytest.mark.parametrize("apply_exif", [False, True])
+def test_every_reader_sees_a_kept_picture_as_it_was_measured(data: bytes, apply_exif: bool) -> None:
+    found = made(data, apply_exif=apply_exif)
+    apply_exif = apply_exif and b"no profile" not in data  # which cannot be applied
+    for seen in (opened(found.data), ImageOps.exif_transpose(opened(found.data))):
+        assert seen.size == found.size == ((30, 60) if apply_exif else (60, 30))
+    if not apply_exif:
+        assert found.action is Action.KEPT
+        assert found.notes[-1] is Note.ORIENTATION_REMOVED
+        assert opened(found.data).tobytes() == opened(data).tobytes()
+
+
+def test_a_picture_whose_orientation_cannot_be_removed_is_written_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(image, "without_orientation", lambda data, format: data)
+    found = made(rotated())
+    assert found.action is Action.CONVERTED
+    assert found.size == ImageOps.exif_transpose(opened(found.data)).size == (60, 30)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "palette"])

@@ -5,6 +5,7 @@ Image paths: rewritten, refused where unsafe, and turned into names that are saf
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import re
@@ -296,3 +297,37 @@ def test_paths_that_would_collide_are_all_on_disk(tmp_path: Path, paths: list[st
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"same")
     assert all((tmp_path / named(path, b"same")).read_bytes() == b"same" for path in paths)
+
+
+SPLIT_WORDS = (
+    *("train", "training", "validation", "valid", "dev", "val"),
+    *("test", "testing", "eval", "evaluation"),
+)
+"""``datasets.data_files.SPLIT_KEYWORDS``."""
+shard_names = st.lists(
+    st.sampled_from([*SPLIT_WORDS, "TRAIN", "Val", "set", "of", "mat", "00000", "1", *"-_. 图\n"])
+    | st.text(max_size=3),
+    max_size=20,
+).map("".join)
+
+
+def matches(path: str) -> list[str]:
+    """The patterns of ``datasets`` that match a name, for all splits."""
+    name = path.split("/")[1]
+    between = "[-._ 0-9]"
+    patterns = [f"{word}{between}*" for word in SPLIT_WORDS]
+    patterns += [f"*{between}{word}{between}*" for word in SPLIT_WORDS]
+    return [pattern for pattern in patterns if fnmatch.fnmatchcase(name.lower(), pattern)]
+
+
+@given(shard_names, st.sampled_from(["train", "val"]))
+@example("mat_train", "train")
+@example("val-coco1train2017.train", "val")
+@example("a" * 37 + "_valid", "train")
+def test_a_part_is_found_once_whatever_its_shard_is_called(name: str, split: str) -> None:
+    stem = f"{layout.shard_name(name)}-0a1b2c3d4e"
+    for more in ("-00000000000006-50a76270c1b55e29", "-text", "-ab12-0000"):
+        assert matches(layout.part("jsonl", "", split, stem + more)) == [f"{split}[-._ 0-9]*"]
+        assert matches(f"{layout.REJECTS}/{stem}{more}.jsonl") == []
+    # Other readers skip some names, and split names at hyphens.
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", layout.shard_name(name))

@@ -514,7 +514,7 @@ def test_what_this_version_cannot_read_is_replaced_on_request(root: str) -> None
     put(root, layout.MANIFEST, b'{"format": 1}')
     with (
         pytest.raises(
-            ConfigError, match="has layout version 1, but this version of beam-mat uses 2"
+            ConfigError, match="has layout version 1, but this version of beam-mat uses 3"
         ),
         opened(root),
     ):

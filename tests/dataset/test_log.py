@@ -184,17 +184,17 @@ def test_of_writers_at_the_same_time_one_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, checkpoint: bool) -> None:
     name = file_name(1, checkpoint=checkpoint)
-    put(str(tmp_path), name, b'{"format": 2, "generation"')
+    put(str(tmp_path), name, b'{"format": 3, "generation"')
     with pytest.raises(ConfigError, match=rf"{name}: this version of beam-mat cannot read"):
         log.snapshot(str(tmp_path))
 
 
 def test_another_layout_is_named(tmp_path: Path) -> None:
     (commit,) = commits_of([content([shard("a")])])
-    other = msgspec.structs.replace(commit, format=3)
+    other = msgspec.structs.replace(commit, format=2)
     assert log.write(str(tmp_path), other)
     with pytest.raises(
         ConfigError,
-        match=r"000001\.json: has layout version 3, but this version of beam-mat uses 2",
+        match=r"000001\.json: has layout version 2, but this version of beam-mat uses 3",
     ):
         log.snapshot(str(tmp_path))

@@ -134,7 +134,7 @@ def test_without_a_dataset_there_is_no_manifest(root: str) -> None:
     assert views.read_manifest(root) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"format": 2}', b'{"format": 2, "generation'])
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"format": 3}', b'{"format": 3, "generation'])
 def test_a_manifest_that_cannot_be_read_is_named(root: str, data: bytes) -> None:
     put(root, layout.MANIFEST, data)
     uri = re.escape(files.join(root, layout.MANIFEST))
@@ -142,11 +142,11 @@ def test_a_manifest_that_cannot_be_read_is_named(root: str, data: bytes) -> None
         views.read_manifest(root)
 
 
-@pytest.mark.parametrize("format", [1, 3])
+@pytest.mark.parametrize("format", [2, 4])
 def test_a_manifest_of_another_layout_is_named(root: str, format: int) -> None:
     put(root, layout.MANIFEST, b'{"format": %d, "more": "unknown"}' % format)
     with pytest.raises(
         ConfigError,
-        match=f"manifest.json: has layout version {format}, but this version of beam-mat uses 2",
+        match=f"manifest.json: has layout version {format}, but this version of beam-mat uses 3",
     ):
         views.read_manifest(root)

@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-collect_ignore = ["reader.py", "tiny.py", "make_sizes.py"]  # not for this environment
+collect_ignore = [
+    "reader.py",
+    "tiny.py",
+    "make_sizes.py",
+    "load_folders.py",
+]  # not for this environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "trainer" / ".venv" / "bin" / "python"
@@ -60,17 +65,23 @@ class Reader:
 
 
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """LLaMA-Factory takes long to import: one process serves all tests."""
+def its_python() -> Path:
+    """The interpreter of LLaMA-Factory's environment."""
     python = Path(os.environ.get("BEAM_MAT_LLAMAFACTORY", PYTHON))
     if not python.exists():
         why = f"there is no {python}; scripts/setup-trainer makes it"
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
+    return python
+
+
+@pytest.fixture(scope="session")
+def reader(its_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """LLaMA-Factory takes long to import: one process serves all tests."""
     scratch = tmp_path_factory.mktemp("reader")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(scratch / "home")}
-    command = [str(python), str(Path(__file__).with_name("reader.py"))]
+    command = [str(its_python), str(Path(__file__).with_name("reader.py"))]
     with (scratch / "log").open("w") as log:
         server = subprocess.Popen(
             command,

@@ -12,7 +12,7 @@ import msgspec
 from mat_trainer.core.errors import ConfigError
 
 NAME = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 WATCH = "watch"
 """The command of a dataset that changes while it is in use."""
 

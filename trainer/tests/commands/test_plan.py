@@ -45,7 +45,7 @@ def dataset(tmp_path: Path) -> Path:
         for format in ("jsonl", "parquet")
         for split, rows in (("train", 1500), ("val", 20))
     ]
-    manifest = {"format": 2, "generation": 1, "command": "convert", "parts": parts}
+    manifest = {"format": 3, "generation": 1, "command": "convert", "parts": parts}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -70,7 +70,7 @@ def test_the_digest_is_that_of_the_generation_wherever_the_fold_begins() -> None
 
 
 FILE = {
-    "format": 2,
+    "format": 3,
     "generation": 2,
     "previous": 1,
     "lineage": "l",
@@ -83,7 +83,7 @@ PART = {"format": "", "split": "", "rows": 1, "bytes": 1, "sha256": ""}
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"format": 1}, "has format 1, but this mat-trainer reads format 2"),
+        ({"format": 2}, "has format 2, but this mat-trainer reads format 3"),
         ({"generation": 3}, "is of generation 3"),
         ({"parts": []}, "not a file of beam-mat"),
         ({"parts": {"added": [{"path": "../a", **PART}]}}, "leads out of the dataset's folder"),

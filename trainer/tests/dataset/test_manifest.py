@@ -21,7 +21,7 @@ PART = {
 
 
 def manifest(**changes: object) -> bytes:
-    known = {"format": 2, "generation": 1, "command": "convert", "parts": [PART]}
+    known = {"format": 3, "generation": 1, "command": "convert", "parts": [PART]}
     return json.dumps({**known, "image_table": None, **changes}).encode()
 
 
@@ -84,7 +84,7 @@ def test_paths_that_lead_elsewhere_are_refused(tmp_path: Path, path: str) -> Non
         read(str(tmp_path))
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format": 2, "parts": 3}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format": 3, "parts": 3}'])
 def test_what_is_no_manifest_is_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(data)
     with pytest.raises(ConfigError, match="not a file of beam-mat"):
@@ -93,5 +93,5 @@ def test_what_is_no_manifest_is_told(tmp_path: Path, data: bytes) -> None:
 
 def test_an_unknown_format_is_told(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest(format=1))
-    with pytest.raises(ConfigError, match="has format 1, but this mat-trainer reads format 2"):
+    with pytest.raises(ConfigError, match="has format 2, but this mat-trainer reads format 3"):
         read(str(tmp_path))

@@ -124,7 +124,7 @@ class Watched:
 
     def _write(self, name: str, changes: dict[str, Any]) -> None:
         commit = {
-            "format": 2,
+            "format": 3,
             "generation": self.number,
             "command": "watch",
             "fingerprint": self._lineage,
