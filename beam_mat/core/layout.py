@@ -135,6 +135,8 @@ def unsafe(path: str) -> str | None:
         return f"{found} '::', which fsspec uses to chain addresses"
     if _CONTROL.search(path):
         return f"{found} a control character"
+    if len(path) > MAX_PATH_BYTES:  # before it is cut into names, which would take more memory
+        return f"{found} more than {MAX_PATH_BYTES} bytes"
     for name in path.split("/"):
         if name in ("", ".", ".."):
             return f"{found} the component {name!r}"

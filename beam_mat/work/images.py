@@ -143,9 +143,9 @@ def _convert(
 
 def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | ImageFault]]:
     """Yields members with the local path of their source, with their bytes, or with a fault."""
-    if members and files.local_path(members[0].source) is not None:
+    if members and files.local_path(members[0].place) is not None:
         for member in sorted(members, key=lambda member: (member.source, member.offset)):
-            yield member, files.local_path(member.source) or ""
+            yield member, files.local_path(member.place) or ""
     else:
         for member, entry in fetch(members):
             yield member, load(member, entry)
