@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from beam_mat.convert.pipeline import build
+from beam_mat.core import layout
 from beam_mat.core.errors import (
     ConfigError,
     LostRecordError,
@@ -35,7 +36,7 @@ from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
 from beam_mat.runners.run import run
-from beam_mat.storage import inputs
+from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
 
@@ -160,6 +161,7 @@ def finish(
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)
+    files.remove(files.join(job.settings.output, layout.UNPACKED))
     console.print(next_command(job.settings.output, snapshot.parts()), soft_wrap=True)
 
 

@@ -52,6 +52,8 @@ SUMMARIES = f"{WORK}/summaries"
 TEXT_ONLY = f"{WORK}/text-only"
 """Parts without images, which will be mixed."""
 MIXES = f"{WORK}/mixes"
+UNPACKED = f"{WORK}/unpacked"
+"""Tars that compressed archives contain, while their images are needed."""
 WATCH = f"{WORK}/watch"
 """Messages between the steps of a watch."""
 
