@@ -17,6 +17,7 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _DISK = re.compile(r"(?P<stem>.+\.z)(?P<count>\d{2,5})", re.IGNORECASE)
+_LONGER = re.compile("9+0+|z+a+", re.IGNORECASE)
 _ZIP = re.compile(r".+\.zip", re.IGNORECASE)
 
 
@@ -41,8 +42,10 @@ def piece_name(name: str) -> PieceName | None:
     (PieceName(stem='images.zip.', count='002'), None, None)
     """
     found = _PIECE.fullmatch(name)
-    if found is None or re.fullmatch(_ARCHIVE, found["count"], re.IGNORECASE):
+    if found is None:
         return None
+    if found["stem"].endswith(".") and re.fullmatch(_ARCHIVE, found["count"], re.IGNORECASE):
+        return None  # images.tar.gz, while images.tar_gz would be a piece
     return PieceName(found["stem"], found["count"])
 
 
@@ -65,8 +68,9 @@ def missing_piece(counts: Iterable[str]) -> str | None:
         return ("A" if first.isupper() else "a") * len(first)
     for before, count in pairwise(known):
         after = _following(before)
-        longer = after + ("00" if after.isdigit() else after[-1] * 2)
-        if count not in (after, longer):
+        if len(count) > len(after) and _LONGER.fullmatch(after):
+            after += "00" if after.isdigit() else after[-1] * 2
+        if count != after:
             return after
     return None
 

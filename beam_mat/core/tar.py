@@ -13,7 +13,7 @@ BLOCK = 512
 _MAX_EXTENDED = 1 << 20
 """Bytes of an extended header or a long name."""
 _SCAN = 1 << 18
-"""Bytes that are read at a time while a header is searched."""
+"""Bytes that are read at a time while a header is searched, at most."""
 
 _FOLDER, _SPARSE = b"5", b"S"
 _LONG_NAME, _LONG_LINK = b"L", b"K"
@@ -170,8 +170,10 @@ def _search(read: Read, at: int, size: int) -> int:
 
     Only headers of POSIX and GNU count: any bytes with the right sum are a header of older kinds.
     """
+    length = 8 * BLOCK
     while at + BLOCK <= size:
-        data = read(at, min(at + _SCAN, size))
+        data = read(at, min(at + length, size))
+        length = min(2 * length, _SCAN)  # so that a near header is found with little reading
         for begin in range(0, len(data) - BLOCK + 1, BLOCK):
             if data[begin + 257 : begin + 262] == b"ustar" and _is_header(
                 data[begin : begin + BLOCK]
