@@ -48,8 +48,8 @@ def look(uri: str) -> list[files.FileInfo]:
             if opened.is_compressed:
                 next(unpacking.decompressed(archive, opened))  # whether it is a tar
         else:
-            archive = zips.with_all_disks(archive, opened)
-            zips.require_directory(archive, opened)
+            archive, end = zips.with_all_disks(archive, opened)
+            zips.require_directory(archive, end)
         found.append(archive.info)
     return found
 
@@ -78,8 +78,8 @@ def _archive(
     archive.require_pieces()
     opened = _open(archive, with_directory=True)
     if isinstance(opened, zips.ZipEnd):
-        archive = zips.with_all_disks(archive, opened)
-        yield from zips.members(archive, order, opened, encoding)
+        archive, end = zips.with_all_disks(archive, opened)
+        yield from zips.members(archive, order, end, encoding)
         return
     data = archive
     if opened.is_compressed:

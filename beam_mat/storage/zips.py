@@ -78,18 +78,19 @@ def find_end(archive: Archive, *, with_directory: bool = False) -> ZipEnd | None
     return ZipEnd(tail, behind, length, offset, disk, last + 1, is_exact)
 
 
-def with_all_disks(archive: Archive, end: ZipEnd) -> Archive:
-    """Returns the zip with its other disks, if it was split into disks.
+def with_all_disks(archive: Archive, end: ZipEnd) -> tuple[Archive, ZipEnd]:
+    """Returns the zip with its other disks, if it was split into disks, and its end.
 
     Raises a SourceError if one is missing.
     """
     if end.disks == 1 or archive.is_split:
-        return archive
+        return archive, end
     if end.disks > _MAX_DISKS:
         raise SourceError(f"{archive.uri}: says that it has {end.disks} disks; pack it again")
     found = with_disks(FileInfo(archive.uri, archive.size, archive.version), end.disks)
     found.require_pieces()
-    return found
+    behind = end.behind + found.size - archive.size
+    return found, msgspec.structs.replace(end, behind=behind)
 
 
 def members(archive: Archive, order: int, end: ZipEnd, encoding: str) -> Iterator[Member]:
@@ -164,7 +165,8 @@ def _read(archive: Archive, end: ZipEnd, encoding: str) -> tuple[MemberIndex[_En
             unicode_path=entry.unicode_path,
         )
         kept = (entry.flags, entry.method, entry.mode, entry.crc, entry.packed, entry.size)
-        offset = starts[disk] + entry.offset + shift
+        # An entry whose offset is not known must not seem to end another one.
+        offset = begin if problem else starts[disk] + entry.offset + shift
         index.add(offset, path, _Entry(*kept, problem=problem))
     if not len(index) and end.length:
         raise _unreadable(archive, "its directory has no entries")

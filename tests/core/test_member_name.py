@@ -104,5 +104,5 @@ def test_spellings_begin_with_the_path_and_lead_to_each_other(path: str) -> None
 
 def test_a_codec_that_is_none_is_refused() -> None:
     for name in ("klingon", "base64", "rot13", "", "zip"):
-        with pytest.raises(ValueError, match="no|not a text encoding"):
+        with pytest.raises(ValueError, match=r"not a text encoding"):
             codec_name(name)
