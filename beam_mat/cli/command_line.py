@@ -95,7 +95,7 @@ class CommandLine(argparse.ArgumentParser):
             typed.beam, rest = typed.beam + rest, []
         typed.given = {name for name, value in vars(typed).items() if value is not None}
         faults = self._unknown(rest) + [fault for _, fault in self._faults]
-        for action, _ in self._faults:
+        for action, _ in list(self._faults):
             default = action.default
             is_text = isinstance(default, str)
             setattr(typed, action.dest, self._get_value(action, default) if is_text else default)

@@ -21,15 +21,15 @@ def command_line() -> CommandLine:
         "allows.",
         needs=(
             "--json URI ...     the trajectories, such as MAT's mat_train.json",
-            "--images URI ...   zips or folders with their images, such as MAT's files.zip",
+            "--images URI ...   zips, tars or folders with their images, such as MAT's files.zip",
             "--output URI       a new folder for the dataset",
         ),
         takes_beam=True,
     )
     add_conversion(
         line,
-        images="zips of images, or folders of unzipped images; if several contain an image, the "
-        "first one is used",
+        images="zips and tars of images, also compressed or split, or folders of images; if "
+        "several contain an image, the first one is used",
         keep="as many as the dataset keeps now; 1 for a new one",
     )
     return line
@@ -41,7 +41,7 @@ def run(argv: list[str]) -> None:
     faults += missing(
         typed,
         json="name the JSON shards, such as --json mat_train.json",
-        images="name zips or folders, such as --images files.zip",
+        images="name zips, tars or folders, such as --images files.zip",
         output="name a folder for the dataset, such as --output dataset",
     )
     from beam_mat.convert.configuration import ConvertArguments, resolve

@@ -97,6 +97,13 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         help=f"path prefixes to replace; the first that matches is used (default: {_REWRITE})",
     )
     group.add_argument(
+        "--zip-encoding",
+        type=values.encoding,
+        metavar="NAME",
+        help="encoding of names in zips and tars that do not say theirs, such as gbk (default: "
+        "UTF-8 where it fits, otherwise cp437)",
+    )
+    group.add_argument(
         "--val-fraction",
         type=values.fraction,
         default=0.0,
@@ -195,6 +202,7 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
         formats=typed.formats,
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",
+        zip_encoding=typed.zip_encoding or "",
         resizer=resizer_name(),
         image_workers=typed.image_workers,
     )

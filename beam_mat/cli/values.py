@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from beam_mat.core.display import seconds
+from beam_mat.core.member_name import codec_name
 from beam_mat.core.settings import JSONL, PARQUET
 
 T = TypeVar("T")
@@ -46,6 +47,18 @@ def whole_number(least: int) -> Callable[[str], int]:
 def one_of(*known: str) -> Callable[[str], str]:
     """A check for one of a few words."""
     return _check(str, lambda word: word in known, f"give {' or '.join(known)}")
+
+
+def encoding(text: str) -> str:
+    """A text encoding, as Python calls it.
+
+    >>> encoding("CP936")
+    'gbk'
+    """
+    try:
+        return codec_name(text)
+    except ValueError as error:
+        raise ValueError("give a text encoding of Python, such as gbk or shift_jis") from error
 
 
 def generations(text: str) -> int:

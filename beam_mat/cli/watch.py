@@ -37,7 +37,7 @@ def command_line() -> CommandLine:
         more=MORE,
         needs=(
             "--json GLOB ...     where shards arrive, such as 'in/*.json'",
-            "--images GLOB ...   where zips arrive, such as 'in/*.zip'",
+            "--images GLOB ...   where zips or tars arrive, such as 'in/*.zip'",
             "--output URI        the dataset's folder",
         ),
         takes_beam=True,
@@ -89,7 +89,8 @@ def command_line() -> CommandLine:
     )
     add_conversion(
         line,
-        images="zips of images; if several contain an image, the first one is used",
+        images="zips and tars of images, also compressed or split; if several contain an image, "
+        "the first one is used",
         keep="all",
     )
     for action in line._actions:
@@ -104,7 +105,7 @@ def run(argv: list[str]) -> None:
     faults += missing(
         typed,
         json="say where shards arrive, such as --json 'in/*.json'",
-        images="say where zips arrive, such as --images 'in/*.zip'",
+        images="say where zips or tars arrive, such as --images 'in/*.zip'",
         output="name a folder for the dataset, such as --output dataset",
     )
     faults += _refused(typed)

@@ -41,7 +41,7 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     runner = choose.runner_of(asked.beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     json = _files(faults, "--json", asked.json, _readable)
-    images = _files(faults, "--images", asked.images, _zips_or_folder)
+    images = _files(faults, "--images", asked.images, _archives_or_folder)
     output = choose.output_folder(faults, asked.output, [one.uri for one in (*json, *images)])
     uris = {
         "--json": asked.json,
@@ -75,7 +75,7 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
 
 _CURES = {
     "--json": ("file; check the path or glob", "file"),
-    "--images": ("file or folder; check the path", "zip or folder"),
+    "--images": ("file or folder; check the path", "zip, tar or folder"),
 }
 """What to say if there is no such file, and what to give if it cannot be read."""
 
@@ -111,14 +111,10 @@ def _readable(uri: str) -> list[FileInfo]:
     return found
 
 
-def _zips_or_folder(uri: str) -> list[FileInfo]:
-    zipped = files.file_at(uri)
-    if not zipped and files.is_folder(uri):
+def _archives_or_folder(uri: str) -> list[FileInfo]:
+    if not files.file_at(uri) and files.is_folder(uri):
         return [inputs.identify(uri)]
-    found = [zipped] if zipped else files.expand(uri)
-    for file in found:
-        catalog.directory_bytes(file)
-    return found
+    return catalog.look(uri)
 
 
 def _limited(found: Iterable[Shard], limit: int | None) -> Iterator[Shard]:

@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from beam_mat.convert.pipeline import build
+from beam_mat.core import layout
 from beam_mat.core.errors import (
     ConfigError,
     LostRecordError,
@@ -35,7 +36,7 @@ from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
 from beam_mat.runners.run import run
-from beam_mat.storage import inputs
+from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
 
@@ -163,6 +164,7 @@ def finish(
     console.print(
         next_command(job.settings.output, snapshot.parts(), job.settings.name), soft_wrap=True
     )
+    files.remove(files.join(job.settings.output, layout.UNPACKED))
 
 
 def _check_inputs(job: Job) -> None:

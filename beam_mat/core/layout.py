@@ -63,6 +63,8 @@ SUMMARIES = f"{WORK}/summaries"
 TEXT_ONLY = f"{WORK}/text-only"
 """Parts without images, which will be mixed."""
 MIXES = f"{WORK}/mixes"
+UNPACKED = f"{WORK}/unpacked"
+"""Tars that compressed archives contain, while their images are needed."""
 WATCH = f"{WORK}/watch"
 """Messages between the steps of a watch."""
 
@@ -194,6 +196,8 @@ def unsafe(path: str) -> str | None:
         return f"{found} '::', which fsspec uses to chain addresses"
     if _CONTROL.search(path):
         return f"{found} a control character"
+    if len(path) > MAX_PATH_BYTES:  # before it is cut into names, which would take more memory
+        return f"{found} more than {MAX_PATH_BYTES} bytes"
     for name in path.split("/"):
         if name in ("", ".", ".."):
             return f"{found} the component {name!r}"

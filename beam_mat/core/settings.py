@@ -24,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True):
         name: The name of the entries in dataset_info.json.
         val_fraction: Share of ids that goes to the validation set, 0 to 1.
         drop_duplicates: Whether only the first record of an id is kept.
+        zip_encoding: Codec of names in zips and tars that do not say theirs, as Python calls it; ""
+            for UTF-8 and code page 437, see `core.member_name.decode`.
         resizer: Name and version of the library that resizes pictures.
         fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
             dataset. For a watch, which has no fixed inputs, a hash of its configuration.
@@ -43,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True):
     formats: tuple[str, ...] = (JSONL, PARQUET)
     val_fraction: float = 0.0
     drop_duplicates: bool = False
+    zip_encoding: str = ""
     resizer: str = ""
     fingerprint: str = ""
     resume: bool = False
@@ -66,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
             sorted(self.formats),
             self.val_fraction,
             self.drop_duplicates,
+            self.zip_encoding,
         ]
         return _digest([self.image_digest(), *records])
 

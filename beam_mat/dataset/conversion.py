@@ -44,6 +44,7 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
         "rewrite": [list(pair) for pair in settings.prefixes],
         "formats": list(settings.formats),
         "val_fraction": settings.val_fraction,
+        "zip_encoding": settings.zip_encoding or None,
         "duplicates": "drop" if settings.drop_duplicates else "keep",
         "exif": "apply" if settings.images.apply_exif else "ignore",
         "reencode": settings.images.reencode,

@@ -101,12 +101,15 @@ def sizes(uris: Sequence[str]) -> list[int | None]:
 def expand(uri: str) -> list[FileInfo]:
     """The files that a URI or a pattern names, by name. Raises FileNotFoundError if there are none.
 
-    A name that exists is never a pattern.
+    A name that exists is never a pattern. A pattern matches no file whose name begins with a dot,
+    unless the pattern does so too: systems leave such files beside others.
     """
     store, path = locate(uri)
     if file := store.file_at(path):
         return [file]
     found = store.glob(path) if has_magic(path) else []
+    if not path.rpartition("/")[2].startswith("."):
+        found = [file for file in found if not file.uri.rpartition("/")[2].startswith(".")]
     if not found:
         raise FileNotFoundError(uri)
     return sorted(found, key=lambda file: file.uri)

@@ -9,16 +9,17 @@ from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES
 from beam_mat.core.results import Source
 from beam_mat.core.scan import HEAD_BYTES, Break, Layout, Span, detect, scan
-from beam_mat.storage import files
+from beam_mat.storage import archives, files
 
 
-def identify(uri: str) -> files.FileInfo:
-    """Size and version of a file; for a folder, total size and a hash of its listing.
+def identify(uri: str, version: str = "") -> files.FileInfo:
+    """Size and version of an image source; for a folder, total size and a hash of its listing.
 
-    Raises FileNotFoundError.
+    For a split archive, they are those of all its pieces, see `archives.find`; `version` is the one
+    that the file had, if it is known. Raises FileNotFoundError.
     """
-    if file := files.file_at(uri):
-        return file
+    if archive := archives.find(uri, version):
+        return archive.info
     if not files.is_folder(uri):
         raise FileNotFoundError(uri)
     digest = hashlib.sha256()
@@ -33,7 +34,8 @@ def identify(uri: str) -> files.FileInfo:
 def change(place: Shard | Source) -> str | None:
     """How an input has changed since the job began, as a sentence, or None."""
     try:
-        found = identify(place.uri)
+        is_source = isinstance(place, Source)
+        found = identify(place.uri, place.version) if is_source else files.info(place.uri)
     except FileNotFoundError:
         return f"{place.uri}: existed when the job began, but no longer exists"
     if (found.size, found.version) == place.content:

@@ -8,14 +8,14 @@ because Beam chooses the coders by the types of `process`.
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.member import Member, Packing
+from beam_mat.core.member import Member, Packing, best
+from beam_mat.core.member_name import spellings
 from beam_mat.core.mix import plan
 from beam_mat.core.results import (
     ChunkFact,
@@ -29,11 +29,11 @@ from beam_mat.core.results import (
     Written,
 )
 from beam_mat.core.settings import Settings
-from beam_mat.storage import catalog, inputs, requests
+from beam_mat.storage import inputs, requests
 from beam_mat.transforms.step import FileStep, ProgressStep, count, send_progress, timed
 from beam_mat.work import chunks
 from beam_mat.work.convert_image import ImageRow
-from beam_mat.work.images import batch_of, convert_batch
+from beam_mat.work.images import batch_of, convert_batch, list_members
 from beam_mat.work.mix import mix
 
 WRITTEN = "written"
@@ -72,15 +72,16 @@ class RequestImages(FileStep):
 
 
 class ListMembers(FileStep):
-    """Yields the members of a zip or folder, by path."""
+    """Yields the members of an archive or folder, by each spelling of their paths."""
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
-        members = catalog.members(source.uri, source.order)
+        members = list_members(self._settings, source.uri, source.order)
         with timed("catalog"):
             first = next(members, None)  # the listing is read here
         held = requests.pool().submit(inputs.require_unchanged, source)
         for member in itertools.chain([first] if first else [], members):
-            yield member.path, PathFact(member=member)
+            for path in spellings(member.path):
+                yield path, PathFact(member=member)
         held.result()  # the request ran in the meantime
 
 
@@ -92,9 +93,7 @@ class Match(ProgressStep):
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         if not chunks:
             return
-        members = (fact.member for fact in facts if fact.member)
-        place = attrgetter("order", "offset")
-        member = min(members, key=place, default=None)
+        member = best(path, (fact.member for fact in facts if fact.member))
         self._progress.add(wanted=1)
         yield batch_of(path, member), Wanted(path, member, chunks)
 

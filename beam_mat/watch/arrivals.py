@@ -11,7 +11,7 @@ import msgspec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.results import Source
-from beam_mat.storage import files
+from beam_mat.storage import archives, files
 
 MAX_BYTES = 256 << 20
 """Bytes of shards that are processed at a time. A larger shard is let in alone."""
@@ -41,6 +41,7 @@ class Arrivals(Generic[T]):
         self, kind: type[T], patterns: Sequence[str], max_bytes: int | None = MAX_BYTES
     ) -> None:
         self._kind: type[T] = kind
+        self._are_sources = issubclass(kind, Source)
         self._patterns = patterns
         self._max_bytes = max_bytes
         self.listed: dict[str, T] = {}
@@ -55,6 +56,8 @@ class Arrivals(Generic[T]):
         for order, pattern in enumerate(self._patterns):
             try:
                 matches = files.expand(pattern)
+                if self._are_sources:  # pieces of an archive become one file
+                    matches = archives.gather(matches)
             except FileNotFoundError:
                 continue  # nothing has arrived
             for file in matches:
@@ -67,8 +70,9 @@ class Arrivals(Generic[T]):
         if order is None:
             return False
         self.listed.pop(uri, None)
-        if file := files.file_at(uri):
-            self.listed[uri] = self._kind(file.uri, order, file.size, file.version)
+        found = [file] if (file := files.file_at(uri)) else []
+        for one in archives.gather(found) if self._are_sources else found:
+            self.listed[one.uri] = self._kind(one.uri, order, one.size, one.version)
         return True
 
     def mark_done(self, uri: str, content: tuple[int, str]) -> None:

@@ -62,7 +62,11 @@ def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None
             vacuum.run(settings.output, keep)
         if job.prism:
             console.print(job.prism, soft_wrap=True, highlight=False, markup=False)
-        (_submit if runner_of(job.beam) == DATAFLOW else _run_here)(job, options, shutdown)
+        if runner_of(job.beam) == DATAFLOW:
+            _submit(job, options, shutdown)
+        else:
+            _run_here(job, options, shutdown)
+            files.remove(files.join(settings.output, layout.UNPACKED))
 
 
 def _run_here(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> None:

@@ -15,7 +15,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from beam_mat.core.member import Member
+from beam_mat.core.member import Member, Packing
 from beam_mat.core.results import ChunkFact, PathFact, Wanted
 from beam_mat.transforms.shuffle import StructCoder
 from beam_mat.transforms.step import FileStep
@@ -88,13 +88,24 @@ class JoinByPath(WatchStep):
             known.write(after)
 
     def _found(self, before: KnownPath, member: Member, path: str) -> KnownPath:
-        if before.member and _precedence(before.member) < _precedence(member):
-            return before  # a zip with higher precedence has it
-        if before.asked and before.member and _content(before.member) != _content(member):
+        """What is known after a member has arrived; see `core.member.best` for the rules."""
+        there = before.member
+        if there and member.packing is Packing.INLINE:
+            return before  # an image inside a record is named by its bytes
+        if member.path != path:
+            if before.ambiguous or (there and there.path == path):
+                return before
+            if there and there.path != member.path:
+                if before.asked:
+                    request_reprocessing(self._settings, "", path)
+                return msgspec.structs.replace(before, member=None, asked=False, ambiguous=True)
+        if there and there.path == member.path and _precedence(there) < _precedence(member):
+            return before  # a source with higher precedence has it
+        if before.asked and there and _content(there) != _content(member):
             request_reprocessing(self._settings, "", path)
         for stem in before.missed_by:
             request_reprocessing(self._settings, stem)
-        return msgspec.structs.replace(before, member=member, missed_by=())
+        return msgspec.structs.replace(before, member=member, missed_by=(), ambiguous=False)
 
     @on_timer(EXPIRY)
     def expire(
@@ -131,11 +142,14 @@ def _precedence(member: Member) -> tuple[int, str]:
     return member.order, member.source
 
 
-def _content(member: Member) -> tuple[int, int | None]:
-    return member.size, member.crc
+def _content(member: Member) -> tuple[int, int | str]:
+    # A tar has no checksums, so each version of it may have other pictures.
+    return member.size, member.version if member.crc is None else member.crc
 
 
 def _wanted(path: str, member: Member | None, chunks: tuple[str, ...]) -> tuple[str, Wanted]:
+    if member:
+        member = msgspec.structs.replace(member, path=path)  # it may have another spelling
     return batch_of(path, member), Wanted(path, member, chunks)
 
 

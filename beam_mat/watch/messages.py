@@ -99,16 +99,20 @@ class KnownPath(msgspec.Struct, frozen=True, array_like=True):
     """What is known about an image path.
 
     Attributes:
-        member: The member with this path, from the zip with the highest precedence.
+        member: The member with this path, from the source with the highest precedence. If there is
+            none, it is a member with another spelling of the path.
         asked: Whether that member has been requested.
         waiting: Chunks that wait for the image.
         missed_by: Stems of shards that are or will be in the dataset without it.
+        ambiguous: Whether members with different other spellings have arrived, and none with this
+            path, so that none of them is used.
     """
 
     member: Member | None = None
     asked: bool = False
     waiting: tuple[Waiting, ...] = ()
     missed_by: tuple[str, ...] = ()
+    ambiguous: bool = False
 
 
 class CommitFact(msgspec.Struct, frozen=True, array_like=True):

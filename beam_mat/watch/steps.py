@@ -6,6 +6,7 @@ types of `process`.
 """
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,10 +19,11 @@ from apache_beam.pvalue import TaggedOutput
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
-from beam_mat.core.member import Member
+from beam_mat.core.member import Member, best
+from beam_mat.core.member_name import spellings
 from beam_mat.core.results import ChunkFact, PathFact, Source, Wanted
 from beam_mat.dataset.views import read_manifest
-from beam_mat.storage import catalog, files, inputs
+from beam_mat.storage import files, inputs
 from beam_mat.transforms.conversion import count_written, outcomes
 from beam_mat.transforms.step import FileStep, ProgressStep, send_progress, timed
 from beam_mat.watch.arrivals import order_of
@@ -35,7 +37,7 @@ from beam_mat.watch.messages import (
     request_reprocessing,
 )
 from beam_mat.work import chunks
-from beam_mat.work.images import batch_of, convert_batch
+from beam_mat.work.images import batch_of, convert_batch, list_members
 
 SHARDS, CHUNKS, SOURCES = "shards", "chunks", "sources"
 """Tags of facts about whole shards, chunks and zips."""
@@ -93,6 +95,8 @@ class Request(FileStep):
         asked = PathFact(chunk=chunk.name)
         for path in found.images:
             yield path, asked
+        for member in found.inline:
+            yield member.path, PathFact(member=member)
 
 
 class Write(FileStep):
@@ -130,19 +134,21 @@ class ListZip(WatchStep):
         try:
             outdated = _outdated_images(self._watch, source)
             with timed("catalog"):
-                members = list(catalog.members(source.uri, source.order))
+                members = list_members(self._settings, source.uri, source.order)
+                first = next(members, None)  # all of the directory is read here
             inputs.require_unchanged(source)
         except _CHANGED as error:
             if not inputs.change(source):
                 _LOG.warning("%s; its images are left out until it is replaced", error)
                 record_fault(self._settings, source, str(error))
             return
-        for member in members:
-            if member.path in outdated:
-                request_reprocessing(self._settings, "", member.path)
+        for member in itertools.chain([first] if first else [], members):
             # Zips are replaced during a watch, so each member has the version of its zip.
             dated = msgspec.structs.replace(member, version=source.version)
-            yield member.path, PathFact(member=dated)
+            for path in spellings(member.path):
+                if path in outdated:
+                    request_reprocessing(self._settings, "", path)
+                yield path, PathFact(member=dated)
         record_fault(self._settings, source, None)
         yield TaggedOutput(SOURCES, ("", CommitFact(source=source)))
 
@@ -190,11 +196,11 @@ class Convert(ProgressStep):
                         self._settings, batch, wanted, _source_of, self._converted
                     )
             except _CHANGED:
-                current = _current(wanted)
+                current = self._current(wanted)
                 if current == wanted:
                     raise
             else:
-                current = _current(wanted)
+                current = self._current(wanted)
                 if current == wanted:
                     self._progress.flush()
                     for name, fact in outcomes(wanted, rows, table):
@@ -207,6 +213,28 @@ class Convert(ProgressStep):
             f"{', '.join(zips)}: changed {TRIES} times while it was read; wait until it is "
             "complete, and run the same command again"
         )
+
+    def _current(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Returns the images of a batch as their zip has them now."""
+        members = [item.member for item in wanted if item.member]
+        if not members:
+            return wanted
+        source, order, before = members[0].source, members[0].order, members[0].version
+        found: dict[str, list[Member]] = {item.path: [] for item in wanted}
+        try:
+            version = inputs.identify(source, before).version
+            if all(member.version == version for member in members):
+                return wanted
+            for member in list_members(self._settings, source, order):
+                for path in spellings(member.path):
+                    if path in found:
+                        found[path].append(msgspec.structs.replace(member, version=version))
+        except _CHANGED:  # the next version is listed when it arrives
+            found = {item.path: [] for item in wanted}
+        return [
+            msgspec.structs.replace(item, member=best(item.path, found[item.path]))
+            for item in wanted
+        ]
 
 
 def _source_of(member: Member) -> tuple[str, str]:
@@ -222,21 +250,3 @@ def _once(wanted: Iterable[Wanted]) -> list[Wanted]:
         member = item.member or (known.member if known else None)
         by_path[item.path] = Wanted(item.path, member, tuple(dict.fromkeys(waiting)))
     return [by_path[path] for path in sorted(by_path)]
-
-
-def _current(wanted: list[Wanted]) -> list[Wanted]:
-    """Returns the images of a batch as their zip has them now."""
-    members = [item.member for item in wanted if item.member]
-    if not members:
-        return wanted
-    source, order = members[0].source, members[0].order
-    found: dict[str, Member] = {}
-    try:
-        version = inputs.identify(source).version
-        if all(member.version == version for member in members):
-            return wanted
-        for member in catalog.members(source, order):
-            found[member.path] = msgspec.structs.replace(member, version=version)
-    except _CHANGED:
-        found = {}  # the next version is listed when it arrives
-    return [msgspec.structs.replace(item, member=found.get(item.path)) for item in wanted]

@@ -122,7 +122,12 @@ def convert_image(job: Job, original: Original) -> tuple[ImageRow, bytes]:
 def _read(source: str, member: Member) -> bytes | ImageFault:
     if member.packing is Packing.FILE:
         return LocalStore().read_range(source, 0, member.size)
-    entry = LocalStore().read_range(source, member.offset, member.end)
+    store = LocalStore()
+    if len(member.pieces) > 1:
+        read = (store.read_range(*one) for one in member.ranges())
+        return unpack(member, memoryview(b"".join(read)))
+    begin = member.pieces[0].begin if member.pieces else 0
+    entry = store.read_range(source, member.offset - begin, member.end - begin)
     return unpack(member, memoryview(entry))
 
 

@@ -22,7 +22,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import ImageFile, ImageStatistics
-from beam_mat.storage import files
+from beam_mat.storage import catalog, files
 from beam_mat.storage.catalog import fetch, load
 from beam_mat.storage.parts import parquet_writer
 from beam_mat.work.convert_image import (
@@ -70,6 +70,17 @@ def batch_of(path: str, member: Member | None) -> str:
         return f"missing {digest[0] % MISSING_BATCHES}"
     source = "" if member.packing is Packing.FILE else member.source
     return f"{member.order} {member.batch} {source}"
+
+
+def list_members(settings: Settings, uri: str, order: int) -> Iterator[Member]:
+    """Yields the members of an image source, see `storage.catalog.members`."""
+    return catalog.members(
+        uri,
+        order,
+        encoding=settings.zip_encoding,
+        work=files.join(settings.output, layout.UNPACKED),
+        scratch=files.join(settings.output, layout.SCRATCH),
+    )
 
 
 def convert_batch(
@@ -143,9 +154,9 @@ def _convert(
 
 def _sources(members: list[Member]) -> Iterator[tuple[Member, str | bytes | ImageFault]]:
     """Yields members with the local path of their source, with their bytes, or with a fault."""
-    if members and files.local_path(members[0].source) is not None:
+    if members and files.local_path(members[0].place) is not None:
         for member in sorted(members, key=lambda member: (member.source, member.offset)):
-            yield member, files.local_path(member.source) or ""
+            yield member, files.local_path(member.place) or ""
     else:
         for member, entry in fetch(members):
             yield member, load(member, entry)

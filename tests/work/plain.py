@@ -10,7 +10,8 @@ import msgspec
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.job import IN_PROCESS, Job
-from beam_mat.core.member import Member
+from beam_mat.core.member import Member, best
+from beam_mat.core.member_name import spellings
 from beam_mat.core.results import (
     ChunkFact,
     ChunkOutput,
@@ -26,9 +27,9 @@ from beam_mat.dataset.commit import CONVERT, Snapshot
 from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command, State
-from beam_mat.storage import catalog, files, inputs
+from beam_mat.storage import files, inputs
 from beam_mat.work import chunks
-from beam_mat.work.images import batch_of, convert_batch
+from beam_mat.work.images import batch_of, convert_batch, list_members
 from beam_mat.work.mix import mix, plan_mixes
 
 
@@ -110,17 +111,18 @@ def image_facts(
 ) -> dict[str, list[ChunkFact]]:
     """Converts the images that chunks request; the facts are by the chunk's name."""
     by_order = {source.order: source for source in sources}
-    members: dict[str, Member] = {}
+    members = defaultdict[str, list[Member]](list)
     for source in by_order.values():
-        for member in catalog.members(source.uri, source.order):
-            members.setdefault(member.path, member)
+        for member in list_members(settings, source.uri, source.order):
+            for path in spellings(member.path):
+                members[path].append(member)
     waiting = defaultdict[str, list[str]](list)
     for chunk in some:
         for path in chunks.request(settings, chunk).images:
             waiting[path].append(chunk.name)
     batches = defaultdict[str, list[Wanted]](list)
     for path, names in sorted(waiting.items()):
-        found = members.get(path)
+        found = best(path, members[path])
         batches[batch_of(path, found)].append(Wanted(path, found, tuple(names)))
 
     def source_of(member: Member) -> tuple[str, str]:
