@@ -82,7 +82,6 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
     group.add_argument(
         "--zip-encoding",
         type=values.encoding,
-        default="",
         metavar="NAME",
         help="encoding of names in zips and tars that do not say theirs, such as gbk (default: "
         "UTF-8 where it fits, otherwise cp437)",
@@ -184,7 +183,7 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
         formats=typed.formats,
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",
-        zip_encoding=typed.zip_encoding,
+        zip_encoding=typed.zip_encoding or "",
         resizer=resizer_name(),
         image_workers=typed.image_workers,
     )
