@@ -117,9 +117,9 @@ def test_a_zip_that_changes_again_and_again_ends_the_watch(
     seeds = itertools.count(2)
     look = inputs.identify
 
-    def changing(uri: str) -> files.FileInfo:
+    def changing(uri: str, version: str) -> files.FileInfo:
         site.land("m.zip", "i.jpg", seed=next(seeds))
-        return look(uri)
+        return look(uri, version)
 
     monkeypatch.setattr(inputs, "identify", changing)
     with pytest.raises(SourceError, match=r"m\.zip: changed 3 times while it was read"):
