@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.results import Source
 from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals
 
 
@@ -145,3 +147,27 @@ def test_what_is_worked_on_is_let_in_once_more_only_when_that_is_over() -> None:
     assert arrivals.release(3.0, 9.0) == []
     arrivals.mark_done("gs://b/a", (1, "1"))
     assert arrivals.release(4.0, 9.0) == [found("a")]
+
+
+def test_pieces_of_an_archive_arrive_as_one(tmp_path: Path) -> None:
+    for name in ("a.zip.part_aa", "a.zip.part_ab", "b.z01", "b.zip", "c.tar"):
+        (tmp_path / name).write_bytes(b"12345")
+    arrivals = Arrivals(Source, [f"{tmp_path}/*.zip", f"{tmp_path}/*"])
+    arrivals.scan()
+    sizes = {Path(uri).name: (one.size, one.order) for uri, one in arrivals.listed.items()}
+    assert sizes == {"a.zip.part_aa": (10, 1), "b.zip": (10, 0), "c.tar": (5, 1)}
+    before = arrivals.listed
+    (tmp_path / "b.z01").write_bytes(b"123456")
+    arrivals.scan()
+    changed = {Path(uri).name for uri, one in arrivals.listed.items() if one != before[uri]}
+    assert changed == {"b.zip"}
+    arrivals.notice(str(tmp_path / "a.zip.part_ab"))
+    assert arrivals.listed[str(tmp_path / "a.zip.part_aa")].size == 10
+
+
+def test_pieces_of_shards_are_files_of_their_own(tmp_path: Path) -> None:
+    for name in ("train.part-00000", "train.part-00001"):
+        (tmp_path / name).write_bytes(b"{}")
+    arrivals = Arrivals(Shard, [f"{tmp_path}/*"])
+    arrivals.scan()
+    assert len(arrivals.listed) == 2

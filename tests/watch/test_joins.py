@@ -257,3 +257,55 @@ def test_the_stem_of_a_chunk_is_its_shards() -> None:
     shard = Shard("/in/a-b.json", 0, 1, "v")
     name = f"{shard.stem('d')}-{7:014d}"
     assert stem_of(name) == shard.stem("d")
+
+
+def spelled(path: str, crc: int = 1, order: int = 0) -> PathFact:
+    return PathFact(member=Member(path, "a.zip", order, 0, 9, 9, 9, Packing.STORED, crc))
+
+
+def crc_of(found: list[Wanted]) -> int | None:
+    (wanted,) = found
+    assert wanted.path == "p"
+    assert wanted.member is None or wanted.member.path == "p"
+    return wanted.member.crc if wanted.member else None
+
+
+def test_a_member_with_another_spelling_answers(path: Path1) -> None:
+    assert path.tell(asked("s-1")) == []
+    assert crc_of(path.tell(spelled("q", 5))) == 5
+    assert crc_of(path.tell(asked("t-1"))) == 5
+    assert path.requested() == set()
+
+
+@pytest.mark.parametrize("order", [["p", "q"], ["q", "p"]])
+def test_the_same_spelling_counts_first(path: Path1, order: list[str]) -> None:
+    for spelling in order:
+        path.tell(spelled(spelling, {"p": 1, "q": 2}[spelling], order={"p": 1, "q": 0}[spelling]))
+    assert crc_of(path.tell(asked("s-1"))) == 1
+
+
+def test_a_record_is_read_again_when_its_own_spelling_arrives(path: Path1) -> None:
+    path.tell(spelled("q", 2))
+    assert crc_of(path.tell(asked("s-1"))) == 2
+    path.tell(spelled("p", 1))
+    assert path.requested() == {"p"}
+    assert crc_of(path.tell(asked("s-1"))) == 1
+
+
+@pytest.mark.parametrize("order", [["q", "r"], ["r", "q"], ["q", "r", "q"]])
+def test_of_two_other_spellings_none_answers(path: Path1, order: list[str]) -> None:
+    for spelling in order:
+        path.tell(spelled(spelling))
+    assert path.tell(asked("s-1")) == []
+    assert crc_of(path.wait(WAIT * 2)) is None
+    path.tell(spelled("p", 7))
+    assert path.requested() == {"s"}
+    assert crc_of(path.tell(asked("s-1"))) == 7
+
+
+def test_a_record_is_read_again_when_its_image_becomes_unclear(path: Path1) -> None:
+    path.tell(spelled("q"))
+    assert crc_of(path.tell(asked("s-1"))) == 1
+    path.tell(spelled("r"))
+    assert path.requested() == {"p"}
+    assert path.tell(asked("s-1")) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import tarfile
 from pathlib import Path
 
 import msgspec
@@ -12,9 +14,10 @@ from beam_mat.core.errors import SourceError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.storage import files, inputs
-from beam_mat.watch.messages import WatchSettings, reprocess_requests
+from beam_mat.watch.messages import WatchSettings, count_unreadable, reprocess_requests
 from beam_mat.watch.steps import Convert, ListZip
 from beam_mat.work.images import batch_of
+from tests.build import zip_of
 from tests.making import image_record, picture, write_shard, write_zip
 from tests.work.plain import job_of, make
 
@@ -114,10 +117,62 @@ def test_a_zip_that_changes_again_and_again_ends_the_watch(
     seeds = itertools.count(2)
     look = inputs.identify
 
-    def changing(uri: str) -> files.FileInfo:
+    def changing(uri: str, version: str) -> files.FileInfo:
         site.land("m.zip", "i.jpg", seed=next(seeds))
-        return look(uri)
+        return look(uri, version)
 
     monkeypatch.setattr(inputs, "identify", changing)
     with pytest.raises(SourceError, match=r"m\.zip: changed 3 times while it was read"):
         site.converted(wanted)
+
+
+def tar_of(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def unpacked(site: Site) -> list[str]:
+    return [name for name, _ in files.find(f"{site.watch.settings.output}/_beam_mat/unpacked")]
+
+
+def test_a_compressed_tar_that_was_replaced_gives_its_new_pictures(site: Site) -> None:
+    path = site.folder / "n.tar.gz"
+    path.write_bytes(tar_of({"j.jpg": picture(seed=5)}))
+    old = site.listed("n.tar.gz")["j.jpg"].member
+    first = unpacked(site)
+    path.write_bytes(tar_of({"j.jpg": picture(seed=6), "k.jpg": picture(seed=7)}))
+    found = site.converted(Wanted("j.jpg", old, ("s-1",)))
+    assert found["j.jpg"].fault is None
+    written = Path(site.watch.settings.output, found["j.jpg"].file).read_bytes()
+    assert written == picture(seed=6)
+    assert len(first) == len(unpacked(site)) == 1
+    assert first != unpacked(site)
+
+
+def test_pieces_that_are_not_all_there_are_left_out_until_they_are(site: Site) -> None:
+    data = zip_of({"j.jpg": picture(seed=5), "k.jpg": picture(seed=7)})
+    for at, name in enumerate(("n.zip.part_aa", "n.zip.part_ab", "n.zip.part_ac")):
+        part = data[at * 700 : (at + 1) * 700 if at < 2 else None]
+        (site.folder / name).write_bytes(part)
+    last = site.folder / "n.zip.part_ac"
+    kept = last.read_bytes()
+    last.unlink()
+
+    def listed() -> dict[str, PathFact]:
+        found = inputs.identify(str(site.folder / "n.zip.part_aa"))
+        source = Source(found.uri, 0, found.size, found.version)
+        return dict(one for one in ListZip(site.watch).process(source) if isinstance(one, tuple))
+
+    assert listed() == {}
+    assert count_unreadable(site.watch.settings) == 1
+    last.write_bytes(kept)
+    facts = listed()
+    assert sorted(facts) == ["j.jpg", "k.jpg"]
+    assert count_unreadable(site.watch.settings) == 0
+    found = site.converted(*(Wanted(path, fact.member, ("s-1",)) for path, fact in facts.items()))
+    assert {path: outcome.fault for path, outcome in found.items()} == dict.fromkeys(facts)
