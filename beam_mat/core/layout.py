@@ -52,6 +52,8 @@ SUMMARIES = f"{WORK}/summaries"
 TEXT_ONLY = f"{WORK}/text-only"
 """Parts without images, which will be mixed."""
 MIXES = f"{WORK}/mixes"
+COPIES = f"{WORK}/unpacked"
+"""The decompressed texts of compressed shards, while they are converted."""
 WATCH = f"{WORK}/watch"
 """Messages between the steps of a watch."""
 

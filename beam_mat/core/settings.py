@@ -21,6 +21,7 @@ class Settings(msgspec.Struct, frozen=True):
         prefixes: Path prefixes to replace, as pairs of old and new.
         val_fraction: Share of ids that goes to the validation set, 0 to 1.
         drop_duplicates: Whether only the first record of an id is kept.
+        records: The key of the list of records in a shard that is one object, or "" to find it.
         resizer: Name and version of the library that resizes pictures.
         fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
             dataset. For a watch, which has no fixed inputs, a hash of its configuration.
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True):
     formats: tuple[str, ...] = (JSONL, PARQUET)
     val_fraction: float = 0.0
     drop_duplicates: bool = False
+    records: str = ""
     resizer: str = ""
     fingerprint: str = ""
     resume: bool = False
@@ -52,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True):
     def digest(self) -> str:
         """A hash of the settings that affect the output's bytes, for names."""
         records = [self.prefixes, sorted(self.formats), self.val_fraction, self.drop_duplicates]
-        return _digest([self.image_digest(), *records])
+        key = [{"records": self.records}] if self.records else []
+        return _digest([self.image_digest(), *records, *key])
 
 
 def _digest(values: list[object]) -> str:

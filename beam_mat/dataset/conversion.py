@@ -43,6 +43,7 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
         "formats": list(settings.formats),
         "val_fraction": settings.val_fraction,
         "duplicates": "drop" if settings.drop_duplicates else "keep",
+        "records": settings.records or None,
         "exif": "apply" if settings.images.apply_exif else "ignore",
         "reencode": settings.images.reencode,
         "fast_decode": settings.images.fast_decode,

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
+from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
-from beam_mat.storage import files
+from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
 MAX_TURN = 3000
@@ -87,21 +88,30 @@ class Findings(msgspec.Struct, frozen=True):
     rejects: tuple[Reject, ...]
 
 
-def find(records: Statistics, images: ImageStatistics, prefixes: Prefixes) -> Findings:
+def find(
+    records: Statistics,
+    images: ImageStatistics,
+    prefixes: Prefixes,
+    shards: Mapping[str, Shard],
+) -> Findings:
     """Reads the sampled records from the shards, with the prefixes of their acceptance.
 
-    Raises SourceError if a shard has changed since.
+    `shards` are by URI. Raises SourceError if a shard has changed since.
     """
     records = records.ordered()
     systems: dict[str, int] = {}
-    examples = tuple(_examples(records.samples, prefixes, systems))
-    return Findings(records, images, tuple(systems), examples, tuple(_rejects(records.rejects)))
+    examples = tuple(_examples(records.samples, prefixes, systems, shards))
+    rejects = tuple(_rejects(records.rejects, shards))
+    return Findings(records, images, tuple(systems), examples, rejects)
 
 
 def _examples(
-    samples: Sequence[Sample], prefixes: Prefixes, systems: dict[str, int]
+    samples: Sequence[Sample],
+    prefixes: Prefixes,
+    systems: dict[str, int],
+    shards: Mapping[str, Shard],
 ) -> Iterator[Example]:
-    bodies = files.read_ranges((one.source, one.start, one.end) for one in samples)
+    bodies = inputs.excerpts((shards[one.source], one.start, one.end) for one in samples)
     for sample, body in zip(samples, bodies, strict=True):
         found = parse(body, prefixes)
         # The workers have parsed the same bytes with the same prefixes without a fault.
@@ -139,9 +149,9 @@ def _number(system: str, systems: dict[str, int]) -> int | None:
     return systems.setdefault(shown, len(systems))
 
 
-def _rejects(rejects: Sequence[Reject]) -> Iterator[Reject]:
-    bodies = files.read_ranges(
-        (one.source, one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
+def _rejects(rejects: Sequence[Reject], shards: Mapping[str, Shard]) -> Iterator[Reject]:
+    bodies = inputs.excerpts(
+        (shards[one.source], one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
     )
     for reject, body in zip(rejects, bodies, strict=True):
         text = body.decode("utf-8", "backslashreplace")

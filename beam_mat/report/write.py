@@ -53,11 +53,12 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
     named |= {one.source for one in statistics.rejects}
-    there = {uri for uri in named if not inputs.change(snapshot.shards[uri].shard)}
+    shards = {uri: snapshot.shards[uri].shard for uri in named}
+    there = {uri for uri, shard in shards.items() if not inputs.change(shard)}
     statistics.samples = [one for one in statistics.samples if one.source in there]
     statistics.rejects = [one for one in statistics.rejects if one.source in there]
     prefixes = tuple((old, new) for old, new in manifest.configuration["rewrite"])
-    found = find(statistics, image_table.statistics(output, snapshot.images), prefixes)
+    found = find(statistics, image_table.statistics(output, snapshot.images), prefixes, shards)
     _write(output, layout.STATISTICS, msgspec.json.encode(found) + b"\n")
     _write_page(output, manifest, found)
 

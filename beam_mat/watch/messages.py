@@ -75,8 +75,8 @@ class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
 class ShardFact(msgspec.Struct, frozen=True, array_like=True):
     """What is known about a shard: its number of chunks, and those that are written.
 
-    `shard` is None until it has been split. `gone` is whether it has changed or was deleted, so
-    that this version is not committed.
+    `shard` is None until it has been split. `gone` is whether it has changed, was deleted or is no
+    shard at all, so that this version is not committed.
     """
 
     shard: Shard | None = None
@@ -117,7 +117,7 @@ class CommitFact(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         summary: Name of the summary of a finished shard.
         source: A zip that has been listed.
-        gone: A shard that changed while it was converted; its files are removed.
+        gone: A shard that changed while it was converted, or is none; its files are removed.
         tick: The time of a tick.
         stop: Whether to commit at once, because the watch ends.
     """
@@ -245,12 +245,12 @@ def remove_taken_up(settings: Settings, name: str) -> None:
 
 
 UNREADABLE = f"{layout.WATCH}/unreadable"
-"""One text file for each zip that cannot be read, with the reason."""
+"""One text file for each zip and shard that cannot be read, with the reason."""
 
 
-def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
-    """Records why a zip cannot be read. None removes the record: a later version can be read."""
-    uri = files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
+def record_fault(settings: Settings, place: Source | Shard, fault: str | None) -> None:
+    """Records why a zip or shard cannot be read. None removes the record: now it can be."""
+    uri = files.join(settings.output, UNREADABLE, f"{_digest(place.uri)}.txt")
     if fault is not None:
         scratch = files.join(settings.output, layout.SCRATCH)
         files.write_bytes(uri, fault.encode("utf-8", "backslashreplace"), scratch)
@@ -259,7 +259,7 @@ def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
 
 
 def count_unreadable(settings: Settings) -> int:
-    """Returns the number of zips that cannot be read."""
+    """Returns the number of zips and shards that cannot be read."""
     return len(files.find(files.join(settings.output, UNREADABLE)))
 
 

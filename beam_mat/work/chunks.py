@@ -25,29 +25,43 @@ from beam_mat.core.results import (
 )
 from beam_mat.core.settings import Settings
 from beam_mat.core.validation import ChunkResult, validate
-from beam_mat.storage import inputs, parts
+from beam_mat.storage import files, inputs, parts
 from beam_mat.work import results
 
 
 def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
     """Yields the chunks of a shard in order. A shard that was scanned before is not read again.
 
-    Raises SourceError if the shard changed while it was read.
+    A compressed shard is decompressed into its copy. Raises ShardError if the file is no shard, and
+    SourceError if the shard changed while it was read.
     """
-    stem = shard.stem(settings.digest())
+    stem, copy = shard.stem(settings.digest()), copy_of(settings.output, shard)
     found = results.find(settings, layout.SPLITS, stem, ShardSplit)
     if found:
         for chunk in found.chunks:
-            # The stored shard may have another order.
-            yield msgspec.structs.replace(chunk, shard=shard)
+            # The stored shard may have another order, and the folder another name.
+            yield msgspec.structs.replace(chunk, shard=shard, copy=copy if chunk.copy else "")
         return
     chunks = []
-    for chunk in inputs.chunks(shard, settings.digest()):
+    reading = inputs.reading(shard, settings.records, copy)
+    for chunk in inputs.chunks(reading, settings.digest()):
         chunks.append(chunk)
         yield chunk
     inputs.require_unchanged(shard)
-    made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks))
+    made = ShardSplit(
+        records=sum(chunk.count for chunk in chunks),
+        chunks=tuple(chunks),
+        compression=reading.compression,
+        key=reading.found.key,
+        broken=reading.broken(chunks),
+    )
     results.write(settings, layout.SPLITS, stem, made)
+
+
+def copy_of(output: str, shard: Shard) -> str:
+    """The URI of the decompressed text of a compressed shard, while the shard is converted."""
+    whole = msgspec.structs.replace(shard, limit=None)
+    return files.join(output, layout.COPIES, f"{whole.stem('')}.json")
 
 
 def request(settings: Settings, chunk: Chunk) -> ChunkRequest:

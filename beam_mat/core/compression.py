@@ -1,0 +1,272 @@
+"""Decompresses a stream piece by piece, with bounded memory, and says where it breaks off.
+
+However much a few bytes decompress to, at most `PIECE` of it are held. Members that follow each
+other in one file are read to the last, as gzip, bzip2, xz and zstd do themselves.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Protocol
+
+import zstandard
+
+PIECE = 1 << 17
+"""Bytes of one decompressed piece, at most."""
+
+MAX_WINDOW_BYTES = 128 << 20
+"""Memory that decompressing may need: what zstd allows by default, and twice what xz -9 needs."""
+
+
+class Codec(str, Enum):
+    """How a shard can be compressed."""
+
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+    ZSTD = "zstd"
+
+
+_MAGIC = {
+    b"\x1f\x8b": Codec.GZIP,
+    b"BZh": Codec.BZIP2,
+    b"\xfd7zXZ\0": Codec.XZ,
+    b"\x28\xb5\x2f\xfd": Codec.ZSTD,
+}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x2a\x4d\x18"
+"""The magic number of a zstd frame without data, after a first byte from 0x50 to 0x5f."""
+
+
+def codec_of(head: bytes) -> Codec | None:
+    r"""How a file is compressed that begins with `head`, or None.
+
+    >>> codec_of(b"\x1f\x8b\x08"), codec_of(b"[")
+    (<Codec.GZIP: 'gzip'>, None)
+    """
+    for magic, codec in _MAGIC.items():
+        if head.startswith(magic):
+            return codec
+    return Codec.ZSTD if _is_skippable(head[:4]) else None
+
+
+def _is_skippable(magic: bytes) -> bool:
+    return magic[1:] == _SKIPPABLE and magic[0] & 0xF0 == 0x50
+
+
+class _Broken(Exception):
+    """The stream cannot be read any further. Its argument says why."""
+
+
+class Unpacked:
+    """The decompressed pieces of a compressed file, to be iterated once. Never raises.
+
+    `blocks` are the bytes of the file, and `size` is their number. At the end, `done` is the number
+    of decompressed bytes, `left` that of the compressed bytes that could not be read, and `fault`
+    says why the stream breaks off; it is "" if it was read to its end.
+    """
+
+    def __init__(self, codec: Codec, blocks: Iterable[bytes], size: int) -> None:
+        self._codec = codec
+        self._source = _Source(blocks)
+        self._size = size
+        self.done = 0
+        self.left = 0
+        self.fault = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        read = _zstd if self._codec is Codec.ZSTD else _members
+        try:
+            for piece in read(self._codec, self._source):
+                self.done += len(piece)
+                yield piece
+        except _Broken as why:
+            name = f"the {self._codec.value} stream"
+            self.fault = f"{name} {why}, after {self.done} decompressed bytes"
+            self.left = max(0, self._size - self._source.taken)
+
+    @property
+    def lost(self) -> int:
+        """Decompressed bytes that could not be read, estimated by the ratio of what was read."""
+        read = self._size - self.left
+        return self.left * self.done // read if self.done and read else self.left
+
+
+_EARLY = "ends early"
+_DAMAGED = "is damaged"
+_FOREIGN = "is followed by something else"
+_LARGE = (
+    f"needs more than {MAX_WINDOW_BYTES >> 20} MiB of memory; compress the file again with a "
+    "smaller window (xz -9, zstd --long=27, or less)"
+)
+
+
+class _Source:
+    """The bytes of a file. `taken` is the number of those that were taken."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._held = b""
+        self.taken = 0
+
+    def block(self) -> bytes:
+        """The next bytes, some at least; none at the end."""
+        while not self._held:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._held = block
+        block, self._held = self._held, b""
+        self.taken += len(block)
+        return block
+
+    def give_back(self, data: bytes) -> None:
+        """Makes bytes that were taken last the next ones."""
+        self._held = data + self._held
+        self.taken -= len(data)
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes, or fewer at the end."""
+        parts: list[bytes] = []
+        while count and (block := self.block()):
+            parts.append(block[:count])
+            self.give_back(block[count:])
+            count -= len(parts[-1])
+        return b"".join(parts)
+
+
+class _Decoder(Protocol):
+    """A decompressor of one member, as in `bz2` and `lzma`."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """A decompressor of one gzip member."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        made = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self.needs_input = not self._zlib.unconsumed_tail and len(made) < max_length
+        return made
+
+
+def _decoder(codec: Codec) -> _Decoder:
+    if codec is Codec.GZIP:
+        return _Gzip()
+    if codec is Codec.BZIP2:
+        return bz2.BZ2Decompressor()
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW_BYTES)
+
+
+def _members(codec: Codec, source: _Source) -> Iterator[bytes]:
+    """The pieces of gzip, bzip2 or xz."""
+    at_first = True
+    while data := source.block():
+        if not at_first:
+            data = data.lstrip(b"\0")  # gzip and xz may be followed by zeros
+            if not data:
+                continue
+        decoder, some = _decoder(codec), at_first
+        at_first = False
+        while True:
+            try:
+                piece = decoder.decompress(data, PIECE)
+            except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+                source.give_back(data)
+                if "Memory usage limit" in str(error):
+                    raise _Broken(_LARGE) from None
+                raise _Broken(_DAMAGED if some else _FOREIGN) from None
+            if piece:
+                some = True
+                yield piece
+            if decoder.eof:
+                source.give_back(decoder.unused_data)
+                break
+            data = b""
+            if decoder.needs_input and not (data := source.block()):
+                raise _Broken(_EARLY)
+
+
+def _zstd(codec: Codec, source: _Source) -> Iterator[bytes]:
+    """The pieces of zstd. It is fed block by block, because a block has at most 128 KiB.
+
+    Source: RFC 8878, "Zstandard Frames". The library alone would decompress all that it is given at
+    once, and does not say that a frame ends early.
+    """
+    del codec
+    at_first = True
+    while magic := source.take(4):
+        if _is_skippable(magic):
+            _skip(source, int.from_bytes(_all(source, 4), "little"))
+        elif magic == _ZSTD:
+            yield from _frame(source)
+        else:
+            source.give_back(magic)
+            raise _Broken(_DAMAGED if at_first else _FOREIGN)
+        at_first = False
+
+
+def _frame(source: _Source) -> Iterator[bytes]:
+    start = _all(source, 1)
+    flags = start[0]
+    single, has_checksum = flags >> 5 & 1, flags >> 2 & 1
+    length = (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6] + (not single)
+    header = _ZSTD + start + _all(source, length)
+    try:
+        if zstandard.get_frame_parameters(header).window_size > MAX_WINDOW_BYTES:
+            raise _Broken(_LARGE)
+        decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj(PIECE)
+        yield from _some(decoder.decompress(header))
+        last = False
+        while not last:
+            begin = _all(source, 3)
+            told = int.from_bytes(begin, "little")
+            last, kind, size = bool(told & 1), told >> 1 & 3, told >> 3
+            yield from _some(decoder.decompress(begin + _all(source, 1 if kind == 1 else size)))
+        if has_checksum:
+            yield from _some(decoder.decompress(_all(source, 4)))
+    except zstandard.ZstdError:
+        raise _Broken(_DAMAGED) from None
+    if not decoder.eof:
+        raise _Broken(_DAMAGED)
+
+
+def _some(piece: bytes) -> Iterator[bytes]:
+    if piece:
+        yield piece
+
+
+def _all(source: _Source, count: int) -> bytes:
+    data = source.take(count)
+    if len(data) < count:
+        raise _Broken(_EARLY)
+    return data
+
+
+def _skip(source: _Source, count: int) -> None:
+    while count:
+        block = source.block()
+        if not block:
+            raise _Broken(_EARLY)
+        source.give_back(block[count:])
+        count -= min(count, len(block))
