@@ -97,6 +97,7 @@ class Unpacked:
 _EARLY = "ends early"
 _DAMAGED = "is damaged"
 _FOREIGN = "is followed by something else"
+_CHECKSUM = "has a wrong checksum, so any of its records may be damaged"
 _LARGE = (
     f"needs more than {MAX_WINDOW_BYTES >> 20} MiB of memory; compress the file again with a "
     "smaller window (xz -9, zstd --long=27, or less)"
@@ -195,6 +196,8 @@ def _members(codec: Codec, source: _Source) -> Iterator[bytes]:
                 source.give_back(data)
                 if "Memory usage limit" in str(error):
                     raise _Broken(_LARGE) from None
+                if "incorrect data check" in str(error):  # of gzip; the others say nothing
+                    raise _Broken(_CHECKSUM) from None
                 raise _Broken(_DAMAGED if some else _FOREIGN) from None
             if piece:
                 some = True
@@ -204,7 +207,7 @@ def _members(codec: Codec, source: _Source) -> Iterator[bytes]:
                 break
             data = b""
             if decoder.needs_input and not (data := source.block()):
-                raise _Broken(_EARLY)
+                raise _Broken(_EARLY if some else _FOREIGN)
 
 
 def _zstd(codec: Codec, source: _Source) -> Iterator[bytes]:
@@ -245,8 +248,8 @@ def _frame(source: _Source) -> Iterator[bytes]:
             yield from _some(decoder.decompress(begin + _all(source, 1 if kind == 1 else size)))
         if has_checksum:
             yield from _some(decoder.decompress(_all(source, 4)))
-    except zstandard.ZstdError:
-        raise _Broken(_DAMAGED) from None
+    except zstandard.ZstdError as error:
+        raise _Broken(_CHECKSUM if "checksum" in str(error) else _DAMAGED) from None
     if not decoder.eof:
         raise _Broken(_DAMAGED)
 
