@@ -16,6 +16,9 @@ import zstandard
 PIECE = 1 << 17
 """Bytes of one decompressed piece, at most."""
 
+INPUT = 1 << 14
+"""Compressed bytes that are given to a decompressor at a time, at most."""
+
 MAX_WINDOW_BYTES = 128 << 20
 """Memory that decompressing may need: what zstd allows by default, and twice what xz -9 needs."""
 
@@ -109,33 +112,37 @@ class _Source:
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
-        self._held = b""
+        self._block = b""
+        self._at = 0  # in the block
         self.taken = 0
 
-    def block(self) -> bytes:
-        """The next bytes, some at least; none at the end."""
-        while not self._held:
+    def some(self, most: int = INPUT) -> bytes:
+        """The next bytes, one at least and `most` at most; none at the end."""
+        while self._at == len(self._block):
             block = next(self._blocks, None)
             if block is None:
                 return b""
-            self._held = block
-        block, self._held = self._held, b""
-        self.taken += len(block)
-        return block
-
-    def give_back(self, data: bytes) -> None:
-        """Makes bytes that were taken last the next ones."""
-        self._held = data + self._held
-        self.taken -= len(data)
+            self._block, self._at = block, 0
+        data = self._block[self._at : self._at + most]
+        self._at += len(data)
+        self.taken += len(data)
+        return data
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes, or fewer at the end."""
         parts: list[bytes] = []
-        while count and (block := self.block()):
-            parts.append(block[:count])
-            self.give_back(block[count:])
-            count -= len(parts[-1])
+        while count and (data := self.some(count)):
+            parts.append(data)
+            count -= len(data)
         return b"".join(parts)
+
+    def give_back(self, data: bytes) -> None:
+        """Makes bytes that were taken last the next ones."""
+        self.taken -= len(data)
+        if len(data) <= self._at:
+            self._at -= len(data)
+        else:  # they were in several blocks
+            self._block, self._at = data + self._block[self._at :], 0
 
 
 class _Decoder(Protocol):
@@ -181,33 +188,38 @@ def _decoder(codec: Codec) -> _Decoder:
 
 def _members(codec: Codec, source: _Source) -> Iterator[bytes]:
     """The pieces of gzip, bzip2 or xz."""
-    at_first = True
-    while data := source.block():
-        if not at_first:
-            data = data.lstrip(b"\0")  # gzip and xz may be followed by zeros
-            if not data:
-                continue
-        decoder, some = _decoder(codec), at_first
-        at_first = False
-        while True:
-            try:
-                piece = decoder.decompress(data, PIECE)
-            except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
-                source.give_back(data)
-                if "Memory usage limit" in str(error):
-                    raise _Broken(_LARGE) from None
-                if "incorrect data check" in str(error):  # of gzip; the others say nothing
-                    raise _Broken(_CHECKSUM) from None
-                raise _Broken(_DAMAGED if some else _FOREIGN) from None
-            if piece:
-                some = True
-                yield piece
-            if decoder.eof:
-                source.give_back(decoder.unused_data)
-                break
-            data = b""
-            if decoder.needs_input and not (data := source.block()):
-                raise _Broken(_EARLY if some else _FOREIGN)
+    magic = next(magic for magic, one in _MAGIC.items() if one is codec)
+    while data := source.some():
+        # Members may be followed by zeros, and xz pads to four bytes.
+        source.give_back(data.lstrip(b"\0"))
+        start = source.take(len(magic))
+        source.give_back(start)
+        if not magic.startswith(start):
+            raise _Broken(_FOREIGN)
+        if start:
+            yield from _member(_decoder(codec), source)
+
+
+def _member(decoder: _Decoder, source: _Source) -> Iterator[bytes]:
+    data = source.some()
+    while True:
+        try:
+            piece = decoder.decompress(data, PIECE)
+        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+            source.give_back(data)
+            if "Memory usage limit" in str(error):
+                raise _Broken(_LARGE) from None
+            # Only gzip says why.
+            is_checksum = "incorrect data check" in str(error)
+            raise _Broken(_CHECKSUM if is_checksum else _DAMAGED) from None
+        if piece:
+            yield piece
+        if decoder.eof:
+            source.give_back(decoder.unused_data)
+            return
+        data = b""
+        if decoder.needs_input and not (data := source.some()):
+            raise _Broken(_EARLY)
 
 
 def _zstd(codec: Codec, source: _Source) -> Iterator[bytes]:
@@ -268,8 +280,7 @@ def _all(source: _Source, count: int) -> bytes:
 
 def _skip(source: _Source, count: int) -> None:
     while count:
-        block = source.block()
-        if not block:
+        data = source.some(count)
+        if not data:
             raise _Broken(_EARLY)
-        source.give_back(block[count:])
-        count -= min(count, len(block))
+        count -= len(data)

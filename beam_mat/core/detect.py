@@ -126,9 +126,10 @@ def _object(text: bytes, begin: int, first: int, *, whole: bool) -> Found | None
         return Head(Layout.LINES, begin)  # a damaged line costs only itself
     if end is None:
         return Wrapped(first, over_lines) if over_lines or whole else None
-    if text[end:].strip(_SPACE):
-        if not over_lines:
-            return Head(Layout.LINES, begin)
+    rest = text[end:].lstrip(_SPACE)
+    if rest and not over_lines:
+        return Head(Layout.LINES, begin)
+    if rest.startswith(b"{"):
         what = "the file has objects over several lines, one after the other"
         return Break(first, f"{what}; write them as an array or as JSON Lines")
     if not whole and not over_lines:
@@ -137,7 +138,7 @@ def _object(text: bytes, begin: int, first: int, *, whole: bool) -> Found | None
 
 
 _TOKEN = re.compile(
-    rb'"(?:[^"\\\x00-\x1f]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|(?P<open>".*)', re.DOTALL
+    rb'"(?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*"|[{}\[\],:]|[^\s"{}\[\],:]+|(?P<open>".*)', re.DOTALL
 )
 # What may follow what in JSON, by the kinds of tokens below.
 _AFTER = {

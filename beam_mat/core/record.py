@@ -132,8 +132,9 @@ def _cause(raw: bytes) -> str | None:
         return f"not UTF-8 at byte {error.start} of the record (0x{byte:02x})"
     if (at := raw.find(b"\0")) >= 0:
         return f"null byte at byte {at} of the record"
-    if (at := _unpaired_surrogate(raw)) is not None:
-        return f"unpaired surrogate {raw[at : at + 6].decode()} at byte {at} of the record"
+    half = _unpaired_surrogate(raw)
+    if half is not None:
+        return f"unpaired surrogate {raw[half : half + 6].decode()} at byte {half} of the record"
     return None
 
 

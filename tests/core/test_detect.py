@@ -152,6 +152,7 @@ def test_a_long_head_is_read_once() -> None:
         (zstandard.compress(b"[]"), Codec.ZSTD),
         (b"\x50\x2a\x4d\x18\x00\x00\x00\x00", Codec.ZSTD),
     ],
+    ids=lambda value: value.value if isinstance(value, Codec) else "",
 )
 def test_a_compressed_file_is_recognised_by_content(data: bytes, codec: Codec) -> None:
     assert detect(data) == Packed(codec)
@@ -226,6 +227,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
         (b'"text"', "not JSON"),
         (b'{\n"id": 1\n}\n{\n"id": 2\n}\n', "objects over several lines, one after the other"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_shard_says_so(head: bytes, words: str) -> None:
     found = detect(head, whole=True)
