@@ -8,7 +8,7 @@ import json
 import re
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def test_compressed_shards_on_a_store(
     made: SampleSummary, expected: dict[str, bytes], place: tuple[str, reach.Options]
 ) -> None:
     folder, options = place
-    for path, pack in zip(made.shards, (gzip.compress, zstandard.compress), strict=True):
+    packers: tuple[Callable[[bytes], bytes], ...] = (gzip.compress, zstandard.compress)
+    for path, pack in zip(made.shards, packers, strict=True):
         files.write_bytes(f"{folder}/in/{path.name}.packed", pack(path.read_bytes()), "")
     files.write_bytes(f"{folder}/in/files.zip", made.image_zip.read_bytes(), "")
     output = f"{folder}/out"
