@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.chunk import Shard
-from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals
+from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals, order_of
 
 
 def found(name: str, size: int = 1, version: str = "1", *, whole: bool = True) -> Shard:
@@ -145,3 +145,9 @@ def test_what_is_worked_on_is_let_in_once_more_only_when_that_is_over() -> None:
     assert arrivals.release(3.0, 9.0) == []
     arrivals.mark_done("gs://b/a", (1, "1"))
     assert arrivals.release(4.0, 9.0) == [found("a")]
+
+
+def test_hidden_files_match_no_pattern() -> None:
+    for name in ("._a.json", ".hidden/a.json", "__MACOSX/a.json"):
+        assert order_of(f"gs://b/in/{name}", ["gs://b/in/*.json", "gs://b/in/**"]) is None
+    assert order_of("gs://b/in/x/a.json", ["gs://b/in/*.json", "gs://b/in/**"]) == 1
