@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
-from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import IMAGE, Fault, Prefixes, Trajectory, parse
 from beam_mat.core.reject import Reject
+from beam_mat.core.results import ShardSummary
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
 from beam_mat.storage import files, inputs
@@ -92,7 +92,7 @@ def find(
     records: Statistics,
     images: ImageStatistics,
     prefixes: Prefixes,
-    shards: Mapping[str, Shard],
+    shards: Mapping[str, ShardSummary],
 ) -> Findings:
     """Reads the sampled records from the shards, with the prefixes of their acceptance.
 
@@ -109,7 +109,7 @@ def _examples(
     samples: Sequence[Sample],
     prefixes: Prefixes,
     systems: dict[str, int],
-    shards: Mapping[str, Shard],
+    shards: Mapping[str, ShardSummary],
 ) -> Iterator[Example]:
     bodies = inputs.excerpts((shards[one.source], one.start, one.end) for one in samples)
     for sample, body in zip(samples, bodies, strict=True):
@@ -149,7 +149,7 @@ def _number(system: str, systems: dict[str, int]) -> int | None:
     return systems.setdefault(shown, len(systems))
 
 
-def _rejects(rejects: Sequence[Reject], shards: Mapping[str, Shard]) -> Iterator[Reject]:
+def _rejects(rejects: Sequence[Reject], shards: Mapping[str, ShardSummary]) -> Iterator[Reject]:
     bodies = inputs.excerpts(
         (shards[one.source], one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
     )

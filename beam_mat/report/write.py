@@ -53,8 +53,8 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
     named |= {one.source for one in statistics.rejects}
-    shards = {uri: snapshot.shards[uri].shard for uri in named}
-    there = {uri for uri, shard in shards.items() if not inputs.change(shard)}
+    shards = {uri: snapshot.shards[uri] for uri in named}
+    there = {uri for uri, one in shards.items() if not inputs.change(one.shard)}
     statistics.samples = [one for one in statistics.samples if one.source in there]
     statistics.rejects = [one for one in statistics.rejects if one.source in there]
     prefixes = tuple((old, new) for old, new in manifest.configuration["rewrite"])

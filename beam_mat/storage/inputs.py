@@ -9,10 +9,11 @@ from functools import partial
 import msgspec
 
 from beam_mat.core.chunk import Chunk, RawRecord, Shard, cut
+from beam_mat.core.compression import Codec
 from beam_mat.core.errors import ShardError, SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import Broken, Source
+from beam_mat.core.results import Broken, ShardSummary, Source
 from beam_mat.core.scan import Break, Span
 from beam_mat.storage import files, texts
 from beam_mat.storage.texts import FileText, Found, PackedText
@@ -185,16 +186,17 @@ def _copy_again(shard: Shard, copy: str) -> None:
     require_unchanged(shard)
 
 
-def excerpts(places: Iterable[tuple[Shard, int, int]]) -> Iterator[bytes]:
+def excerpts(places: Iterable[tuple[ShardSummary, int, int]]) -> Iterator[bytes]:
     """Reads byte ranges of the texts of shards, in order. Raises SourceError if one has changed.
 
     Of a compressed shard, all ranges are read in one pass and wait in a temporary file.
     """
     places = list(places)
-    packed = {}
-    for shard in {shard.uri: shard for shard, _, _ in places}.values():
-        if codec := texts.compression(shard):
-            packed[shard.uri] = PackedText(shard, codec)
+    packed = {
+        one.uri: PackedText(one.shard, Codec(one.compression))
+        for one, _, _ in places
+        if one.compression
+    }
     plain = files.read_ranges(
         (shard.uri, start, end) for shard, start, end in places if shard.uri not in packed
     )

@@ -22,8 +22,13 @@ _MAGIC_BYTES = 8
 
 
 class Text(Protocol):
-    """A JSON text. `blocks` yields its bytes from `start` to `end`, or to its end."""
+    """A JSON text.
 
+    `head` returns its first bytes, about `count`, and whether these are all. `blocks` yields its
+    bytes from `start` to `end`, or to its end.
+    """
+
+    def head(self, count: int) -> tuple[bytes, bool]: ...
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]: ...
 
 
@@ -32,6 +37,9 @@ class FileText(msgspec.Struct, frozen=True):
 
     uri: str
     size: int
+
+    def head(self, count: int) -> tuple[bytes, bool]:
+        return files.read_range(self.uri, 0, min(count, self.size)), self.size <= count
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         return files.read_blocks(self.uri, start, self.size if end is None else end)
@@ -45,6 +53,18 @@ class PackedText(msgspec.Struct, frozen=True):
 
     shard: Shard
     codec: Codec
+
+    def head(self, count: int) -> tuple[bytes, bool]:
+        # A store would send much more than is needed.
+        for size in sorted({min(count, self.shard.size), self.shard.size}):
+            unpacked = Unpacked(self.codec, files.read_blocks(self.shard.uri, 0, size), size)
+            head = bytearray()
+            for piece in unpacked:
+                head += piece
+                if len(head) > count:
+                    return bytes(head), False
+        _require_some(self.shard, unpacked)
+        return bytes(head), True
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         unpacked = _unpacked(self.shard, self.codec)
@@ -106,10 +126,10 @@ def find(text: Text, records: str) -> Found | str:
     `records` is the key of the list of records in a text that is one object, or "" to find it. Such
     an object is read to its end.
     """
-    head, whole = _head(text, HEAD_BYTES)
+    head, whole = text.head(HEAD_BYTES)
     found = detect(head, whole=whole)
     if found is None:
-        head, whole = _head(text, MAX_RECORD_BYTES + HEAD_BYTES)
+        head, whole = text.head(MAX_RECORD_BYTES + HEAD_BYTES)
         found = detect(head, whole=whole)
     match found:
         case Head():
@@ -123,16 +143,6 @@ def find(text: Text, records: str) -> Found | str:
             return found.detail
         case None:  # the first line ends, but not within the size of a record
             return Found(Layout.LINES, 0)
-
-
-def _head(text: Text, count: int) -> tuple[bytes, bool]:
-    """The first bytes of a text, `count` or more, and whether these are all."""
-    head = bytearray()
-    for block in text.blocks():
-        head += block
-        if len(head) > count:
-            return bytes(head), False
-    return bytes(head), True
 
 
 def _in_object(wrapped: Wrapped, seen: Outline, records: str) -> Found | str:

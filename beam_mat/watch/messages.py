@@ -6,6 +6,7 @@ status for the driver, and the driver writes a request to stop. See also `core.r
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -258,9 +259,10 @@ def record_fault(settings: Settings, place: Source | Shard, fault: str | None) -
         files.remove_file(uri)
 
 
-def count_unreadable(settings: Settings) -> int:
-    """Returns the number of zips and shards that cannot be read."""
-    return len(files.find(files.join(settings.output, UNREADABLE)))
+def count_unreadable(settings: Settings, uris: Iterable[str]) -> int:
+    """Returns how many of the zips and shards that exist cannot be read."""
+    found = {name for name, _ in files.find(files.join(settings.output, UNREADABLE))}
+    return sum(f"{_digest(uri)}.txt" in found for uri in uris) if found else 0
 
 
 def _digest(text: str) -> str:
