@@ -18,7 +18,7 @@ def command_line() -> CommandLine:
         ),
         usage="beam-mat convert --json URI [URI ...] --images URI [URI ...] --output URI [options]",
         more="Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected "
-        "allows.",
+        "allows, or no record accepted.",
         needs=(
             "--json URI ...     the trajectories, such as MAT's mat_train.json",
             "--images URI ...   zips, tars or folders with their images, such as MAT's files.zip",
@@ -35,7 +35,7 @@ def command_line() -> CommandLine:
     return line
 
 
-def run(argv: list[str]) -> None:
+def run(argv: list[str]) -> int:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
     faults += missing(
@@ -67,4 +67,4 @@ def run(argv: list[str]) -> None:
 
     options = pipeline_options(asked.beam)
     with printed():
-        run_conversion(job, options, Console())
+        return run_conversion(job, options, Console())

@@ -47,8 +47,8 @@ To begin: beam-mat sample demo, then
   beam-mat convert --json demo/mat_train.json --images demo/files.zip --output dataset
 
 beam-mat COMMAND --help describes a command; beam-mat --version prints the version.
-Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, or
-violations or damaged files found by check or verify.
+Exit codes: 0 done, 1 failed, 2 configuration, 3 more rejected than --max-rejected allows, no
+record accepted, or violations or damaged files found by check or verify.
 """
 
 

@@ -25,7 +25,15 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         "--json",
         nargs="+",
         metavar="URI",
-        help="JSON shards: arrays of records or JSON Lines; globs and any fsspec URI",
+        help="JSON shards: arrays of records or JSON Lines, also compressed (gzip, bzip2, xz, "
+        "zstd); globs and any fsspec URI",
+    )
+    group.add_argument(
+        "--records",
+        default="",
+        metavar="KEY",
+        help="the key of the list of records, in shards that are one object with several lists "
+        "(default: the only list of objects)",
     )
     group.add_argument("--images", nargs="+", metavar="URI", help=images)
     group.add_argument("--output", metavar="URI", help="folder to write the dataset to")
@@ -162,7 +170,8 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         "--max-rejected",
         type=values.fraction,
         metavar="FRACTION",
-        help="commit nothing and exit with 3 if a larger share of records is rejected",
+        help="commit nothing and exit with 3 if a larger share of records is rejected, or of the "
+        "shards' bytes cannot be read",
     )
 
 
@@ -203,6 +212,7 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
         val_fraction=typed.val_fraction,
         drop_duplicates=typed.duplicates == "drop",
         zip_encoding=typed.zip_encoding or "",
+        records=typed.records,
         resizer=resizer_name(),
         image_workers=typed.image_workers,
     )

@@ -12,12 +12,12 @@ def command_line() -> CommandLine:
         "--detach, or its driver died.",
         ("beam-mat publish gs://bucket/datasets/mat", "beam-mat publish dataset"),
         more="Exit codes: 0 done, 1 the job is not finished or failed, 2 configuration, 3 more "
-        "rejected than allowed.",
+        "rejected than allowed, or no record accepted.",
     )
     return add_output(line, "OUTPUT", "the job's --output")
 
 
-def run(argv: list[str]) -> None:
+def run(argv: list[str]) -> int:
     typed = command_line().read(argv)
     output = output_of(typed.output, typed.storage_options, writes=True)
     from rich.console import Console
@@ -25,4 +25,4 @@ def run(argv: list[str]) -> None:
     from beam_mat.convert.driver import publish
 
     with printed():
-        publish(output, Console())
+        return publish(output, Console())

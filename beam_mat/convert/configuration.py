@@ -40,9 +40,12 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     faults = list(faults)
     runner = choose.runner_of(asked.beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
-    json = _files(faults, "--json", asked.json, _readable)
+    json = _files(faults, "--json", asked.json, _expanded)
+    faults += _shard_faults(json, asked.rules.records)
     images = _files(faults, "--images", asked.images, _archives_or_folder)
-    output = choose.output_folder(faults, asked.output, [one.uri for one in (*json, *images)])
+    named = choose.normalized((*asked.json, *asked.images))
+    found = [one.uri for one in (*json, *images)]
+    output = choose.output_folder(faults, asked.output, [*found, *named])
     uris = {
         "--json": asked.json,
         "--images": asked.images,
@@ -57,9 +60,9 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
         image_workers=asked.rules.image_workers or choose.image_workers(asked.beam),
         storage=storage,
     )
-    found = [Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)]
+    shards = [Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)]
     return Job(
-        shards=tuple(_limited(found, asked.limit)),
+        shards=tuple(_limited(shards, asked.limit, settings.records)),
         sources=tuple(
             Source(one.uri, order, one.size, one.version) for order, one in enumerate(images)
         ),
@@ -85,7 +88,7 @@ def _files(
 ) -> list[FileInfo]:
     """Returns the files of an option, each once, and adds to `faults`.
 
-    Each URI is looked up in a thread, by `look`, which raises an error if a file is unreadable.
+    Each URI is looked up in a thread, by `look`, which raises an error if it finds no file.
     """
     with ThreadPoolExecutor(requests.REQUESTS) as pool:
         looked = [(uri, pool.submit(look, uri)) for uri in choose.usable(faults, name, uris)]
@@ -95,6 +98,8 @@ def _files(
         try:
             for file in future.result():
                 found.setdefault(file.uri, file)
+        except IsADirectoryError:
+            faults.append(f"{name} {uri}: {choose.FOLDER.format(name, uri.rstrip('/'), 'json')}")
         except FileNotFoundError:
             faults.append(f"{name} {uri}: there is no such {missing}")
         except (SourceError, StoreError) as error:
@@ -104,11 +109,33 @@ def _files(
     return list(found.values())
 
 
-def _readable(uri: str) -> list[FileInfo]:
-    found = files.expand(uri)
-    for _ in files.read_ranges((file.uri, 0, min(1, file.size)) for file in found):
-        pass
-    return found
+def _expanded(uri: str) -> list[FileInfo]:
+    try:
+        return files.expand(uri)
+    except FileNotFoundError:
+        if files.is_folder(uri):
+            raise IsADirectoryError(uri) from None
+        raise
+
+
+def _shard_faults(found: Sequence[FileInfo], records: str) -> list[str]:
+    """Why files are no JSON shards, a sentence for each: what a file is, and what to do about it.
+
+    The beginning of each file is read, and all of a file that is one object.
+    """
+    with ThreadPoolExecutor(requests.REQUESTS) as pool:
+        faults = list(pool.map(lambda file: _shard_fault(file, records), found))
+    return [
+        f"--json {file.uri}: {fault}" for file, fault in zip(found, faults, strict=True) if fault
+    ]
+
+
+def _shard_fault(file: FileInfo, records: str) -> str | None:
+    try:
+        return inputs.fault(Shard(file.uri, 0, file.size, file.version), records)
+    except (OSError, SourceError, StoreError) as error:
+        why = str(error).removeprefix(f"{file.uri}: ")
+        return f"cannot be read ({why}); give a readable file"
 
 
 def _archives_or_folder(uri: str) -> list[FileInfo]:
@@ -117,13 +144,13 @@ def _archives_or_folder(uri: str) -> list[FileInfo]:
     return catalog.look(uri)
 
 
-def _limited(found: Iterable[Shard], limit: int | None) -> Iterator[Shard]:
+def _limited(found: Iterable[Shard], limit: int | None, records: str) -> Iterator[Shard]:
     """Yields the shards with the first `limit` records. The last one has a limit."""
     if limit is None:
         yield from found
         return
     for shard in found:
-        count = inputs.count_records(shard, limit)
+        count = inputs.count_records(shard, limit, records)
         yield msgspec.structs.replace(shard, limit=min(count, limit))
         limit -= count
         if limit <= 0:

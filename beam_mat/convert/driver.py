@@ -39,9 +39,15 @@ from beam_mat.runners.run import run
 from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
+NOTHING_ACCEPTED = 3
+"""The exit code of a conversion that has accepted no record."""
 
-def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None:
-    """Makes the dataset of a job, or resumes an earlier run. Raises a BeamMatError if it fails."""
+
+def run_conversion(job: Job, options: PipelineOptions, console: Console) -> int:
+    """Makes the dataset of a job, or resumes an earlier run. Raises a BeamMatError if it fails.
+
+    Returns the exit code: 0, or `NOTHING_ACCEPTED`.
+    """
     job = _with(job, fingerprint=fingerprint(job))
     output = job.settings.output
     with _open(output, Command.CONVERT, console, overwrite=job.overwrite) as dataset:
@@ -49,8 +55,7 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None
         if job.overwrite and (dataset.snapshot.made or faults):
             dataset.clear()
         elif dataset.is_made_by(job, _keep(job.keep, dataset)):
-            _print_nothing_to_do(output, console)
-            return
+            return _print_nothing_to_do(output, console)
         elif faults:
             raise ConfigError(faults)
         job = _with(job, resume=dataset.state is not State.EMPTY)
@@ -58,24 +63,23 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> None
         dataset.begin(job, keep)
         begin = time.monotonic()
         spent = _run(job, options, console)
-        if spent is not None:
-            finish(dataset, job, keep, console, begin, spent)
+        return 0 if spent is None else finish(dataset, job, keep, console, begin, spent)
 
 
-def publish(output: str, console: Console) -> None:
-    """Commits a job whose driver has exited.
+def publish(output: str, console: Console) -> int:
+    """Commits a job whose driver has exited, and returns the exit code as `run_conversion`.
 
     Raises UnfinishedError if the graph has not ended, and BeamMatError if the job must not be
     committed.
     """
     with _open(output, Command.PUBLISH, console) as dataset:
         if dataset.action is not Action.COMMIT:
-            _print_nothing_to_do(output, console)
-            return
+            return _print_nothing_to_do(output, console)
         assert dataset.pending is not None
         job = conversion.job_of(dataset.pending)
         try:
-            finish(dataset, job, dataset.pending.keep, console, time.monotonic(), {})
+            keep = dataset.pending.keep
+            return finish(dataset, job, keep, console, time.monotonic(), {})
         except LostRecordError as error:
             raise UnfinishedError(
                 f"{output}: the job is not finished ({error}); wait until it ends, or run the same "
@@ -113,10 +117,11 @@ def _keep(asked: int | None, dataset: Dataset) -> int | None:
     return made.keep if made else 1
 
 
-def _print_nothing_to_do(output: str, console: Console) -> None:
+def _print_nothing_to_do(output: str, console: Console) -> int:
     found = read_manifest(output)
     assert found is not None
     console.print(nothing_to_do(output, found), soft_wrap=True)
+    return 0 if found.counts["accepted"] else NOTHING_ACCEPTED
 
 
 def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, float] | None:
@@ -149,8 +154,8 @@ def finish(
     console: Console,
     begin: float,
     spent: Mapping[str, float],
-) -> None:
-    """Commits the results of a finished graph, and prints a summary.
+) -> int:
+    """Commits the results of a finished graph, prints a summary, and returns the exit code.
 
     `keep` is the number of kept generations, or None for all. `begin` is when the job began, on the
     monotonic clock, and `spent` has the seconds of work by step. Raises a BeamMatError if the job
@@ -165,6 +170,7 @@ def finish(
         next_command(job.settings.output, snapshot.parts(), job.settings.name), soft_wrap=True
     )
     files.remove(files.join(job.settings.output, layout.UNPACKED))
+    return 0 if content.counts["accepted"] else NOTHING_ACCEPTED
 
 
 def _check_inputs(job: Job) -> None:
@@ -179,13 +185,23 @@ def _check_inputs(job: Job) -> None:
 
 
 def _check_limit(job: Job, content: Content) -> None:
-    records, rejected = content.counts["records"], content.counts["rejected"]
-    if job.max_rejected is None or not records:
+    if job.max_rejected is None:
         return
-    share = rejected / records
+    counts, shards = content.counts, content.shards.values()
+    share = counts["rejected"] / max(1, counts["records"])
+    # Of a shard that breaks off, nobody knows how many records were lost, but how many bytes.
+    lost = sum(one.size * one.broken.unread / one.broken.size for one in shards if one.broken)
+    unread = lost / max(1, sum(one.size for one in shards))
+    faults = []
     if share > job.max_rejected:
+        faults.append(
+            f"{counts['rejected']} of {counts['records']} records were rejected ({share:.2%})"
+        )
+    if unread > job.max_rejected:
+        faults.append(f"{unread:.2%} of the shards could not be read, because they break off")
+    if faults:
         raise TooManyRejectedError(
-            f"{rejected} of {records} records were rejected "
-            f"({share:.2%}, but --max-rejected allows {job.max_rejected:.2%}), so nothing was "
-            f"published; see {job.settings.output}/rejects, and fix the input or raise the limit"
+            f"{' and '.join(faults)}, but --max-rejected allows {job.max_rejected:.2%}, so nothing "
+            f"was published; see {job.settings.output}/rejects, and fix the input or raise the "
+            "limit"
         )

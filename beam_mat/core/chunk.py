@@ -59,7 +59,8 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     `name` is unique in the job; the part files are named after it. `first` is the index of the
     first record in the shard, and `count` the number of records. `places` has two numbers for each
     record, see `spans`. With a `fault`, the whole range is rejected as one record. `schema` is that
-    of the shard.
+    of the shard. All offsets are those of the shard's text; `copy` is the file with it if the shard
+    is compressed.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
     places: bytes = b""
     schema: Schema = Schema.MAT
+    copy: str = ""
 
     def spans(self) -> Iterator[Span]:
         """Yields the byte range of each record of a chunk without a fault."""
@@ -123,15 +125,17 @@ def cut(
     found: Iterable[Span | Break],
     digest: str,
     is_full: Callable[[int, int], bool] | None = None,
+    size: int | None = None,
 ) -> Iterator[Chunk]:
     """Groups the records that `beam_mat.core.scan.scan` has found in a shard into chunks, in order.
 
     A break, or a record of more than MAX_RECORD_BYTES, becomes a chunk of its own with a fault.
     `is_full` is called after each record with start and end of the chunk. By default, the size of
-    chunks depends only on the shard's.
+    chunks depends only on that of the shard's text, which is `size`, or else the shard's.
     """
     stem = shard.stem(digest)
-    goal = max(MIN_CHUNK_BYTES, -(-shard.size // MAX_CHUNKS))
+    size = shard.size if size is None else size
+    goal = max(MIN_CHUNK_BYTES, -(-size // MAX_CHUNKS))
     is_full = is_full or (lambda start, end: end - start >= goal)
     start = end = index = count = 0
     places = bytearray()
@@ -147,9 +151,9 @@ def cut(
             break
         fault: Reason | None = None
         detail = ""
-        stop = shard.size if isinstance(item, Break) else item.end
+        stop = size if isinstance(item, Break) else item.end
         if isinstance(item, Break):
-            fault, detail = Reason.MALFORMED_JSON, item.detail
+            fault, detail = Reason.SHARD_BREAKS_OFF, item.detail
         elif stop - item.start > MAX_RECORD_BYTES:
             fault = Reason.RECORD_TOO_LARGE
             detail = f"the record has {stop - item.start} bytes; the limit is {MAX_RECORD_BYTES}"

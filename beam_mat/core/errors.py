@@ -30,6 +30,10 @@ class SourceError(BeamMatError):
     """An input cannot be used at all, such as a zip without a directory or a changed file."""
 
 
+class ShardError(SourceError):
+    """A file among the JSON shards has no records that can be found: it is something else."""
+
+
 class StoreError(BeamMatError):
     """A storage operation failed after all retries. The message names the object."""
 
@@ -55,7 +59,7 @@ class LostRecordError(BeamMatError):
 
 
 class TooManyRejectedError(BeamMatError):
-    """More records were rejected than ``--max-rejected`` allows."""
+    """More was rejected, or could not be read, than ``--max-rejected`` allows."""
 
     exit_code = 3
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 from PIL import Image, ImageOps
 
+from beam_mat.core.foreign import foreign
 from beam_mat.core.geometry import Budget, Size, resize_steps
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 from beam_mat.core.orientation import without_orientation
@@ -145,7 +146,7 @@ def prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
         raise
     # On hostile bytes, decoders raise almost anything (OSError, SyntaxError, struct.error, ...).
     except Exception as error:  # noqa: BLE001
-        return decode_fault(error)
+        return decode_fault(error, data)
 
 
 def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
@@ -284,8 +285,8 @@ def _encode(image: Image.Image, format: str) -> bytes:
     return file.getvalue()
 
 
-def decode_fault(error: Exception) -> ImageFault:
-    """The fault for an exception that a decoder raised."""
+def decode_fault(error: Exception, data: bytes) -> ImageFault:
+    """The fault for an exception that a decoder raised on the bytes of a file."""
     # Only the message of Pillow's error distinguishes a truncated file from a damaged one.
     text = str(error)
     early = ("truncated", "broken data stream", "unexpected end", "Truncated")
@@ -296,6 +297,8 @@ def decode_fault(error: Exception) -> ImageFault:
     )
     # The message contains the address of a buffer, but the same file must give the same text.
     if text.startswith("cannot identify image file"):
+        if what := foreign(data):
+            return ImageFault(reason, what)
         text = f"the format is none of {', '.join(FORMATS)}"
     return ImageFault(reason, f"{type(error).__name__}: {text}")
 

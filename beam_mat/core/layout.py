@@ -64,7 +64,7 @@ TEXT_ONLY = f"{WORK}/text-only"
 """Parts without images, which will be mixed."""
 MIXES = f"{WORK}/mixes"
 UNPACKED = f"{WORK}/unpacked"
-"""Tars that compressed archives contain, while their images are needed."""
+"""The texts of compressed shards and the tars of compressed archives, while they are needed."""
 WATCH = f"{WORK}/watch"
 """Messages between the steps of a watch."""
 

@@ -1,6 +1,7 @@
 """Parses one record: takes its bytes, returns a trajectory or a fault, and never raises."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -60,7 +61,48 @@ def _decode_leniently(raw: bytes, error: Exception) -> Any:
             return value
         except (ValueError, RecursionError):
             pass
-    raise FaultyError(Reason.MALFORMED_JSON, str(error) or type(error).__name__) from None
+    why = _cause(raw) or str(error) or type(error).__name__
+    raise FaultyError(Reason.MALFORMED_JSON, why) from None
+
+
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+
+
+def _cause(raw: bytes) -> str | None:
+    r"""Why bytes are no JSON record, if there is a better word for it than a library's.
+
+    >>> print(_cause(b'{"a": "\\ud83d"}'))
+    unpaired surrogate \ud83d at byte 7 of the record
+    >>> print(_cause(b'{"a": "\xff"}'))
+    not UTF-8 at byte 7 of the record (0xff)
+    """
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return "byte order mark at the beginning of the record"
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        byte = raw[error.start]
+        return f"not UTF-8 at byte {error.start} of the record (0x{byte:02x})"
+    if (at := raw.find(b"\0")) >= 0:
+        return f"null byte at byte {at} of the record"
+    half = _unpaired_surrogate(raw)
+    if half is not None:
+        return f"unpaired surrogate {raw[half : half + 6].decode()} at byte {half} of the record"
+    return None
+
+
+def _unpaired_surrogate(raw: bytes) -> int | None:
+    """The offset of an escaped half of a pair that has no other half, or None."""
+    high: int | None = None  # the offset of a first half
+    for found in _ESCAPE.finditer(raw):
+        code = int(found[1], 16) if found[1] else 0
+        is_low = 0xDC00 <= code <= 0xDFFF
+        if high is not None and not (is_low and found.start() == high + 6):
+            return high
+        if high is None and is_low:
+            return found.start()
+        high = found.start() if 0xD800 <= code <= 0xDBFF else None
+    return high
 
 
 _TOO_DEEP = f"lists and objects are nested more than {MAX_NESTING} deep"

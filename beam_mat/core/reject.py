@@ -12,6 +12,7 @@ import msgspec
 class Reason(str, Enum):
     """Every reason for rejecting a record. The output files contain the value."""
 
+    SHARD_BREAKS_OFF = "shard_breaks_off"
     MALFORMED_JSON = "malformed_json"
     NOT_AN_OBJECT = "not_an_object"
     RECORD_TOO_LARGE = "record_too_large"

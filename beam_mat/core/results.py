@@ -118,16 +118,33 @@ class Part(msgspec.Struct, frozen=True):
     subset: str = ""
 
 
+class Broken(msgspec.Struct, frozen=True):
+    """A shard that cannot be split into records from the byte `start` to its end, and why.
+
+    `unread` of its `size` bytes were not read. These are bytes of its text: if it is compressed, of
+    what it decompresses to, with an estimate for what could not be decompressed.
+    """
+
+    start: int
+    size: int
+    unread: int
+    detail: str
+
+
 class ShardSplit(msgspec.Struct, frozen=True):
     """The chunks of a shard, in order, and its number of records. Named by the shard's stem.
 
-    `why` says what shows the shard's schema; "" if the user has chosen it.
+    `why` says what shows the shard's schema; "" if the user has chosen it. The last three are as in
+    `ShardSummary`.
     """
 
     records: int
     chunks: tuple[Chunk, ...]
     schema: Schema = Schema.MAT
     why: str = ""
+    compression: str = ""
+    key: str = ""
+    broken: Broken | None = None
 
 
 class ChunkRequest(msgspec.Struct, frozen=True):
@@ -231,11 +248,13 @@ class MixOutput(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
-class ShardSummary(msgspec.Struct, frozen=True):
+class ShardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """A finished shard: the fields of `Shard`, its stem and schema, and the sums of its chunks.
 
     `rejected` is in the order of `Reason`. `parts` of text-only units are below ``_beam_mat/``.
     `tables` are the image results that have rows of its images. `missing` and `tables` are sorted.
+    The last three are left out of files if they say nothing: how the shard is compressed, the key
+    of the list of records if the shard is one object, and what could not be read of it.
     """
 
     uri: str
@@ -258,6 +277,9 @@ class ShardSummary(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     tables: tuple[str, ...]
     statistics: Statistics
+    compression: str = ""
+    key: str = ""
+    broken: Broken | None = None
 
     @property
     def shard(self) -> Shard:
@@ -313,6 +335,9 @@ def summarise(
         missing=tuple(sorted({path for output in in_order for path in output.missing})),
         tables=tuple(sorted(set(tables))),
         statistics=statistics.ordered(),
+        compression=split.compression,
+        key=split.key,
+        broken=split.broken,
     )
     check_records(summary)
     return summary

@@ -11,9 +11,6 @@ from enum import Enum
 
 import msgspec
 
-HEAD_BYTES = 1 << 16
-"""The number of bytes at the start of a shard that `detect` reads."""
-
 
 class Layout(str, Enum):
     """How a shard separates its records: as a JSON array or as JSON Lines."""
@@ -36,58 +33,14 @@ class Break(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Head(msgspec.Struct, frozen=True):
-    """A shard's layout and the offset at which its records begin."""
-
-    layout: Layout
-    offset: int
-
-
-COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"PK\x03\x04": "zip",
-}
-UTF8_BOM = b"\xef\xbb\xbf"
-OBJECT_OVER_LINES = re.compile(rb"\{[ \t\r]*\n")
 _SPACE = b" \t\n\r"
-
-
-def detect(head: bytes) -> Head | Break:
-    r"""Detects a shard's layout from its first `HEAD_BYTES` bytes.
-
-    >>> detect(b'[{"id": 1}]')
-    Head(layout=<Layout.ARRAY: 'array'>, offset=1)
-    >>> detect(b"<html>").detail
-    "the file is not JSON: it starts with b'<html>'"
-    """
-    if not head:
-        return Break(0, "the file is empty")
-    for magic, name in COMPRESSED.items():
-        if head.startswith(magic):
-            return Break(0, f"the file is compressed with {name}; decompress it first")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:4]:
-        return Break(0, "the file is UTF-16 or UTF-32; convert it to UTF-8")
-    begin = len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0
-    text = head[begin:].lstrip(_SPACE)
-    first = len(head) - len(text)
-    if text.startswith(b"["):
-        return Head(Layout.ARRAY, first + 1)
-    if OBJECT_OVER_LINES.match(text):
-        cure = "write an array of records or JSON Lines"
-        return Break(first, f"the file is a single object over several lines; {cure}")
-    if not text or text.startswith(b"{") or re.search(rb"\n[ \t\r]*\{", text):
-        return Head(Layout.LINES, begin)
-    return Break(first, f"the file is not JSON: it starts with {text[:20]!r}")
 
 
 def scan(layout: Layout, blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
     """Yields the span of each record in order, and finally at most one `Break`.
 
-    `layout` is from `detect`. `blocks` are the shard's bytes from the byte `offset` on, in blocks
-    of any size.
+    `layout` is from `beam_mat.core.detect`. `blocks` are the shard's bytes from the byte `offset`
+    on, in blocks of any size.
     """
     return (_scan_array if layout is Layout.ARRAY else _scan_lines)(blocks, offset)
 

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
         drop_duplicates: Whether only the first record of an id is kept.
         zip_encoding: Codec of names in zips and tars that do not say theirs, as Python calls it; ""
             for UTF-8 and code page 437, see `core.member_name.decode`.
+        records: The key of the list of records in a shard that is one object, or "" to find it.
         resizer: Name and version of the library that resizes pictures.
         fingerprint: A hash of inputs and configuration: jobs with equal hashes write the same
             dataset. For a watch, which has no fixed inputs, a hash of its configuration.
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
     val_fraction: float = 0.0
     drop_duplicates: bool = False
     zip_encoding: str = ""
+    records: str = ""
     resizer: str = ""
     fingerprint: str = ""
     resume: bool = False
@@ -70,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True):
             self.val_fraction,
             self.drop_duplicates,
             self.zip_encoding,
+            self.records,
         ]
         return _digest([self.image_digest(), *records])
 

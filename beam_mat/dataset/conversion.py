@@ -46,6 +46,7 @@ def configuration(settings: Settings, limit: int | None) -> dict[str, Any]:
         "val_fraction": settings.val_fraction,
         "zip_encoding": settings.zip_encoding or None,
         "duplicates": "drop" if settings.drop_duplicates else "keep",
+        "records": settings.records or None,
         "exif": "apply" if settings.images.apply_exif else "ignore",
         "reencode": settings.images.reencode,
         "fast_decode": settings.images.fast_decode,

@@ -207,6 +207,8 @@ class Dataset:
             self._vacuum(made.keep)
         views.write(self.uri, self.snapshot, self._report)
         self._remove_pending()
+        if any(one.compression for one in self.snapshot.shards.values()):
+            files.remove(files.join(self.uri, layout.UNPACKED))
         _remove_scratch(self.uri)
         return self.snapshot
 

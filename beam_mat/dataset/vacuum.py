@@ -188,6 +188,7 @@ def _needed(stay: Sequence[Snapshot]) -> dict[str, set[str]]:
     return {
         layout.GENERATIONS: logged,
         layout.TEXT_ONLY: written,
+        layout.UNPACKED: set(),
         # A watch may have been killed before it moved a file of an older generation.
         **dict.fromkeys(layout.FLAT_FOLDERS, live | older),
         **{folder: {f"{folder}/{name}" for name in some} for folder, some in names.items()},

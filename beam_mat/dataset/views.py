@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from beam_mat.core import layout
-from beam_mat.core.results import Part
+from beam_mat.core.results import Broken, Part
 from beam_mat.core.settings import FORMAT, JSONL
 from beam_mat.core.trajectory import Schema
 from beam_mat.dataset import image_table
@@ -41,13 +41,16 @@ class ImageInput(msgspec.Struct, frozen=True):
     version: str
 
 
-class JsonInput(ImageInput, frozen=True):
-    """A shard as it was converted, with its schema and what showed it."""
+class JsonInput(ImageInput, frozen=True, omit_defaults=True):
+    """A shard as it was converted. The fields are as in `core.results.ShardSummary`."""
 
     records: int
     schema: Schema
     why: str
-    prefix: str
+    prefix: str = ""
+    compression: str = ""
+    key: str = ""
+    broken: Broken | None = None
 
 
 class Inputs(msgspec.Struct, frozen=True):

@@ -18,10 +18,11 @@ from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reject
+from beam_mat.core.results import ShardSummary
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
-from beam_mat.core.trajectory import IMAGE, Fault, Reading, Trajectory
-from beam_mat.storage import files
+from beam_mat.core.trajectory import IMAGE, Fault, Prefixes, Reading, Trajectory
+from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
 MAX_TURN = 3000
@@ -88,23 +89,33 @@ class Findings(msgspec.Struct, frozen=True):
     rejects: tuple[Reject, ...]
 
 
-def find(records: Statistics, images: ImageStatistics, readings: Mapping[str, Reading]) -> Findings:
-    """Reads the sampled records from the shards. `readings` has how each shard is read, by URI.
+def find(
+    records: Statistics,
+    images: ImageStatistics,
+    rewrites: Prefixes,
+    shards: Mapping[str, ShardSummary],
+) -> Findings:
+    """Reads the sampled records from the shards, with the rewrites of their acceptance.
 
-    Raises SourceError if a shard has changed since.
+    `shards` are by URI. Raises SourceError if a shard has changed since.
     """
     records = records.ordered()
     systems: dict[str, int] = {}
-    examples = tuple(_examples(records.samples, readings, systems))
-    return Findings(records, images, tuple(systems), examples, tuple(_rejects(records.rejects)))
+    examples = tuple(_examples(records.samples, rewrites, systems, shards))
+    rejects = tuple(_rejects(records.rejects, shards))
+    return Findings(records, images, tuple(systems), examples, rejects)
 
 
 def _examples(
-    samples: Sequence[Sample], readings: Mapping[str, Reading], systems: dict[str, int]
+    samples: Sequence[Sample],
+    rewrites: Prefixes,
+    systems: dict[str, int],
+    shards: Mapping[str, ShardSummary],
 ) -> Iterator[Example]:
-    bodies = files.read_ranges((one.source, one.start, one.end) for one in samples)
+    bodies = inputs.excerpts((shards[one.source], one.start, one.end) for one in samples)
     for sample, body in zip(samples, bodies, strict=True):
-        found = parse(body, readings[sample.source])
+        shard = shards[sample.source]
+        found = parse(body, Reading(shard.schema, rewrites, shard.prefix))
         # The workers have parsed the same bytes in the same way without a fault.
         assert not isinstance(found, Fault), found
         turns = tuple(_turns(found))
@@ -140,9 +151,9 @@ def _number(system: str, systems: dict[str, int]) -> int | None:
     return systems.setdefault(shown, len(systems))
 
 
-def _rejects(rejects: Sequence[Reject]) -> Iterator[Reject]:
-    bodies = files.read_ranges(
-        (one.source, one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
+def _rejects(rejects: Sequence[Reject], shards: Mapping[str, ShardSummary]) -> Iterator[Reject]:
+    bodies = inputs.excerpts(
+        (shards[one.source], one.start, min(one.end, one.start + EXCERPT_BYTES)) for one in rejects
     )
     for reject, body in zip(rejects, bodies, strict=True):
         text = body.decode("utf-8", "backslashreplace")

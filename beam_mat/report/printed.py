@@ -4,7 +4,7 @@ import itertools
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -58,6 +58,8 @@ def print_summary(
         console.print(_counts(title, few | ({"more, see manifest.json": rest} if rest else {})))
     if rejected := sum_rejected(found for one in shards for found in one.rejected):
         console.print(_rejects(rejected.values()))
+    for line in _shard_lines(shards):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     images = {"requested": sum(counts["images"].values()), **counts["images"]}
     sizes = {
         "bytes before": decimal(counts["image_source_bytes"]),
@@ -68,6 +70,21 @@ def print_summary(
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
+
+
+def _shard_lines(shards: Iterable[ShardSummary]) -> Iterator[str]:
+    """Says of a shard that it breaks off, or that its records are in a list of one object."""
+    for one in shards:
+        name = one_line(one.uri.rsplit("/", 1)[-1])
+        if one.key:
+            yield f"{name}: its records are the list {one_line(one.key)!r} of one object"
+        if broken := one.broken:
+            kind = " decompressed" if one.compression else ""
+            yield (
+                f"{name} breaks off at byte {broken.start:,}: {broken.unread:,} of "
+                f"{broken.size:,}{kind} bytes were not read ({one_line(broken.detail)}); download "
+                "or write it again"
+            )
 
 
 def next_command(output: str, parts: Sequence[Part], name: str = "mat") -> str:

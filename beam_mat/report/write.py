@@ -21,7 +21,6 @@ from beam_mat.core.image import Action, Note
 from beam_mat.core.reject import Reason
 from beam_mat.core.statistics import Amount, Statistics
 from beam_mat.core.thumbnail import Thumbnail
-from beam_mat.core.trajectory import Reading
 from beam_mat.dataset import image_table, log
 from beam_mat.dataset.commit import WATCH, Snapshot, in_order
 from beam_mat.dataset.views import Manifest, read_manifest
@@ -54,14 +53,12 @@ def write_of(output: str, manifest: Manifest, snapshot: Snapshot) -> None:
     # The inputs may have been cleared away since. A deleted shard cannot be read again.
     named = {one.source for one in statistics.samples}
     named |= {one.source for one in statistics.rejects}
-    there = {uri for uri in named if not inputs.change(snapshot.shards[uri].shard)}
+    shards = {uri: snapshot.shards[uri] for uri in named}
+    there = {uri for uri, one in shards.items() if not inputs.change(one.shard)}
     statistics.samples = [one for one in statistics.samples if one.source in there]
     statistics.rejects = [one for one in statistics.rejects if one.source in there]
     rewrites = tuple((old, new) for old, new in manifest.configuration["rewrite"])
-    readings = {
-        uri: Reading(one.schema, rewrites, one.prefix) for uri, one in snapshot.shards.items()
-    }
-    found = find(statistics, image_table.statistics(output, snapshot.images), readings)
+    found = find(statistics, image_table.statistics(output, snapshot.images), rewrites, shards)
     _write(output, layout.STATISTICS, msgspec.json.encode(found) + b"\n")
     _write_page(output, manifest, found)
 

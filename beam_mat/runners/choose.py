@@ -21,6 +21,7 @@ from beam_mat.core import layout
 from beam_mat.core.credentials import secrets_in, without_credentials
 from beam_mat.core.errors import ConfigError, StoreError
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM
+from beam_mat.core.pattern import reaches
 from beam_mat.storage import files, stores
 from beam_mat.work.workers import usable_cores
 
@@ -166,6 +167,19 @@ def usable(faults: list[str], option: str, uris: Sequence[str]) -> Iterator[str]
             yield uri
 
 
+FOLDER = "is a folder; give a pattern for the files in it, such as {0} '{1}/*.{2}'"
+"""What is wrong with a folder in the place of files, for an option, a folder and a suffix."""
+
+
+def normalized(uris: Sequence[str]) -> list[str]:
+    """The addresses that can be used, in their one spelling."""
+    found = []
+    for uri in usable([], "", uris):
+        with contextlib.suppress(OSError, ValueError, StoreError):  # reported where it is looked up
+            found.append(files.normalize(uri))
+    return found
+
+
 def output_folder(faults: list[str], uri: str | None, sources: Sequence[str]) -> str:
     """The URI of the output folder, "" where it cannot be used.
 
@@ -193,8 +207,10 @@ def output_folder(faults: list[str], uri: str | None, sources: Sequence[str]) ->
         faults += [
             f"--output {uri}: overlaps the input {source}, so the files would mix; name another "
             "folder"
-            for source in sources
-            if f"{output}/".startswith(f"{source}/") or f"{source}/".startswith(f"{output}/")
+            for source in dict.fromkeys(sources)
+            if f"{output}/".startswith(f"{source}/")
+            or f"{source}/".startswith(f"{output}/")
+            or reaches(source, output)
         ]
         ours = (files.join(output, name) for name in (layout.MANIFEST, layout.WORK))
         if not any(map(files.exists, ours)) and files.find(output):

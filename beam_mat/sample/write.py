@@ -90,7 +90,7 @@ def write_sample(
     if faults:
         paths.append(folder / "mat_train-broken.json")
         paths[-1].write_bytes(body("data/broken_shard.json"))
-        rejected[Reason.MALFORMED_JSON] += 1
+        rejected[Reason.SHARD_BREAKS_OFF] += 1
         total += 3
         duplicates += 1
     image_zip = folder / "files.zip"

@@ -17,6 +17,7 @@ from glob import has_magic
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
+from beam_mat.core.pattern import hides
 from beam_mat.storage import requests
 from beam_mat.storage import store as protocol
 from beam_mat.storage.store import IsWhole, linked
@@ -101,15 +102,14 @@ def sizes(uris: Sequence[str]) -> list[int | None]:
 def expand(uri: str) -> list[FileInfo]:
     """The files that a URI or a pattern names, by name. Raises FileNotFoundError if there are none.
 
-    A name that exists is never a pattern. A pattern matches no file whose name begins with a dot,
-    unless the pattern does so too: systems leave such files beside others.
+    A name that exists is never a pattern. A pattern matches no hidden file (`core.pattern`).
     """
     store, path = locate(uri)
     if file := store.file_at(path):
         return [file]
     found = store.glob(path) if has_magic(path) else []
-    if not path.rpartition("/")[2].startswith("."):
-        found = [file for file in found if not file.uri.rpartition("/")[2].startswith(".")]
+    pattern = store.normalize(path)
+    found = [file for file in found if not hides(file.uri, pattern)]
     if not found:
         raise FileNotFoundError(uri)
     return sorted(found, key=lambda file: file.uri)

@@ -51,8 +51,9 @@ class SplitShard(FileStep):
                 chunk = next(found, None)
             if chunk is None:
                 break
-            send_progress(self._settings.progress, records=chunk.count, bytes=chunk.end - at)
-            at = chunk.end
+            end = at if chunk.copy else chunk.end  # the size is that of the compressed file
+            send_progress(self._settings.progress, records=chunk.count, bytes=end - at)
+            at = end
             yield chunk
         send_progress(self._settings.progress, bytes=shard.size - at)
 

@@ -3,13 +3,13 @@
 Times are seconds on any clock that only goes forward.
 """
 
-import fnmatch
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.pattern import fits
 from beam_mat.core.results import Source
 from beam_mat.storage import archives, files
 
@@ -144,20 +144,4 @@ def order_of(uri: str, patterns: Sequence[str]) -> int | None:
     1
     >>> order_of("gs://b/in/deep/a.json", ["gs://b/in/*.json"])
     """
-    for order, pattern in enumerate(patterns):
-        if uri == pattern or _fits(uri.split("/"), pattern.split("/")):
-            return order
-    return None
-
-
-def _fits(names: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Compares segment by segment: ``*`` matches no slash, and ``**`` matches any folders."""
-    if not patterns:
-        return not names
-    if patterns[0] == "**":
-        return any(_fits(names[at:], patterns[1:]) for at in range(len(names) + 1))
-    return (
-        bool(names)
-        and fnmatch.fnmatchcase(names[0], patterns[0])
-        and _fits(names[1:], patterns[1:])
-    )
+    return next((order for order, one in enumerate(patterns) if fits(uri, one)), None)

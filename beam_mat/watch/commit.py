@@ -32,7 +32,7 @@ from beam_mat.dataset import flat, image_table, log, vacuum, views
 from beam_mat.dataset.commit import CHECKPOINT_EVERY, WATCH, Commit, Content, counts_of
 from beam_mat.dataset.conversion import made_of
 from beam_mat.dataset.dataset import show_commit
-from beam_mat.storage import inputs
+from beam_mat.storage import files, inputs
 from beam_mat.transforms.shuffle import StructCoder
 from beam_mat.watch import messages
 from beam_mat.watch.joins import WatchStep
@@ -136,8 +136,8 @@ def _committer(watch: WatchSettings) -> Committer:
 class Committer:
     """Commits windows to one dataset, whose newest generation is `snapshot`.
 
-    `unchanged` has the shards that were reprocessed with the same result, by URI: size, version,
-    and a number that is different each time.
+    `unchanged` has the shards that were reprocessed with the same result, or that are no shards, by
+    URI: size, version, and a number that is different each time.
     """
 
     def __init__(self, settings: Settings, keep: int | None) -> None:
@@ -156,10 +156,14 @@ class Committer:
         """Commits a window. Returns None if the dataset has all of this already.
 
         `names` are those of the summaries of finished shards, `sources` the zips that have been
-        listed, and `gone` the shards that changed while they were converted.
+        listed, and `gone` the shards that changed while they were converted, or are none.
         """
         output, digest = self._settings.output, self._settings.digest()
+        gone = list(gone)
         self._gone.update((shard.stem(digest), ROUNDS) for shard in gone)
+        # What has not changed is no shard. There is nothing to wait for until it is replaced.
+        left_out = [shard for shard in gone if not inputs.change(shard)]
+        self.unchanged.update((one.uri, (*one.content, time.time_ns())) for one in left_out)
         summaries = list(results.read(self._settings, layout.SUMMARIES, names, ShardSummary))
         self._zips.update((source.uri, source) for source in sources)
         made = None
@@ -183,6 +187,9 @@ class Committer:
         flat.put_aside(output, summaries, live)
         flat.remove_unlisted(output, self._gone, live)
         self._gone = {stem: left - 1 for stem, left in self._gone.items() if left > 1}
+        packed = [one.shard for one in summaries if one.compression]
+        for shard in [*packed, *gone]:
+            files.remove_file(chunks.copy_of(output, shard))
         return made
 
     def _show_newest(self) -> None:

@@ -44,8 +44,8 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     runner = choose.runner_of(beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     watch, rules = asked.watch, asked.watch.settings
-    json = _places(faults, "--json", watch.json, "'in/*.json'")
-    images = _places(faults, "--images", watch.images, "'in/*.zip'")
+    json = _places(faults, "--json", watch.json, "json")
+    images = _places(faults, "--images", watch.images, "zip")
     output = choose.output_folder(faults, asked.output, (*json, *images))
     uris = {
         "--json": watch.json,
@@ -77,14 +77,13 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     return msgspec.structs.replace(asked, watch=watch, beam=beam, prism=prism)
 
 
-def _places(faults: list[str], name: str, uris: Sequence[str], example: str) -> tuple[str, ...]:
+def _places(faults: list[str], name: str, uris: Sequence[str], suffix: str) -> tuple[str, ...]:
     places = []
     for uri in choose.usable(faults, name, uris):
         try:
             if files.is_folder(uri):
                 faults.append(
-                    f"{name} {uri}: is a folder; give a pattern for the files in it, such as "
-                    f"{name} {example.replace('in', uri.rstrip('/'), 1)}"
+                    f"{name} {uri}: {choose.FOLDER.format(name, uri.rstrip('/'), suffix)}"
                 )
             places.append(files.normalize(uri))
         except (OSError, ValueError) as error:

@@ -159,7 +159,8 @@ class Intake:
         self._shards.update(now)
         self._sources.update(now)
         self._arriving = self._shards.unsettled() + self._sources.unsettled()
-        self._unreadable = messages.count_unreadable(self._settings)
+        listed = (*self._shards.listed, *self._sources.listed)
+        self._unreadable = messages.count_unreadable(self._settings, listed)
         self._take_up_requests(now)
 
     def _take_up_requests(self, now: float) -> None:

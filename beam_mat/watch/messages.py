@@ -6,6 +6,7 @@ status for the driver, and the driver writes a request to stop. See also `core.r
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -75,8 +76,8 @@ class ChunkProgress(msgspec.Struct, frozen=True, array_like=True):
 class ShardFact(msgspec.Struct, frozen=True, array_like=True):
     """What is known about a shard: its number of chunks, and those that are written.
 
-    `shard` is None until it has been split. `gone` is whether it has changed or was deleted, so
-    that this version is not committed.
+    `shard` is None until it has been split. `gone` is whether it has changed, was deleted or is no
+    shard at all, so that this version is not committed.
     """
 
     shard: Shard | None = None
@@ -121,7 +122,7 @@ class CommitFact(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         summary: Name of the summary of a finished shard.
         source: A zip that has been listed.
-        gone: A shard that changed while it was converted; its files are removed.
+        gone: A shard that changed while it was converted, or is none; its files are removed.
         tick: The time of a tick.
         stop: Whether to commit at once, because the watch ends.
     """
@@ -249,12 +250,12 @@ def remove_taken_up(settings: Settings, name: str) -> None:
 
 
 UNREADABLE = f"{layout.WATCH}/unreadable"
-"""One text file for each zip that cannot be read, with the reason."""
+"""One text file for each zip and shard that cannot be read, with the reason."""
 
 
-def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
-    """Records why a zip cannot be read. None removes the record: a later version can be read."""
-    uri = files.join(settings.output, UNREADABLE, f"{_digest(source.uri)}.txt")
+def record_fault(settings: Settings, place: Source | Shard, fault: str | None) -> None:
+    """Records why a zip or shard cannot be read. None removes the record: now it can be."""
+    uri = files.join(settings.output, UNREADABLE, f"{_digest(place.uri)}.txt")
     if fault is not None:
         scratch = files.join(settings.output, layout.SCRATCH)
         files.write_bytes(uri, fault.encode("utf-8", "backslashreplace"), scratch)
@@ -262,9 +263,10 @@ def record_fault(settings: Settings, source: Source, fault: str | None) -> None:
         files.remove_file(uri)
 
 
-def count_unreadable(settings: Settings) -> int:
-    """Returns the number of zips that cannot be read."""
-    return len(files.find(files.join(settings.output, UNREADABLE)))
+def count_unreadable(settings: Settings, uris: Iterable[str]) -> int:
+    """Returns how many of the zips and shards that exist cannot be read."""
+    found = {name for name, _ in files.find(files.join(settings.output, UNREADABLE))}
+    return sum(f"{_digest(uri)}.txt" in found for uri in uris) if found else 0
 
 
 def _digest(text: str) -> str:

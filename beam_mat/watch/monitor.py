@@ -41,7 +41,7 @@ _STATUS = {
     "working": "Shards and zips that are being processed.",
     "waiting": "Shards that wait for images.",
     "pending": "Shards and zips that wait for the end of their window.",
-    "unreadable": "Zips that cannot be read.",
+    "unreadable": "Shards and zips that cannot be read.",
 }
 _WORK = {
     "images": "Images that have been processed since this run began.",
@@ -132,6 +132,7 @@ def _log_line(commit: Commit, before: Snapshot) -> dict[str, Any]:
         "shards": len(commit.shards.added),
         "zips": len(commit.sources.added),
         "new_versions_of": replaced,
+        "broken_shards": [one.uri for one in commit.shards.added if one.broken],
         "taken_in_again": [one.uri for one in known if one.uri not in replaced],
         "parts_added": len(commit.parts.added),
         "parts_removed": len(commit.parts.removed),
@@ -171,7 +172,7 @@ def _values(monitor: Monitor) -> list[tuple[str, str]]:
     if status:
         values.append(("oldest", "none" if status.oldest is None else spoken(status.oldest)))
         if status.unreadable:
-            values.append(("unreadable zips", f"{status.unreadable:,}"))
+            values.append(("unreadable files", f"{status.unreadable:,}"))
     trouble = monitor.trouble()
     return [*values, ("trouble", trouble)] if trouble else values
 

@@ -18,8 +18,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.errors import SourceError
-from beam_mat.core.member import Member, best
+from beam_mat.core.errors import ShardError, SourceError
+from beam_mat.core.member import Member, Packing, best
 from beam_mat.core.member_name import spellings
 from beam_mat.core.results import ChunkFact, PathFact, Source, Wanted
 from beam_mat.dataset.views import read_manifest
@@ -62,16 +62,25 @@ def _gone(shard: Shard, stem: str, error: Exception) -> TaggedOutput:
 
 @beam.typehints.with_output_types(Chunk, shards=tuple[str, ShardFact])
 class Split(FileStep):
-    """Splits a shard, and yields its number of chunks at the end."""
+    """Splits a shard, and yields its number of chunks at the end.
+
+    A file that is no shard is named and left out until it has a new version.
+    """
 
     def process(self, shard: Shard) -> Iterator[Any]:
         stem = shard.stem(self._settings.digest())
         try:
             with timed("split"):
                 found = list(chunks.split(self._settings, shard))
+        except ShardError as error:
+            _LOG.warning("%s; the file is left out until it is replaced", error)
+            record_fault(self._settings, shard, str(error))
+            yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, gone=True)))
+            return
         except _CHANGED as error:
             yield _gone(shard, stem, error)
             return
+        record_fault(self._settings, shard, None)
         send_progress(self._settings.progress, records=sum(chunk.count for chunk in found))
         yield from found
         yield TaggedOutput(SHARDS, (stem, ShardFact(shard=shard, chunks=len(found))))
@@ -217,7 +226,7 @@ class Convert(ProgressStep):
     def _current(self, wanted: list[Wanted]) -> list[Wanted]:
         """Returns the images of a batch as their zip has them now."""
         members = [item.member for item in wanted if item.member]
-        if not members:
+        if not members or members[0].packing is Packing.INLINE:
             return wanted
         source, order, before = members[0].source, members[0].order, members[0].version
         found: dict[str, list[Member]] = {item.path: [] for item in wanted}

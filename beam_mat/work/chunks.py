@@ -30,31 +30,42 @@ from beam_mat.core.schemas.detect import Detector
 from beam_mat.core.settings import Settings
 from beam_mat.core.trajectory import INLINE, FaultyError, Trajectory
 from beam_mat.core.validation import ChunkResult, validate
-from beam_mat.storage import inputs, parts
+from beam_mat.storage import files, inputs, parts
 from beam_mat.work import results
 
 
 def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
     """Yields the chunks of a shard in order. A shard that was scanned before is not read again.
 
-    Raises SourceError if the shard changed while it was read.
+    A compressed shard is decompressed into its copy. Raises ShardError if the file is no shard, and
+    SourceError if the shard changed while it was read.
     """
-    stem = shard.stem(settings.digest())
+    stem, copy = shard.stem(settings.digest()), copy_of(settings.output, shard)
     found = results.find(settings, layout.SPLITS, stem, ShardSplit)
     if found:
         for chunk in found.chunks:
-            # The stored shard may have another order.
-            yield msgspec.structs.replace(chunk, shard=shard)
+            # The stored shard may have another order, and the folder another name.
+            yield msgspec.structs.replace(chunk, shard=shard, copy=copy if chunk.copy else "")
         return
     detector = Detector(settings.schema)
     chunks, held = list[Chunk](), list[Chunk]()
-    for chunk in inputs.chunks(shard, settings.digest()):
+    reading = inputs.reading(shard, settings.records, copy)
+    for chunk in inputs.chunks(reading, settings.digest()):
         held.append(chunk)
         if _look(detector, chunk):
             yield from _release(detector, held, chunks)
     yield from _release(detector, held, chunks)
     inputs.require_unchanged(shard)
-    made = ShardSplit(sum(chunk.count for chunk in chunks), tuple(chunks), *detector.result())
+    schema, why = detector.result()
+    made = ShardSplit(
+        records=sum(chunk.count for chunk in chunks),
+        chunks=tuple(chunks),
+        schema=schema,
+        why=why,
+        compression=reading.compression,
+        key=reading.found.key,
+        broken=reading.broken(chunks),
+    )
     results.write(settings, layout.SPLITS, stem, made)
 
 
@@ -78,6 +89,12 @@ def _look(detector: Detector, chunk: Chunk) -> bool:
             if detector.look(record.index, decode(record.data)):
                 return True
     return False
+
+
+def copy_of(output: str, shard: Shard) -> str:
+    """The URI of the decompressed text of a compressed shard, while the shard is converted."""
+    whole = msgspec.structs.replace(shard, limit=None)
+    return files.join(output, layout.UNPACKED, f"{whole.stem('')}.json")
 
 
 def request(settings: Settings, chunk: Chunk) -> ChunkRequest:
@@ -105,7 +122,7 @@ def _inline(record: RawRecord) -> Iterator[Member]:
     for path, size, start, end in addresses(record.data):
         yield Member(
             path=path,
-            source=shard.uri,
+            source=record.chunk.copy or shard.uri,
             order=INLINE_ORDER + shard.order,
             offset=record.span.start + start,
             end=record.span.start + end,

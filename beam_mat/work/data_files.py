@@ -21,20 +21,11 @@ from beam_mat.core.contract.examine import Examiner, decode
 from beam_mat.core.contract.finding import Finding, Kind, Place, printable
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
+from beam_mat.core.detect import HEAD_BYTES, UTF8_BOM, Head, Packed, Wrapped, detect
 from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_IMAGE_BYTES
 from beam_mat.core.reject import Reason
-from beam_mat.core.scan import (
-    COMPRESSED,
-    HEAD_BYTES,
-    OBJECT_OVER_LINES,
-    UTF8_BOM,
-    Break,
-    Head,
-    Layout,
-    detect,
-    scan,
-)
+from beam_mat.core.scan import Break, Layout, scan
 from beam_mat.storage import files, inputs
 from beam_mat.storage.stores import locate
 
@@ -52,10 +43,10 @@ def units(note: FileNote) -> Iterator[Unit]:
 def _json_units(note: FileNote) -> Iterator[Unit]:
     file = note.file
     head = files.read_range(file.uri, 0, min(HEAD_BYTES, file.size))
-    found = detect(head)
-    if isinstance(found, Break):
-        if head:
-            note.findings.append(_unreadable(file, head, found))
+    found = _head(file, head)
+    if isinstance(found, Finding):
+        if head.strip():
+            note.findings.append(found)
         return
     note.layout = found.layout
     if found.layout is Layout.ARRAY and head.startswith(UTF8_BOM):
@@ -65,10 +56,28 @@ def _json_units(note: FileNote) -> Iterator[Unit]:
     yield from cut_file(file, found.layout, scan(found.layout, blocks, found.offset))
 
 
-def _unreadable(file: DatasetFile, head: bytes, found: Break) -> Finding:
-    lenient = head.startswith(tuple(COMPRESSED)) or OBJECT_OVER_LINES.match(head[found.start :])
-    kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
-    return Finding(kind, found.detail, Place(file.order))
+def _head(file: DatasetFile, head: bytes) -> Head | Finding:
+    """The layout of a file, or why no rows are read. To Hugging Face's reader one line is a row."""
+    place, lenient = Place(file.order), head.startswith(_ZIP)
+    match detect(head, whole=len(head) == file.size):
+        case Head() as found:
+            return found
+        case Packed(codec):
+            why = f"the file is compressed with {codec.value}; decompress it first"
+            return Finding(Kind.FILE_NOT_CHECKED, why, place)
+        case Wrapped(_, True):
+            why = "the file is a single object over several lines"
+            cure = "write an array of records or JSON Lines"
+            return Finding(Kind.FILE_NOT_CHECKED, f"{why}; {cure}", place)
+        case Break() as found:
+            lenient |= head[found.start : found.start + 1] == b"{"
+            kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
+            return Finding(kind, found.detail, place)
+    return Head(Layout.LINES, len(UTF8_BOM) if head.startswith(UTF8_BOM) else 0)
+
+
+_ZIP = b"PK\x03\x04"
+"""Hugging Face's reader unpacks it."""
 
 
 def _parquet_units(note: FileNote) -> Iterator[Unit]:
@@ -138,7 +147,7 @@ def examine(examiner: Examiner) -> None:
     if unit.chunk is None:
         _examine_parquet(examiner)
     elif unit.chunk.fault:
-        of_file = unit.chunk.fault is Reason.MALFORMED_JSON
+        of_file = unit.chunk.fault is Reason.SHARD_BREAKS_OFF
         kind = Kind.MALFORMED_JSON if of_file else Kind.FILE_NOT_CHECKED
         place = Place(unit.file.order, unit.first)
         examiner.tally.add(Finding(kind, unit.chunk.detail, place))
@@ -271,7 +280,7 @@ def lines(uri: str, size: int) -> Iterator[bytes]:
 
 
 def _json_rows(file: DatasetFile) -> Iterator[bytes]:
-    head = detect(files.read_range(file.uri, 0, min(HEAD_BYTES, file.size)))
+    head = _head(file, files.read_range(file.uri, 0, min(HEAD_BYTES, file.size)))
     if not isinstance(head, Head):
         raise SourceError(f"{file.uri}: {head.detail}; run beam-mat check for details")
     if head.layout is Layout.LINES:

@@ -236,28 +236,24 @@ def test_the_first_prefix_that_fits_is_rewritten(tmp_path: Path) -> None:
 def test_an_empty_array_gives_an_empty_dataset(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mat.json").write_bytes(content)
     images = write_zip(tmp_path / "files.zip", {})
-    output = converted(tmp_path / "mat.json", images, tmp_path / "out")
+    output = tmp_path / "out"
+    ran = run(*convert_words(tmp_path / "mat.json", images, output))
+    assert ran.code == 3
+    assert "No record was accepted" in ran.out
     manifest = dataset.manifest(output)
     assert manifest["counts"]["records"] == manifest["counts"]["rejected"] == 0
     assert manifest["parts"] == manifest["rejects"] == []
     assert json.loads((output / "dataset_info.json").read_bytes()) == {}
 
 
-def test_an_empty_file_is_a_download_that_failed(tmp_path: Path) -> None:
-    (tmp_path / "mat.json").write_bytes(b"")
-    images = write_zip(tmp_path / "files.zip", {})
-    output = converted(tmp_path / "mat.json", images, tmp_path / "out")
-    (reject,) = dataset.rejects(output)
-    assert (reject["reason"], reject["start"], reject["end"]) == ("malformed_json", 0, 0)
-    assert "empty" in reject["detail"]
-
-
 def test_all_rejected_is_a_result_too(tmp_path: Path) -> None:
     images = write_zip(tmp_path / "files.zip", {})
     shard = write_shard(tmp_path / "mat.json", [1, image_record("a", "gone.jpg")])
     ran = run(*convert_words(shard, images, tmp_path / "out"))
-    assert ran.code == 0
+    assert ran.code == 3
     assert "No record was accepted" in ran.out
+    again = run(*convert_words(shard, images, tmp_path / "out"))
+    assert (again.code, "Nothing to do" in again.out) == (3, True)
     assert len(dataset.rejects(tmp_path / "out")) == 2
     assert dataset.manifest(tmp_path / "out")["counts"]["accepted"] == 0
 

@@ -103,12 +103,22 @@ def test_a_shard_that_breaks_off_gives_what_stands_before(tmp_path: Path) -> Non
     shard.write_bytes(whole[: third + 60])
     other = write_shard(tmp_path / "other.json", [record("4")])
     images = write_zip(tmp_path / "files.zip", {})
-    output = converted([shard, other], images, tmp_path / "out")
+    output = tmp_path / "out"
+    ran = run(*convert_words([shard, other], images, output))
+    assert ran.code == 0
     assert sorted(row["id"] for row in dataset.rows(output)) == ["1", "2", "4"]
     (reject,) = dataset.rejects(output)
-    assert reject["reason"] == "malformed_json"
+    assert reject["reason"] == "shard_breaks_off"
     assert (reject["index"], reject["start"], reject["end"]) == (2, third, third + 60)
-    assert dataset.manifest(output)["counts"]["records"] == 4
+    manifest = dataset.manifest(output)
+    assert manifest["counts"]["records"] == 4
+    assert manifest["counts"]["unread_bytes"] == 60
+    broken, whole = manifest["inputs"]["json"]
+    assert broken["broken"]["start"] == third
+    assert "broken" not in whole
+    place = f"breaks off at byte {third:,}: 60 of {third + 60:,} bytes were not read"
+    assert f"mat.json {place}" in ran.out
+    assert place in (output / "report.html").read_text("utf-8").replace("</strong>", "")
 
 
 def test_json_lines_lose_only_the_broken_line(tmp_path: Path) -> None:
@@ -132,7 +142,7 @@ def half_bad(tmp_path: Path) -> list[str]:
 def test_more_rejected_than_allowed_publishes_nothing(half_bad: list[str], tmp_path: Path) -> None:
     ran = run(*half_bad, "--max-rejected", "0.49")
     assert ran.code == 3
-    assert "2 of 4 records were rejected (50.00%, but --max-rejected allows 49.00%)" in ran.err
+    assert "2 of 4 records were rejected (50.00%), but --max-rejected allows 49.00%" in ran.err
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert not (tmp_path / "out" / "dataset_info.json").exists()
     # What the message sends the user to is there, and a higher limit needs no clearing up.

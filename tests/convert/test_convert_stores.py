@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from beam_mat.core import layout
 from beam_mat.sample import SampleSummary, write_sample
@@ -106,6 +108,25 @@ def test_input_and_output_on_a_store(
     ran = run(*verify)
     assert ran.code == 3
     assert f"{spoiled}: has SHA-256" in ran.err
+
+
+def test_compressed_shards_on_a_store(
+    made: SampleSummary, expected: dict[str, bytes], place: tuple[str, reach.Options]
+) -> None:
+    folder, options = place
+    packers: tuple[Callable[[bytes], bytes], ...] = (gzip.compress, zstandard.compress)
+    for path, pack in zip(made.shards, packers, strict=True):
+        files.write_bytes(f"{folder}/in/{path.name}.packed", pack(path.read_bytes()), "")
+    files.write_bytes(f"{folder}/in/files.zip", made.image_zip.read_bytes(), "")
+    output = f"{folder}/out"
+    words = ["--json", f"{folder}/in/*.packed", "--images", f"{folder}/in/files.zip"]
+    ran = run("convert", *words, "--output", output, "--storage-options", json.dumps(options))
+    assert ran.code == 0, ran.err
+    tree = fetched(output)
+    assert comparable(tree) == expected
+    assert not any(name.startswith(layout.UNPACKED) for name in tree)
+    report = tree["report.html"].decode()
+    assert report.count('data-kind="accepted"') > 0
 
 
 def covers(seen: Seen, byte: int) -> bool:

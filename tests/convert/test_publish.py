@@ -180,6 +180,8 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "max_pixels": 5000,
         "min_pixels": 900,
         "schema": "auto",
+        "records": None,
+        "zip_encoding": None,
         "name": "mat",
         "rewrite": [["x/", "y/"]],
         "formats": ["jsonl", "parquet"],

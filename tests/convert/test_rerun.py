@@ -45,9 +45,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         parts.write_unit,
     )
 
-    def scan(shard, digest):  # type: ignore[no-untyped-def]
-        seen.scanned.append(Path(shard.uri).name)
-        return chunks(shard, digest)
+    def scan(reading, digest):  # type: ignore[no-untyped-def]
+        seen.scanned.append(Path(reading.shard.uri).name)
+        return chunks(reading, digest)
 
     def read(chunk):  # type: ignore[no-untyped-def]
         seen.read.append(Path(chunk.shard.uri).name)

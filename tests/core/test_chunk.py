@@ -61,7 +61,7 @@ def test_chunks_hold_every_record_once_and_in_order(
         assert chunk.end == (last.end if isinstance(last, Span) else size)
         large = isinstance(last, Span) and last.end - last.start > MAX_RECORD_BYTES
         if isinstance(last, Break) or large:
-            reason = Reason.RECORD_TOO_LARGE if large else Reason.MALFORMED_JSON
+            reason = Reason.RECORD_TOO_LARGE if large else Reason.SHARD_BREAKS_OFF
             assert (chunk.count, chunk.fault) == (1, reason)
             assert chunk.detail
         else:
@@ -131,7 +131,16 @@ def test_a_name_is_readable_and_does_not_depend_on_other_shards() -> None:
     assert shard(uri="/data/mat_train.json").stem("").startswith("mat_trainset-")
 
 
-def test_what_is_no_json_is_one_reject_even_when_empty() -> None:
-    (chunk,) = chunks([Break(0, "the file is empty")], shard(0))
+def test_a_break_at_the_very_end_is_one_reject_of_no_bytes() -> None:
+    (chunk,) = chunks([Break(0, "the stream ends early")], shard(0))
     assert (chunk.start, chunk.end, chunk.count) == (0, 0, 1)
-    assert chunk.fault is Reason.MALFORMED_JSON
+    assert chunk.fault is Reason.SHARD_BREAKS_OFF
+
+
+def test_the_size_of_chunks_is_that_of_the_text() -> None:
+    records: list[Span | Break] = [*spans([(3, 1 << 20)] * 20)]
+    packed = cut(shard(99), Layout.ARRAY, [*records, Break(20 << 20, "x")], "", size=21 << 20)
+    whole = cut(shard(21 << 20), Layout.ARRAY, [*records, Break(20 << 20, "x")], "")
+    places = [[(one.start, one.end) for one in some] for some in (packed, whole)]
+    assert places[0] == places[1]
+    assert places[0][-1] == (20 << 20, 21 << 20)

@@ -14,6 +14,7 @@ TREE = {
     errors.ConfigError: 2,
     errors.NothingAskedError: 2,
     errors.SourceError: 1,
+    errors.ShardError: 1,
     errors.StoreError: 1,
     errors.OutputError: 1,
     errors.OutputInUseError: 1,

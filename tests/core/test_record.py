@@ -404,3 +404,22 @@ def test_what_is_no_placeholder(token: str) -> None:
     assert fault.reason is Reason.IMAGE_FIELD_INVALID
     assert fault.detail == f"image has the key {token!r}, not <image> or <image_NN>"
     assert respell_others(plain(token))[0] in (token, token.replace("_00", ""))
+
+
+@pytest.mark.parametrize(
+    ("raw", "detail"),
+    [
+        (rb'{"id": "\ud83d"}', r"unpaired surrogate \ud83d at byte 8 of the record"),
+        (rb'{"id": "\uDE00 x"}', r"unpaired surrogate \uDE00 at byte 8 of the record"),
+        (rb'{"id": "\ud83d\ude00\ud83d"}', r"unpaired surrogate \ud83d at byte 20 of the record"),
+        (rb'{"id": "\\ud83d" 5}', "JSON is malformed"),
+        (b'{"id": "\xe9"}', "not UTF-8 at byte 8 of the record (0xe9)"),
+        (b'\xef\xbb\xbf{"id": "1"}', "byte order mark at the beginning of the record"),
+        (b'{"id": "a\0"}', "null byte at byte 9 of the record"),
+    ],
+)
+def test_a_cause_is_named_where_there_is_one(raw: bytes, detail: str) -> None:
+    found = parse(raw, Reading())
+    assert isinstance(found, Fault)
+    assert found.reason is Reason.MALFORMED_JSON
+    assert detail in found.detail

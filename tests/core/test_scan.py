@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.scan import Break, Head, Layout, Span, detect, scan
+from beam_mat.core.detect import Head, detect
+from beam_mat.core.scan import Break, Layout, Span, scan
 from tests.build import blocks
 from tests.properties import examples
 
@@ -95,13 +96,6 @@ def test_any_bytes_give_ordered_spans_and_one_break_at_most(
             assert item.start <= 7 + len(data)
 
 
-@few
-@given(SOUP)
-def test_detect_takes_any_bytes(data: bytes) -> None:
-    head = detect(data)
-    assert (head.offset if isinstance(head, Head) else head.start) <= len(data)
-
-
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_array_cut_off_anywhere_gives_the_records_before_and_one_break(
     indent: int | None,
@@ -168,44 +162,3 @@ def test_a_megabyte_of_blank_lines_is_read_once() -> None:
     # Looking for the record behind them again at every line would take the square of them.
     data = b"\n" * (1 << 20) + b"{}"
     assert spans_of(Layout.LINES, data, 0) == [Span(1 << 20, (1 << 20) + 2)]
-
-
-@pytest.mark.parametrize(
-    ("head", "layout", "offset"),
-    [
-        (b'[{"id":1}]', Layout.ARRAY, 1),
-        (b" \n\t [\n", Layout.ARRAY, 5),
-        (b"\xef\xbb\xbf[", Layout.ARRAY, 4),
-        (b'\xef\xbb\xbf{"id":1}\n', Layout.LINES, 3),
-        (b'{"id":1}', Layout.LINES, 0),
-        (b'{"id":1}\r\n{"id":2}', Layout.LINES, 0),
-        (b'broken\n{"id":2}\n', Layout.LINES, 0),
-    ],
-)
-def test_a_layout_is_told_from_its_head(head: bytes, layout: Layout, offset: int) -> None:
-    assert detect(head) == Head(layout, offset)
-
-
-@pytest.mark.parametrize(
-    ("head", "words"),
-    [
-        (b"", "empty"),
-        (b"\x1f\x8b\x08\x00", "gzip"),
-        (b"BZh91AY", "bzip2"),
-        (b"\xfd7zXZ\x00", "xz"),
-        (b"\x28\xb5\x2f\xfd\x00", "zstd"),
-        (b"PK\x03\x04rest", "zip"),
-        ('[{"id":1}]'.encode("utf-16"), "UTF-16"),
-        ('[{"id":1}]'.encode("utf-16-le"), "UTF-16"),
-        ('{"id":1}'.encode("utf-32"), "UTF-32"),
-        (b"<!DOCTYPE html><html></html>", "not JSON"),
-        (b"id,conversations\n1,2\n", "not JSON"),
-        (b'"text"', "not JSON"),
-        (json.dumps({"id": 1}, indent=1).encode(), "a single object over several lines"),
-        (b'{ \r\n "id": 1}', "a single object over several lines"),
-    ],
-)
-def test_what_is_no_shard_says_so(head: bytes, words: str) -> None:
-    found = detect(head)
-    assert isinstance(found, Break)
-    assert words in found.detail

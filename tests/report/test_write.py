@@ -17,7 +17,7 @@ from beam_mat.report import examples as shown_examples
 from beam_mat.report.examples import MAX_SYSTEM, MAX_SYSTEMS, Findings
 from beam_mat.report.write import render
 from tests import outputs as dataset
-from tests.command import converted
+from tests.command import convert_words, run
 from tests.making import image_record, picture, record, write_shard, write_zip
 
 HOSTILE = (
@@ -86,7 +86,8 @@ def test_what_a_record_holds_is_text_and_nothing_else(tmp_path: Path, nasty: str
     records[2]["conversations"][1]["role"] = nasty
     shard = write_shard(tmp_path / "mat.json", records)
     zipped = write_zip(tmp_path / "files.zip", {"a.jpg": picture()})
-    output = converted(shard, zipped, tmp_path / "out")
+    output = tmp_path / "out"
+    run(*convert_words(shard, zipped, output))
     page = read(output)
     assert page.tags.count("h1") == page.tags.count("script") == 1
     assert "img" not in page.tags
@@ -148,11 +149,13 @@ def test_the_largest_examples_keep_the_page_within_five_megabytes(
 
 def test_a_dataset_of_nothing_has_a_report(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "mat.json", [])
-    output = converted(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
+    output = tmp_path / "out"
+    assert run(*convert_words(shard, write_zip(tmp_path / "files.zip", {}), output)).code == 3
     assert "The input has no records." in read(output).text
 
 
 def test_a_dataset_without_an_accepted_record_has_a_report(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "mat.json", [5, image_record("i", "gone.jpg")])
-    output = converted(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
+    output = tmp_path / "out"
+    assert run(*convert_words(shard, write_zip(tmp_path / "files.zip", {}), output)).code == 3
     assert "No record was accepted." in read(output).text

@@ -36,5 +36,5 @@ def shard_of(tmp_path: Path) -> ShardOf:
 
 def chunk_of(shard: Shard) -> Chunk:
     """The only chunk of a small shard."""
-    (chunk,) = inputs.chunks(shard, "")
+    (chunk,) = inputs.chunks(inputs.reading(shard), "")
     return chunk

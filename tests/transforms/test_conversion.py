@@ -69,14 +69,22 @@ def test_the_chunks_hold_every_record(settings: Settings, shard_of: ShardOf) -> 
     assert list(found[0].chunks) == first
 
 
-def test_a_shard_that_is_no_json_is_one_chunk_with_a_fault(
+def test_a_shard_that_breaks_off_ends_with_a_chunk_with_a_fault(
     settings: Settings, shard_of: ShardOf
 ) -> None:
     shard = shard_of([])
+    Path(shard.uri).write_bytes(b'[{"a":1')
+    version = files.info(shard.uri).version
+    (chunk,) = collect([type(shard)(shard.uri, 0, 7, version)], SplitShard(settings))
+    assert (chunk.count, chunk.fault, chunk.start, chunk.end) == (1, "shard_breaks_off", 1, 7)
+
+
+def test_a_file_that_is_no_shard_ends_the_job(settings: Settings, shard_of: ShardOf) -> None:
+    shard = shard_of([])
     Path(shard.uri).write_bytes(b"<html>")
     version = files.info(shard.uri).version
-    (chunk,) = collect([type(shard)(shard.uri, 0, 6, version)], SplitShard(settings))
-    assert (chunk.count, chunk.fault, chunk.start, chunk.end) == (1, "malformed_json", 0, 6)
+    with pytest.raises(Exception, match="a web page"):
+        collect([type(shard)(shard.uri, 0, 6, version)], SplitShard(settings))
 
 
 TWO = '{"<image_01>": "data/b.jpg", "<image_00>": "data/a.jpg"}'

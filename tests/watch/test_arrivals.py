@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.results import Source
-from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals
+from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals, order_of
 
 
 def found(name: str, size: int = 1, version: str = "1", *, whole: bool = True) -> Shard:
@@ -171,3 +171,9 @@ def test_pieces_of_shards_are_files_of_their_own(tmp_path: Path) -> None:
     arrivals = Arrivals(Shard, [f"{tmp_path}/*"])
     arrivals.scan()
     assert len(arrivals.listed) == 2
+
+
+def test_hidden_files_match_no_pattern() -> None:
+    for name in ("._a.json", ".hidden/a.json", "__MACOSX/a.json"):
+        assert order_of(f"gs://b/in/{name}", ["gs://b/in/*.json", "gs://b/in/**"]) is None
+    assert order_of("gs://b/in/x/a.json", ["gs://b/in/*.json", "gs://b/in/**"]) == 1

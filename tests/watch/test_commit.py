@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +24,7 @@ from beam_mat.dataset.state import Command, State
 from beam_mat.storage import files
 from beam_mat.watch import commit as commits
 from beam_mat.watch.commit import ROUNDS, Committer
-from beam_mat.work import results
+from beam_mat.work import chunks, results
 from tests import outputs as dataset
 from tests.dataset.made import there
 from tests.making import image_record, picture, record, write_shard, write_zip
@@ -130,6 +132,30 @@ def test_zips_alone_make_no_dataset(watch: Watch) -> None:
     assert made is not None
     assert [one.uri for one in made.sources.added] == [other.uri]
     assert watch.committer.commit([], [other]) is None
+
+
+def test_what_is_no_shard_is_not_waited_for(watch: Watch) -> None:
+    shard = watch.shard("a", record("a"))
+    assert watch.committer.commit([], [], [shard]) is None
+    assert watch.committer.unchanged[shard.uri][:2] == shard.content
+    (watch.folder / "a.json").unlink()
+    other = Shard(shard.uri, 0, 99, "9")
+    watch.committer.commit([], [], [other])
+    assert watch.committer.unchanged[shard.uri][:2] == shard.content, "it has changed"
+
+
+def test_the_copy_of_a_compressed_shard_is_removed_when_it_is_committed(watch: Watch) -> None:
+    path = watch.folder / "a.json"
+    path.write_bytes(gzip.compress(json.dumps([record("a"), record("b")]).encode()))
+    shard = shard_at(path)
+    name = watch.work(shard)
+    copy = Path(chunks.copy_of(str(watch.output), shard))
+    assert json.loads(copy.read_bytes())[0]["id"] == "a"
+    made = watch.committer.commit([name], [])
+    assert made
+    assert [one.compression for one in made.shards.added] == ["gzip"]
+    assert not copy.exists()
+    assert watch.ids() == ["a", "b"]
 
 
 def test_the_same_result_is_committed_once(watch: Watch) -> None:

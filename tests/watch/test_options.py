@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from beam_mat.cli.watch import REFUSED
 from tests.command import run
@@ -25,3 +26,12 @@ def test_the_help_names_nothing_that_is_refused() -> None:
     assert named >= {"json", "images", "output", "window", "max-pixels", "exif"}
     assert named.isdisjoint(name.replace("_", "-") for name in REFUSED)
     assert "folders of unzipped" not in help
+
+
+def test_an_output_inside_of_what_is_watched_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    words = ["--images", f"{folder}/*.zip", "--output", f"{folder}/out"]
+    for pattern in ("**", "**/*.json", "*/*.json"):
+        ran = run("watch", "--json", f"{folder}/{pattern}", *words)
+        assert ran.code == 2
+        assert f"overlaps the input {folder}/{pattern}, so the files would mix" in ran.err

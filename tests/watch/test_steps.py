@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import tarfile
@@ -9,17 +10,65 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from apache_beam.pvalue import TaggedOutput
 
+from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import SourceError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.storage import files, inputs
-from beam_mat.watch.messages import WatchSettings, count_unreadable, reprocess_requests
-from beam_mat.watch.steps import Convert, ListZip
+from beam_mat.watch.messages import (
+    UNREADABLE,
+    ShardFact,
+    WatchSettings,
+    count_unreadable,
+    reprocess_requests,
+)
+from beam_mat.watch.steps import Convert, ListZip, Split
 from beam_mat.work.images import batch_of
 from tests.build import zip_of
 from tests.making import image_record, picture, write_shard, write_zip
-from tests.work.plain import job_of, make
+from tests.work.plain import job_of, make, shard_at
+
+
+def split(watch: WatchSettings, path: Path) -> list[object]:
+    """What the step yields for a file, as chunks and facts."""
+    made = Split(watch.settings).process(shard_at(path))
+    return [one.value[1] if isinstance(one, TaggedOutput) else one for one in made]
+
+
+def unreadable(watch: WatchSettings) -> list[str]:
+    """What is recorded about files that cannot be read."""
+    found = files.find(files.join(watch.settings.output, UNREADABLE))
+    return [files.read_bytes(file.uri).decode() for _, file in found]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"PAR1", "the file is Parquet"),
+        (b"", "the file is empty"),
+        (b'{"a": [{}], "b": [{}]}', "--records a"),
+        (gzip.compress(b"<html>"), "decompressed with gzip, the file is a web page"),
+    ],
+    ids=["parquet", "empty", "object", "gzip"],
+)
+def test_what_is_no_shard_is_named_and_left_out(
+    site: Site, tmp_path: Path, data: bytes, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    shard = shard_at(path)
+    assert split(site.watch, path) == [ShardFact(shard=shard, gone=True)]
+    (told,) = unreadable(site.watch)
+    assert told.startswith(f"{path}: ")
+    assert words in told
+    assert words in caplog.text
+    path.write_bytes(gzip.compress(b'[{"id": "1"}]'))
+    chunk, fact = split(site.watch, path)
+    assert isinstance(chunk, Chunk)
+    assert fact == ShardFact(shard=shard_at(path), chunks=1)
+    assert unreadable(site.watch) == []
 
 
 class Site:
@@ -159,20 +208,21 @@ def test_pieces_that_are_not_all_there_are_left_out_until_they_are(site: Site) -
     for at, name in enumerate(("n.zip.part_aa", "n.zip.part_ab", "n.zip.part_ac")):
         part = data[at * 700 : (at + 1) * 700 if at < 2 else None]
         (site.folder / name).write_bytes(part)
+    uri = str(site.folder / "n.zip.part_aa")
     last = site.folder / "n.zip.part_ac"
     kept = last.read_bytes()
     last.unlink()
 
     def listed() -> dict[str, PathFact]:
-        found = inputs.identify(str(site.folder / "n.zip.part_aa"))
+        found = inputs.identify(uri)
         source = Source(found.uri, 0, found.size, found.version)
         return dict(one for one in ListZip(site.watch).process(source) if isinstance(one, tuple))
 
     assert listed() == {}
-    assert count_unreadable(site.watch.settings) == 1
+    assert count_unreadable(site.watch.settings, [uri]) == 1
     last.write_bytes(kept)
     facts = listed()
     assert sorted(facts) == ["j.jpg", "k.jpg"]
-    assert count_unreadable(site.watch.settings) == 0
+    assert count_unreadable(site.watch.settings, [uri]) == 0
     found = site.converted(*(Wanted(path, fact.member, ("s-1",)) for path, fact in facts.items()))
     assert {path: outcome.fault for path, outcome in found.items()} == dict.fromkeys(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -115,6 +116,32 @@ def shows_what_is_there(port: int, site: Site) -> bool:
     return all(metric(port, name) == value for name, value in shown.items()) and (
         len(dataset.commits(site.output)) == there["generation"]
     )
+
+
+def test_shards_as_people_have_them(site: Site, started: Callable[..., Watch]) -> None:
+    port = free_port()
+    (site.arriving / "page.json").write_bytes(b"<!doctype html><html>")
+    (site.arriving / "._a.json").write_bytes(b"\0\5\x16\7")
+    watch = started("--metrics-port", str(port))
+    packed = gzip.compress(json.dumps([record(f"a{n}") for n in range(5)]).encode())
+    (site.arriving / "a.json").write_bytes(packed)
+    (site.arriving / "cut.json").write_bytes(gzip.compress(b'[{"id": ') + packed[:20])
+    wrapped = {"info": {}, "data": [record("b"), 5]}
+    (site.arriving / "b.json").write_bytes(json.dumps(wrapped, indent=1).encode())
+    wait_for(lambda: site.committed("a.json", 5), watch, "a compressed shard")
+    wait_for(lambda: site.committed("b.json", 1), watch, "the list in an object")
+    wait_for(lambda: site.committed("cut.json", 0), watch, "a shard that breaks off")
+    wait_for(lambda: metric(port, "beam_mat_watch_unreadable") == 1, watch, "a page")
+    wait_for(lambda: metric(port, "beam_mat_watch_waiting") == 0, watch, "it is not waited for")
+    assert "page.json: the file is a web page" in watch.errors()
+    write_shard(site.arriving / "page.json", [record("c")])
+    wait_for(lambda: site.committed("page.json", 1), watch, "the right file")
+    wait_for(lambda: metric(port, "beam_mat_watch_unreadable") == 0, watch, "none unreadable")
+    assert watch.stop() == 0
+    told = [json.loads(line) for line in watch.log.read_text().splitlines()]
+    assert {Path(uri).name for one in told for uri in one["broken_shards"]} == {"cut.json"}
+    assert "._a.json" not in watch.errors()
+    assert not list(site.output.glob("_beam_mat/unpacked/*"))
 
 
 def test_a_day_of_a_watch(site: Site, started: Callable[..., Watch]) -> None:

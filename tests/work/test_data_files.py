@@ -184,7 +184,7 @@ def test_what_is_broken_is_told_when_it_is_wanted(tmp_path: Path) -> None:
     ("name", "data", "why"),
     [
         ("a.json", b"\x1f\x8b--", "compressed with gzip; decompress it first; run beam-mat check"),
-        ("a.json", b"<html>", "not JSON"),
+        ("a.json", b"<html>", "a web page"),
         ("a.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
     ],
 )

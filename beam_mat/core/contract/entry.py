@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from beam_mat.core.contract.finding import Finding, Kind, shown
+from beam_mat.core.pattern import is_hidden
 
 FILE_TYPES = {
     "arrow": "arrow",
@@ -113,11 +114,15 @@ def check_folder(names: Iterable[tuple[str, bool]]) -> list[Finding]:
     listed = sorted(names)
     if not listed:
         return [Finding(Kind.FOLDER_EMPTY, "the folder is empty")]
-    types = {file_type(name) for name, is_folder in listed if not is_folder} - {None}
+    data = [name for name, is_folder in listed if not is_folder and not name.startswith("._")]
+    types = {file_type(name) for name in data} - {None}
     wanted = min(types, key=str) if len(types) == 1 else None
     faults = []
     for name, is_folder in listed:
-        if is_folder:
+        if is_hidden(name) and (name not in data or file_type(name) is None):
+            # LLaMA-Factory takes each one for a data file.
+            faults.append(f"{name} is not data but was left by a system such as macOS; remove it")
+        elif is_folder:
             faults.append(f"{name} is a folder")
         elif file_type(name) is None:
             faults.append(f"{name} has no known type")

@@ -103,7 +103,7 @@ def look(max_pixels: int, data: bytes) -> Looked:
         raise
     # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
-        return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error).detail)
+        return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error, data).detail)
 
 
 def findings_of(found: Looked) -> list[Finding]:

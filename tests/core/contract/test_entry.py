@@ -87,3 +87,10 @@ def test_of_two_types_neither_is_the_right_one() -> None:
         "a.json has another type than other files",
         "b.parquet has another type than other files",
     ]
+
+
+def test_what_a_system_left_behind_is_named() -> None:
+    names = [(".DS_Store", False), ("._a.json", False), ("__MACOSX", True), ("a.json", False)]
+    found = check_folder(names)
+    assert [one.detail.split(" ")[0] for one in found] == [".DS_Store", "._a.json", "__MACOSX"]
+    assert all("was left by a system such as macOS; remove it" in one.detail for one in found)
