@@ -25,6 +25,9 @@ SAMPLED_TEXT_ONLY = 8
 SAMPLED_A_TOOL = 3
 SAMPLED_A_REASON = 4
 MAX_SAMPLES = 120
+SHOWN_PIXEL_BOXES = 3
+_TYPEABLE = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+"""Ids that can be arguments of a command."""
 MAX_DETAIL = 500
 """Characters of a reject's `detail` that are kept."""
 
@@ -73,6 +76,21 @@ class Amount(msgspec.Struct, frozen=True, array_like=True):
 
     def __add__(self, other: Amount) -> Amount:
         return Amount(self.files + other.files, self.bytes + other.bytes)
+
+
+class PixelBoxes(msgspec.Struct, frozen=True, array_like=True):
+    """The number of records whose boxes may not fit their resized images, and a few of their ids.
+
+    See `core.boxes.has_pixel_box`.
+    """
+
+    records: int = 0
+    examples: tuple[str, ...] = ()
+
+    def __add__(self, other: PixelBoxes) -> PixelBoxes:
+        ids = {id for id in self.examples + other.examples if _TYPEABLE.fullmatch(id)}
+        examples = sorted(ids, key=key_of)[:SHOWN_PIXEL_BOXES]
+        return PixelBoxes(self.records + other.records, tuple(examples))
 
 
 _Key = TypeVar("_Key", int, str)
@@ -191,6 +209,7 @@ class Statistics(msgspec.Struct):
 
     The histograms are of numbers per record: user and assistant turns, characters including the
     system prompt, images, and image tokens. The `record` of `rejects` is empty.
+    `pixel_boxes` are the records whose boxes may not fit their resized images.
     """
 
     turns: Histogram = {}  # msgspec copies mutable defaults
@@ -201,6 +220,7 @@ class Statistics(msgspec.Struct):
     tools: dict[str, ToolUse] = {}
     samples: list[Sample] = []
     rejects: list[Reject] = []
+    pixel_boxes: PixelBoxes = PixelBoxes()
 
     def accept(self, record: RawRecord, trajectory: Trajectory, tokens: Tokens) -> None:
         """Adds an accepted record. `tokens` is the number of tokens of its images."""
@@ -235,6 +255,7 @@ class Statistics(msgspec.Struct):
         _add(self.tools, other.tools)
         self.samples = choose(self.samples + other.samples)
         self.rejects = choose_rejects(self.rejects + other.rejects)
+        self.pixel_boxes += other.pixel_boxes
 
     def ordered(self) -> Statistics:
         """A copy in the order of files, with a sample of the records that were added.
@@ -246,6 +267,7 @@ class Statistics(msgspec.Struct):
             tools=dict(by_use[:MAX_TOOLS]),
             samples=choose(self.samples),
             rejects=choose_rejects(self.rejects),
+            pixel_boxes=self.pixel_boxes,
         )
         for histogram, mine in zip(made._histograms(), self._histograms(), strict=True):
             histogram.update(sorted(mine.items()))

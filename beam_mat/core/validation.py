@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
+from beam_mat.core.boxes import has_pixel_box
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
 from beam_mat.core.record import Fault, Trajectory, parse
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import ImageOutcome, RejectCount, sum_rejected
 from beam_mat.core.settings import Settings
-from beam_mat.core.statistics import Statistics
+from beam_mat.core.statistics import PixelBoxes, Statistics
 
 
 class ChunkResult(msgspec.Struct):
@@ -58,6 +59,9 @@ def validate(
             continue
         qwen2, qwen3 = zip((0, 0), *(outcomes[path].tokens for path in found.images), strict=True)
         result.statistics.accept(record, found, (sum(qwen2), sum(qwen3)))
+        resized = {outcomes[path].original for path in found.images if outcomes[path].resized}
+        if has_pixel_box((turn.content for turn in found.turns), resized):
+            result.statistics.pixel_boxes += PixelBoxes(1, (found.id,))
         result.respelled += found.respelled
         result.image_uses += len(found.images)
         split = split_of(found.id, settings.val_fraction)

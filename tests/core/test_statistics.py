@@ -18,6 +18,7 @@ from beam_mat.core.statistics import (
     Amount,
     ImageFile,
     ImageStatistics,
+    PixelBoxes,
     Sample,
     Statistics,
     ToolUse,
@@ -47,6 +48,8 @@ def counted(numbers: list[int]) -> Statistics:
         images = ("a.jpg",) * rng.randrange(3)
         trajectory = Trajectory(f"t{number // 2}", system, turns, images)
         counting.accept(raw, trajectory, (300 * len(images), 200 * len(images)))
+        if number % 5 == 0:
+            counting.pixel_boxes += PixelBoxes(1, (trajectory.id,))
     return counting.ordered()
 
 
@@ -96,6 +99,12 @@ def test_some_rejects_of_each_reason_are_kept_without_their_records() -> None:
         Reason.NO_TURNS: statistics.SAMPLED_A_REASON,
     }
     assert {(one.record, len(one.detail)) for one in found} == {("", statistics.MAX_DETAIL + 1)}
+
+
+def test_examples_of_boxes_can_be_typed() -> None:
+    ids = ("a", "b" * 101, "c\n", "", "\x7f", "图片", "-d e")
+    found = sum((PixelBoxes(1, (id,)) for id in ids * 2), PixelBoxes())
+    assert (found.records, set(found.examples)) == (14, {"a", "图片", "-d e"})
 
 
 def test_buckets_begin_at_the_numbers_that_one_asks_for() -> None:

@@ -72,6 +72,26 @@ def test_an_image_of_which_nothing_is_known_is_a_bug() -> None:
         checked(with_image("1"))
 
 
+def test_boxes_of_resized_images_are_counted() -> None:
+    resized = ImageOutcome("r.jpg", file="r", original=(800, 600), written=(591, 443))
+    kept = ImageOutcome("k.jpg", file="k", original=(400, 300), written=(400, 300))
+    box, none = "It is at [10, 20, 500, 510].", "It is there."
+    records = [
+        record("<image>", box, id="answer", image="r.jpg"),
+        record(f"<image> {box}", none, id="question", image="r.jpg"),
+        record("<image>", none, id="none", image="r.jpg"),
+        record("<image>", box, id="kept", image="k.jpg"),
+        record("What?", box, id="text"),
+        record("<image>", box, id="rejected", image="gone.jpg"),
+        record("<image>", "[10, 20, 810, 700]", id="too large", image="r.jpg"),
+    ]
+    gone = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+    outcomes = {one.path: one for one in (resized, kept, gone)}
+    found = validate(raws(*records), outcomes, set(), SETTINGS).statistics.pixel_boxes
+    assert found.records == 2
+    assert set(found.examples) == {"answer", "question"}
+
+
 def test_a_repeated_id_is_rejected_unless_something_else_is_wrong() -> None:
     result = checked(record(), record(), record(conversations=[]), repeated=frozenset({1, 2}))
     assert [reject.reason for reject in result.rejects] == [Reason.DUPLICATE_ID, Reason.NO_TURNS]
