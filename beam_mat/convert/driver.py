@@ -162,7 +162,7 @@ def finish(
     must not be committed.
     """
     content = conversion.collect(job)
-    print_summary(console, content, time.monotonic() - begin, spent)
+    print_summary(console, job.settings.output, content, time.monotonic() - begin, spent)
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)

@@ -56,6 +56,18 @@ def resize_steps(size: Size, budget: Budget) -> list[Size]:
     return steps
 
 
+def turned_as(written: Size, stored: Size) -> Size:
+    """The size of a stored image once it is turned as the written one is.
+
+    Resizing never exchanges the longer and the shorter side; only turning does.
+
+    >>> turned_as((443, 591), (640, 480)), turned_as((591, 443), (640, 480))
+    ((480, 640), (640, 480))
+    """
+    turned = (stored[0] - stored[1]) * (written[0] - written[1]) < 0
+    return stored[::-1] if turned else stored
+
+
 def vanishes(size: Size, budget: Budget) -> bool:
     """Whether LLaMA-Factory would scale a side down to 0, which Pillow refuses.
 

@@ -12,6 +12,7 @@ import msgspec
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError
+from beam_mat.core.geometry import Size
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
 from beam_mat.core.reject import Reason, Reject
@@ -51,12 +52,20 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     """The result of one image, for the records that use it.
 
     `file` is the written file below the output folder, or "". Its name has a hash of its bytes.
+    Of a written file, `original` and `written` are the size before it was resized (turned as it is
+    written) and the size of the file, in pixels.
     """
 
     path: str
     fault: ImageFault | None = None
     file: str = ""
     tokens: Tokens = (0, 0)
+    original: Size = (0, 0)
+    written: Size = (0, 0)
+
+    @property
+    def resized(self) -> bool:
+        return self.original != self.written
 
 
 def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:

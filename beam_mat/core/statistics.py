@@ -27,6 +27,12 @@ SAMPLED_TEXT_ONLY = 8
 SAMPLED_A_TOOL = 3
 SAMPLED_A_REASON = 4
 MAX_SAMPLES = 120
+"""Records that the report shows."""
+MAX_KEPT = 1000
+"""Records that are kept to choose from. Only hostile records call so many tools."""
+SHOWN_PIXEL_BOXES = 3
+_TYPEABLE = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+"""Ids that can be arguments of a command."""
 MAX_DETAIL = 500
 """Characters of a reject's `detail` that are kept."""
 
@@ -77,6 +83,21 @@ class Amount(msgspec.Struct, frozen=True, array_like=True):
         return Amount(self.files + other.files, self.bytes + other.bytes)
 
 
+class PixelBoxes(msgspec.Struct, frozen=True, array_like=True):
+    """The number of records whose boxes may not fit their resized images, and a few of their ids.
+
+    See `core.boxes.has_pixel_box`.
+    """
+
+    records: int = 0
+    examples: tuple[str, ...] = ()
+
+    def __add__(self, other: PixelBoxes) -> PixelBoxes:
+        ids = {id for id in self.examples + other.examples if _TYPEABLE.fullmatch(id)}
+        examples = sorted(ids, key=key_of)[:SHOWN_PIXEL_BOXES]
+        return PixelBoxes(self.records + other.records, tuple(examples))
+
+
 _Key = TypeVar("_Key", int, str)
 _Value = TypeVar("_Value", int, ToolUse, Amount)
 
@@ -120,23 +141,31 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 def choose(samples: Iterable[Sample]) -> list[Sample]:
-    """Chooses the records with the lowest keys from each group, each id once.
+    """Chooses the ids with the lowest keys from each group, and of each its first record there.
 
     Choosing from the samples of several parts gives the same result as choosing from all records.
     """
-    chosen: list[Sample] = []
-    taken = Counter[str]()
-    ids = set[str]()
-    for sample in sorted(samples, key=lambda one: (one.key, one.source, one.index)):
-        if (sample.id is not None and sample.id in ids) or len(chosen) == MAX_SAMPLES:
-            continue
-        wanted = [group for group, most in sample.groups() if taken[group] < most]
+    in_order = sorted(samples, key=lambda one: (one.key, one.source, one.index))
+    taken: dict[str, set[str]] = {}
+    chosen = []
+    for sample in in_order:
+        wanted = False
+        for group, most in sample.groups():
+            ids = taken.setdefault(group, set())
+            if len(ids) < most and sample.key not in ids:
+                ids.add(sample.key)
+                wanted = True
         if wanted:
-            if sample.id is not None:
-                ids.add(sample.id)
             chosen.append(sample)
-        taken.update(group for group, _ in sample.groups())
-    return chosen
+    return chosen[:MAX_KEPT]
+
+
+def shown(samples: Iterable[Sample]) -> list[Sample]:
+    """Returns the records to show: of each id the first one, and at most `MAX_SAMPLES`."""
+    by_id: dict[str, Sample] = {}
+    for sample in choose(samples):
+        by_id.setdefault(sample.key, sample)
+    return list(by_id.values())[:MAX_SAMPLES]
 
 
 def choose_rejects(rejects: Iterable[Reject]) -> list[Reject]:
@@ -202,7 +231,8 @@ class Statistics(msgspec.Struct):
 
     The histograms are of numbers per record: user and assistant turns, characters including the
     system prompt, images, and image tokens. `unknown_keys` and `changes` are numbers of records,
-    see `Trajectory`. The `record` of `rejects` is empty.
+    see `Trajectory`. The `record` of `rejects` is empty. `pixel_boxes` are the records whose boxes
+    may not fit their resized images.
     """
 
     turns: Histogram = {}  # msgspec copies mutable defaults
@@ -215,6 +245,7 @@ class Statistics(msgspec.Struct):
     changes: dict[str, int] = {}
     samples: list[Sample] = []
     rejects: list[Reject] = []
+    pixel_boxes: PixelBoxes = PixelBoxes()
 
     def accept(self, record: RawRecord, trajectory: Trajectory, tokens: Tokens) -> None:
         """Adds an accepted record. `tokens` is the number of tokens of its images."""
@@ -256,6 +287,7 @@ class Statistics(msgspec.Struct):
             _add(getattr(self, name), getattr(other, name))
         self.samples = choose(self.samples + other.samples)
         self.rejects = choose_rejects(self.rejects + other.rejects)
+        self.pixel_boxes += other.pixel_boxes
 
     def ordered(self) -> Statistics:
         """A copy in the order of files, with a sample of the records that were added.
@@ -269,6 +301,7 @@ class Statistics(msgspec.Struct):
             changes=most_frequent([self.changes]),
             samples=choose(self.samples),
             rejects=choose_rejects(self.rejects),
+            pixel_boxes=self.pixel_boxes,
         )
         for histogram, mine in zip(made._histograms(), self._histograms(), strict=True):
             histogram.update(sorted(mine.items()))

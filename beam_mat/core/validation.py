@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
+from beam_mat.core.boxes import has_pixel_box, scale_box
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import ImageOutcome, RejectCount, sum_rejected
+from beam_mat.core.schemas.messages import BOX, written
 from beam_mat.core.settings import Settings
-from beam_mat.core.statistics import Statistics
-from beam_mat.core.trajectory import Fault, Trajectory
+from beam_mat.core.statistics import PixelBoxes, Statistics
+from beam_mat.core.trajectory import Fault, Trajectory, Turn
 
 
 class ChunkResult(msgspec.Struct):
@@ -60,15 +62,33 @@ def validate(
             continue
         qwen2, qwen3 = zip((0, 0), *(outcomes[path].tokens for path in found.images), strict=True)
         result.statistics.accept(record, found, (sum(qwen2), sum(qwen3)))
+        resized = {outcomes[path].original for path in found.images if outcomes[path].resized}
+        turns = found.turns + found.answers
+        if has_pixel_box((turn.content for turn in turns), resized):
+            named = () if found.id is None else (found.id,)
+            result.statistics.pixel_boxes += PixelBoxes(1, named)
         result.respelled += found.respelled
         result.image_uses += len(found.images)
         split = split_of(record.identity(found.id), settings.val_fraction)
         group = found.subset, split
         with_images, text_only = result.trajectories.setdefault(group, ([], []))
         files = tuple(outcomes[path].file for path in found.images)
-        accepted = msgspec.structs.replace(found, images=files)
+        accepted = msgspec.structs.replace(fill_boxes(found, outcomes), images=files)
         (with_images if files else text_only).append(accepted)
     return result
+
+
+def fill_boxes(found: Trajectory, outcomes: Mapping[str, ImageOutcome]) -> Trajectory:
+    """Writes the boxes of a trajectory into its turns, scaled as their images were."""
+    if not found.boxes:
+        return found
+    texts = []
+    for box in found.boxes:
+        outcome = outcomes[found.images[box.image]]
+        texts.append(written(scale_box(box.numbers, outcome.original, outcome.written)))
+    coming = iter(texts)
+    turns = (Turn(turn.role, BOX.sub(lambda _: next(coming), turn.content)) for turn in found.turns)
+    return msgspec.structs.replace(found, turns=tuple(turns), boxes=())
 
 
 def _validate(

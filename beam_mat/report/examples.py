@@ -19,7 +19,7 @@ from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import ShardSummary
-from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens
+from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens, shown
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
 from beam_mat.core.trajectory import IMAGE, Fault, Prefixes, Reading, Trajectory
 from beam_mat.storage import files, inputs
@@ -101,7 +101,7 @@ def find(
     """
     records = records.ordered()
     systems: dict[str, int] = {}
-    examples = tuple(_examples(records.samples, rewrites, systems, shards))
+    examples = tuple(_examples(shown(records.samples), rewrites, systems, shards))
     rejects = tuple(_rejects(records.rejects, shards))
     return Findings(records, images, tuple(systems), examples, rejects)
 

@@ -17,6 +17,7 @@ from beam_mat.core import layout
 from beam_mat.core.display import one_line
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.results import Part, RejectCount, ShardSummary, sum_rejected
+from beam_mat.core.statistics import PixelBoxes
 from beam_mat.core.trajectory import Schema
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Content, Snapshot, in_order
@@ -32,9 +33,9 @@ SHOWN = 20
 
 
 def print_summary(
-    console: Console, content: Content, seconds: float, spent: Mapping[str, float]
+    console: Console, output: str, content: Content, seconds: float, spent: Mapping[str, float]
 ) -> None:
-    """Prints the summary of a job that took `seconds`.
+    """Prints the summary of a job that took `seconds` and writes to `output`.
 
     `spent` has the seconds of work of each step, summed over all workers; steps may run in
     parallel.
@@ -67,6 +68,10 @@ def print_summary(
     }
     seen = {f"note: {note}": number for note, number in counts["image_notes"].items()}
     console.print(_counts("Images", images | sizes | seen))
+    boxes = sum((one.statistics.pixel_boxes for one in shards), PixelBoxes())
+    if boxes.records:
+        for line in _pixel_boxes(output, boxes):
+            console.print(escape(one_line(line)), soft_wrap=True)
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
@@ -85,6 +90,17 @@ def _shard_lines(shards: Iterable[ShardSummary]) -> Iterator[str]:
                 f"{broken.size:,}{kind} bytes were not read ({one_line(broken.detail)}); download "
                 "or write it again"
             )
+
+
+def _pixel_boxes(output: str, found: PixelBoxes) -> list[str]:
+    have = "records have" if found.records != 1 else "record has"
+    place = shlex.quote(output)
+    return [
+        f"Warning: {found.records:,} accepted {have} resized images, and text with what looks like "
+        "boxes in pixels of the original images, which do not fit any more. Look at them, and "
+        "raise --max-pixels if they are boxes (docs/images.md):",
+        *(f"  beam-mat show {place} {shlex.quote(f'--id={id}')}" for id in found.examples),
+    ]
 
 
 def next_command(output: str, parts: Sequence[Part], name: str = "mat") -> str:

@@ -8,6 +8,7 @@ else, whatever a record contains.
 import base64
 import functools
 import hashlib
+import shlex
 from collections.abc import Mapping
 from importlib import resources
 
@@ -171,6 +172,7 @@ def _environment() -> Environment:
         "size": decimal,
         "share": _share,
         "picture_id": _picture_id,
+        "quote": shlex.quote,
         "name": lambda uri: uri.rsplit("/", 1)[-1],
     }
     made.globals |= {

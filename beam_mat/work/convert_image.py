@@ -9,7 +9,7 @@ import os
 import msgspec
 
 from beam_mat.core import layout
-from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, tokens
+from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, tokens, turned_as
 from beam_mat.core.image import ImageFault, ImageRules, prepare
 from beam_mat.core.member import Member, Packing, unpack
 from beam_mat.core.reject import Reason
@@ -49,7 +49,9 @@ class ImageRow(msgspec.Struct, frozen=True):
         """Returns the outcome for records that use this image."""
         if self.file is not None:
             counts = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
-            return ImageOutcome(self.path, file=self.file, tokens=counts)
+            written = (self.width or 0, self.height or 0)
+            original = turned_as(written, (self.source_width or 0, self.source_height or 0))
+            return ImageOutcome(self.path, None, self.file, counts, original, written)
         return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
 
 

@@ -17,6 +17,7 @@ from beam_mat.core.geometry import (
     TokenRule,
     resize_steps,
     tokens,
+    turned_as,
     vanishes,
 )
 from tests.properties import examples
@@ -73,6 +74,16 @@ def test_no_step_on_the_way_is_much_larger_than_the_budget(
 ) -> None:
     for size in resize_steps((width, height), Budget(max_pixels)):
         assert size[0] * size[1] <= max(28 * 65535, max_pixels)
+
+
+@settings(max_examples=examples(300))
+@given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([262144, 589824, 5000]))
+def test_a_resized_image_tells_how_it_was_turned(width: int, height: int, max_pixels: int) -> None:
+    stored = (width, height)
+    resized = final(stored, Budget(max_pixels))
+    assert turned_as(resized, stored) == stored
+    turned = turned_as(resized[::-1], stored)
+    assert turned == stored[::-1] or resized[0] == resized[1]
 
 
 @given(st.integers(1, 3), st.integers(1, 10**6), st.booleans())

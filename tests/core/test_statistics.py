@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beam_mat.core import statistics
@@ -17,6 +17,7 @@ from beam_mat.core.statistics import (
     Amount,
     ImageFile,
     ImageStatistics,
+    PixelBoxes,
     Sample,
     Statistics,
     ToolUse,
@@ -45,8 +46,11 @@ def counted(numbers: list[int]) -> Statistics:
         code = "".join(f"{tool}(1)\n{tool}(2)\n" for tool in called)
         turns = (Turn("user", "Do."), Turn("assistant", f"```py\n{code}```"))
         images = ("a.jpg",) * rng.randrange(3)
-        trajectory = Trajectory(f"t{number // 2}", system, turns, images)
+        id = f"t{number // 2}"
+        trajectory = Trajectory(id, system, turns, images)
         counting.accept(raw, trajectory, (300 * len(images), 200 * len(images)))
+        if number % 5 == 0:
+            counting.pixel_boxes += PixelBoxes(1, (id,))
     return counting.ordered()
 
 
@@ -57,6 +61,7 @@ def merged(*parts: Statistics) -> bytes:
     return msgspec.json.encode(total.ordered())
 
 
+@example([22, 129, 304, 305, 18, 32, 55, 104, 141, 237], 4)
 @given(st.lists(st.integers(0, 3000), unique=True, max_size=300), st.integers(1, 9))
 def test_parts_add_up_to_the_whole_in_any_order(numbers: list[int], cuts: int) -> None:
     whole = merged(counted(sorted(numbers)))
@@ -98,6 +103,12 @@ def test_some_rejects_of_each_reason_are_kept_without_their_records() -> None:
     assert {(one.record, len(one.detail)) for one in found} == {("", statistics.MAX_DETAIL + 1)}
 
 
+def test_examples_of_boxes_can_be_typed() -> None:
+    ids = ("a", "b" * 101, "c\n", "", "\x7f", "图片", "-d e")
+    found = sum((PixelBoxes(1, (id,)) for id in ids * 2), PixelBoxes())
+    assert (found.records, set(found.examples)) == (14, {"a", "图片", "-d e"})
+
+
 def test_buckets_begin_at_the_numbers_that_one_asks_for() -> None:
     for asked in (2048, 4096, 8192, 10240, 16384, 32768, 262144):
         assert bucket(asked) == asked
@@ -124,11 +135,15 @@ def test_a_rare_tool_is_in_the_sample() -> None:
 def test_an_id_is_shown_once() -> None:
     same = [msgspec.structs.replace(sample("i"), index=n) for n in (4, 2, 9)]
     assert [one.index for one in choose(same)] == [2]
+    other = msgspec.structs.replace(sample("i", "look", images=0), index=5)
+    assert [one.index for one in choose([*same, other])] == [2, 5]
+    assert [one.index for one in statistics.shown([*same, other])] == [2]
 
 
 def test_hostile_tools_do_not_fill_the_sample() -> None:
-    many = [sample(f"i{n}", f"tool_{n}") for n in range(1000)]
-    assert len(choose(many)) == statistics.MAX_SAMPLES
+    many = [sample(f"i{n}", f"tool_{n}") for n in range(2000)]
+    assert len(choose(many)) == statistics.MAX_KEPT
+    assert len(statistics.shown(many)) == statistics.MAX_SAMPLES
 
 
 FILES = st.builds(

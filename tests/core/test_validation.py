@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from beam_mat.core.chunk import Chunk, RawRecord
@@ -11,8 +12,9 @@ from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome
 from beam_mat.core.scan import Span
 from beam_mat.core.settings import Settings
+from beam_mat.core.trajectory import Schema
 from beam_mat.core.validation import ChunkResult, validate
-from tests.build import chunk, encode, record, shard
+from tests.build import chunk, encode, record, shard, turn
 
 SETTINGS = Settings(output="/out")
 
@@ -72,6 +74,26 @@ def test_an_image_of_which_nothing_is_known_is_a_bug() -> None:
         checked(with_image("1"))
 
 
+def test_boxes_of_resized_images_are_counted() -> None:
+    resized = ImageOutcome("r.jpg", file="r", original=(800, 600), written=(591, 443))
+    kept = ImageOutcome("k.jpg", file="k", original=(400, 300), written=(400, 300))
+    box, none = "It is at [10, 20, 500, 510].", "It is there."
+    records = [
+        record("<image>", box, id="answer", image="r.jpg"),
+        record(f"<image> {box}", none, id="question", image="r.jpg"),
+        record("<image>", none, id="none", image="r.jpg"),
+        record("<image>", box, id="kept", image="k.jpg"),
+        record("What?", box, id="text"),
+        record("<image>", box, id="rejected", image="gone.jpg"),
+        record("<image>", "[10, 20, 810, 700]", id="too large", image="r.jpg"),
+    ]
+    gone = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+    outcomes = {one.path: one for one in (resized, kept, gone)}
+    found = validate(raws(*records), outcomes, set(), SETTINGS).statistics.pixel_boxes
+    assert found.records == 2
+    assert set(found.examples) == {"answer", "question"}
+
+
 def test_a_repeated_id_is_rejected_unless_something_else_is_wrong() -> None:
     result = checked(record(), record(), record(conversations=[]), repeated=frozenset({1, 2}))
     assert [reject.reason for reject in result.rejects] == [Reason.DUPLICATE_ID, Reason.NO_TURNS]
@@ -126,3 +148,19 @@ def test_rejects_are_counted_by_reason_with_the_first_of_each() -> None:
 def test_words_respelled_are_counted_of_accepted_records_alone() -> None:
     result = checked(record("a", "<image>"), record("<image>", "<image> <audio>"))
     assert (result.accepted, result.respelled) == (1, 1)
+
+
+def test_boxes_of_ms_swift_follow_their_image() -> None:
+    value = {
+        "messages": [turn("user", "Where? <ref-object>"), turn("assistant", "<bbox> or <bbox>")],
+        "images": ["a.jpg"],
+        "objects": {"ref": ["a cat"], "bbox": [[10, 20, 100, 200], [3, 5.5]]},
+    }
+    of = msgspec.structs.replace(chunk(), schema=Schema.MS_SWIFT)
+    outcome = ImageOutcome("a.jpg", file="f", original=(200, 400), written=(100, 100))
+    result = validate(raws(value, of=of), {"a.jpg": outcome}, frozenset(), SETTINGS)
+    ((with_images, _),) = result.trajectories.values()
+    (found,) = with_images
+    texts = [one.content for one in found.turns]
+    assert texts == ["<image>Where? a cat", "[5, 5, 50, 50] or [2, 1.375]"]
+    assert not result.statistics.pixel_boxes.records

@@ -13,6 +13,7 @@ from beam_mat.core.errors import LostRecordError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part, RejectCount
 from beam_mat.core.settings import FORMAT
+from beam_mat.core.statistics import PixelBoxes, Statistics
 from beam_mat.dataset.commit import (
     Commit,
     Content,
@@ -230,17 +231,20 @@ def test_a_dataset_without_shards_has_no_files() -> None:
 
 
 def test_counts_are_sums_over_shards_and_images() -> None:
-    a, b = (shard(name, rejected=2, respelled=3) for name in "ab")
+    boxes = Statistics(pixel_boxes=PixelBoxes(2, ("x",)))
+    a, b = (shard(name, rejected=2, respelled=3, statistics=boxes) for name in "ab")
     assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4, {"turned": 1})) == {
         "records": 6,
         "accepted": 2,
         "rejected": 4,
         "rejected_by_reason": {"not_an_object": 4},
         "respelled_words": 6,
+        "unread_bytes": 0,
         "schemas": {"mat": 2},
         "changes": {},
         "unknown_keys": {},
         "image_uses": 2,
+        "records_with_pixel_boxes": 4,
         "images": {"kept": 2, "image_missing": 1},
         "image_notes": {"turned": 1},
         "image_source_bytes": 6,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import Part, RejectCount
+from beam_mat.core.statistics import PixelBoxes, Statistics
 from beam_mat.dataset.commit import Content, ImageTotals, counts_of
 from beam_mat.report import printed
 from tests.dataset.made import shard
@@ -38,7 +39,7 @@ def first(reason: Reason, count: int, detail: str, id: str | None = "x1") -> Rej
 
 def shown(made: Content, spent: Mapping[str, float] | None = None, width: int = 120) -> str:
     out = io.StringIO()
-    printed.print_summary(Console(file=out, width=width), made, 12.34, spent or {})
+    printed.print_summary(Console(file=out, width=width), "/o ut", made, 12.34, spent or {})
     return out.getvalue()
 
 
@@ -102,6 +103,23 @@ def test_time_is_shown_by_step_on_one_line() -> None:
         "Time: 12.3 s (split 1.3 s, request 3.0 s, catalog 0.0 s, images 8.0 s, write 2.0 s, "
         "mix 0.5 s)"
     )
+
+
+def test_boxes_that_may_not_fit_are_warned_of_once() -> None:
+    assert "boxes" not in shown(content())
+    made = content()
+    (one,) = made.shards.values()
+    statistics = Statistics(pixel_boxes=PixelBoxes(1200, ("-a", "b[c]\u202e")))
+    again = msgspec.structs.replace(one, uri="/in/b.json", statistics=statistics)
+    other = Statistics(pixel_boxes=PixelBoxes(1, ("it's",)))
+    more = msgspec.structs.replace(one, uri="/in/c.json", statistics=other)
+    text = shown(Content({"b": again, "c": more}, counts=made.counts), width=40)
+    (warning,) = (line for line in text.splitlines() if "Warning" in line)
+    assert "1,201 accepted records have resized images" in warning
+    commands = [shlex.split(line) for line in text.splitlines() if "beam-mat show" in line]
+    assert {tuple(words) for words in commands} == {
+        ("beam-mat", "show", "/o ut", id) for id in ("--id=-a", r"--id=b[c]\u202e", "--id=it's")
+    }
 
 
 def test_a_runner_that_tells_no_times() -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from beam_mat.core.reject import Reason
+from beam_mat.core.statistics import PixelBoxes
 from beam_mat.dataset.views import read_manifest
 from beam_mat.report import examples as shown_examples
 from beam_mat.report.examples import MAX_SYSTEM, MAX_SYSTEMS, Findings
@@ -74,6 +75,14 @@ def test_the_report_tells_what_the_manifest_tells(made_up_output: Path) -> None:
         assert part["path"] in page.text
     for source in manifest["inputs"]["json"] + manifest["inputs"]["images"]:
         assert source["uri"] in page.text
+
+
+def test_boxes_that_may_not_fit_are_named(made_up_output: Path, findings: Findings) -> None:
+    statistics = msgspec.structs.replace(findings.records, pixel_boxes=PixelBoxes(2, ("-<a> b",)))
+    found = msgspec.structs.replace(findings, records=statistics)
+    page = rendered(made_up_output, found)
+    assert "2 accepted records have resized images" in page
+    assert "beam-mat show OUTPUT &#39;--id=-&lt;a&gt; b&#39;" in page
 
 
 @pytest.mark.parametrize("nasty", HOSTILE)

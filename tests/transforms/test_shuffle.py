@@ -55,7 +55,7 @@ VALUES: list[msgspec.Struct] = [
     ChunkFact(chunk=CHUNK),
     ChunkFact(
         outcomes=(
-            ImageOutcome("a", file="images/a.1.jpg", tokens=(3, 4)),
+            ImageOutcome("a", None, "images/a.1.jpg", (3, 4), (900, 700), (580, 451)),
             ImageOutcome("b", FAULT),
         ),
         table="0a/1b",

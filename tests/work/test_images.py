@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -434,9 +434,13 @@ def test_an_origin_tells_members_apart() -> None:
 
 
 def test_outcomes_say_what_records_need() -> None:
-    usable = ImageRow("a", "images/a.jpg", "kept", qwen2_vl_tokens=3, qwen3_vl_tokens=4)
+    sizes: dict[str, Any] = {"source_width": 900, "source_height": 700, "width": 580, "height": 451}
+    usable = ImageRow("a", "images/a.jpg", "resized", qwen2_vl_tokens=3, qwen3_vl_tokens=4, **sizes)
     outcome = usable.outcome()
     assert (outcome.path, outcome.file, outcome.tokens) == ("a", "images/a.jpg", (3, 4))
+    assert (outcome.original, outcome.written, outcome.resized) == ((900, 700), (580, 451), True)
+    turned = msgspec.structs.replace(usable, width=700, height=900).outcome()
+    assert (turned.original, turned.resized) == ((700, 900), False)
     assert outcome.fault is None
     gone = missing_row("c/none.jpg").outcome()
     assert gone.fault

@@ -65,6 +65,7 @@ _SWIFT_CARRIED = _CARRIED - {"kto_tag"} | {
     "rejected_images",
 }
 _SWIFT_IGNORED = frozenset({"channel"})
+BOX = re.compile("<bbox>")
 _FILLED = re.compile("<bbox>|<ref-object>")
 
 

@@ -92,6 +92,6 @@ def test_what_is_no_manifest_is_told(tmp_path: Path, data: bytes) -> None:
 
 
 def test_an_unknown_format_is_told(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(manifest(format=1))
+    (tmp_path / "manifest.json").write_bytes(manifest(format=2))
     with pytest.raises(ConfigError, match="has format 2, but this mat-trainer reads format 3"):
         read(str(tmp_path))
