@@ -29,6 +29,7 @@ from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Action, Command, State
 from beam_mat.dataset.views import read_manifest
+from beam_mat.report.missing import missing_lines
 from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, print_summary
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
@@ -156,7 +157,8 @@ def finish(
     must not be committed.
     """
     content = conversion.collect(job)
-    print_summary(console, content, time.monotonic() - begin, spent)
+    lines = missing_lines(job.settings, content.images)
+    print_summary(console, content, time.monotonic() - begin, spent, lines)
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)

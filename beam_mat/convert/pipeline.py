@@ -11,6 +11,7 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.results import ChunkFact, PathFact, Source, Unit, Wanted, Written
 from beam_mat.core.settings import Settings
 from beam_mat.transforms import conversion as steps
+from beam_mat.transforms.missing import NameNearest
 from beam_mat.transforms.shuffle import Group, GroupMany, register
 
 
@@ -31,10 +32,14 @@ def build(
         | "Image sources" >> beam.Create(list(sources)).with_output_types(Source)
         | "List members" >> beam.ParDo(steps.ListMembers(settings))
     )
-    outcomes = (
+    matched = (
         (requests, members)
         | "Join by path" >> GroupMany(PathFact)
-        | "Match" >> beam.ParDo(steps.Match(settings))
+        | "Match" >> beam.ParDo(steps.Match(settings)).with_outputs(steps.MISSING, main="found")
+    )
+    missing = matched[steps.MISSING] | "Name nearest" >> NameNearest(settings, sources)
+    outcomes = (
+        (matched.found, missing)
         | "Batch" >> Group(Wanted)
         | "Convert images" >> beam.ParDo(steps.ConvertImages(settings, sources))
     )

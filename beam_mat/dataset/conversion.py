@@ -15,6 +15,7 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.png import ZLIB
+from beam_mat.core.proposal import DEFAULT_REWRITE
 from beam_mat.core.results import MixOutput, ShardSplit, ShardSummary, check_records
 from beam_mat.core.settings import FORMAT, Settings
 from beam_mat.dataset import image_table
@@ -115,12 +116,14 @@ def _typed(value: Any) -> str:
     """Returns a value of the configuration as a user would type it.
 
     >>> _typed(["jsonl", "parquet"]), _typed([["data/", "x/"]]), _typed(None)
-    ('jsonl,parquet', 'data/=x/', 'none')
+    ('jsonl,parquet', 'data/=x/ --no-default-rewrite', 'none')
     """
     if not isinstance(value, list):
         return "none" if value is None else str(value)
-    if any(isinstance(pair, list) for pair in value):
-        return " ".join("=".join(pair) for pair in value)
+    if all(isinstance(pair, list) for pair in value):
+        defaults = [list(pair) for pair in DEFAULT_REWRITE]
+        off = [] if all(pair in value for pair in defaults) else ["--no-default-rewrite"]
+        return " ".join([*("=".join(pair) for pair in value), *off])
     return ",".join(value)
 
 
@@ -199,7 +202,8 @@ def forget(job: Job, changed: list[str]) -> None:
     Otherwise they could be used for an input with the old time and size but other content.
     """
     settings, gone = job.settings, set(changed)
-    files.remove(files.join(settings.output, layout.SUMMARIES, settings.fingerprint))
+    for folder in (layout.SUMMARIES, layout.MISSING):
+        files.remove(files.join(settings.output, folder, settings.fingerprint))
     if any(source.uri in gone for source in job.sources):
         files.remove(files.join(settings.output, layout.IMAGE_RESULTS))
     stems = tuple(shard.stem(settings.digest()) for shard in job.shards if shard.uri in gone)

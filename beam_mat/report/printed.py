@@ -29,12 +29,16 @@ SHOWN = 20
 
 
 def print_summary(
-    console: Console, content: Content, seconds: float, spent: Mapping[str, float]
+    console: Console,
+    content: Content,
+    seconds: float,
+    spent: Mapping[str, float],
+    missing: Sequence[str] = (),
 ) -> None:
     """Prints the summary of a job that took `seconds`.
 
     `spent` has the seconds of work of each step, summed over all workers; steps may run in
-    parallel.
+    parallel. `missing` are sentences on missing images (`report.missing`).
     """
     counts = content.counts
     records = {
@@ -55,6 +59,10 @@ def print_summary(
     }
     seen = {f"note: {note}": number for note, number in counts["image_notes"].items()}
     console.print(_counts("Images", images | sizes | seen))
+    if missing:
+        console.print("[bold]Missing images[/bold]")
+    for sentence in missing:
+        console.print(f"  {escape(one_line(sentence))}", soft_wrap=True)
     times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
     spent_on = f" ({times})" if times else ""
     console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)

@@ -33,10 +33,14 @@ from beam_mat.transforms.step import FileStep, ProgressStep, count, send_progres
 from beam_mat.work import chunks
 from beam_mat.work.convert_image import ImageRow
 from beam_mat.work.images import batch_of, convert_batch
+from beam_mat.work.missing import write_groups
 from beam_mat.work.mix import mix
 
 WRITTEN = "written"
 """Tag of the output of `WriteChunk` with the written chunks."""
+
+MISSING = "missing"
+"""Tag of the output of `Match` with the images that no source has."""
 
 
 class SplitShard(FileStep):
@@ -81,10 +85,14 @@ class ListMembers(FileStep):
         held.result()  # the request ran in the meantime
 
 
+@beam.typehints.with_output_types(tuple[str, Wanted], missing=Wanted)
 class Match(ProgressStep):
-    """Selects the first source's member for each requested path, and keys it by its batch."""
+    """Selects the first source's member for each requested path, and keys it by its batch.
 
-    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
+    Yields the images that no source has with a tag.
+    """
+
+    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[Any]:
         path, facts = element[0], list(element[1])
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         if not chunks:
@@ -92,7 +100,8 @@ class Match(ProgressStep):
         members = (fact.member for fact in facts if fact.member)
         member = min(members, key=lambda member: member.order, default=None)
         self._progress.add(wanted=1)
-        yield batch_of(path, member), Wanted(path, member, chunks)
+        wanted = Wanted(path, member, chunks)
+        yield (batch_of(path, member), wanted) if member else TaggedOutput(MISSING, wanted)
 
 
 class ConvertImages(ProgressStep):
@@ -107,6 +116,8 @@ class ConvertImages(ProgressStep):
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         batch, wanted = element[0], sorted(element[1], key=lambda item: item.path)
+        if wanted[0].member is None:
+            write_groups(self._settings, batch, wanted)
         with timed("images"):
             rows, table = convert_batch(
                 self._settings, batch, wanted, self._source_of, self._converted
