@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
-import tempfile
-import uuid
 from collections import Counter
-from collections.abc import Iterator
 
 import msgspec
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,12 +17,11 @@ from beam_mat.core.contract.conclude import conclude
 from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
-from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
 from beam_mat.core.scan import Layout
 from beam_mat.runners import choose
 from beam_mat.runners.run import run_graph
-from beam_mat.storage import files
+from beam_mat.runners.scratch import scratch_folder
 from beam_mat.work import results
 
 
@@ -82,7 +77,7 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     if not to_json:
         where = "in this process" if runner == IN_PROCESS else f"on {runner}"
         console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
-    with _scratch(runner, options) as scratch:
+    with scratch_folder(runner, options, "check") as scratch:
         settings = CheckSettings(
             output=scratch,
             image_workers=job.image_workers or choose.image_workers(job.beam),
@@ -101,25 +96,6 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     else:
         _print(console, found)
     return 3 if found.violations else 0
-
-
-@contextlib.contextmanager
-def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
-    """A folder that the workers and this process can reach, until the block ends."""
-    if choose.is_local(runner):
-        with tempfile.TemporaryDirectory(prefix="beam-mat-check-") as folder:
-            yield folder
-        return
-    place = options.view_as(GoogleCloudOptions).temp_location
-    if not place:
-        fault = f"--temp_location is missing: workers of {runner} write findings there"
-        cure = "name a folder that they and this machine can reach, such as gs://BUCKET/tmp"
-        raise ConfigError([f"{fault}; {cure}"])
-    folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
-    try:
-        yield folder
-    finally:
-        files.remove(folder)
 
 
 def _report(job: CheckJob, settings: CheckSettings) -> Report:

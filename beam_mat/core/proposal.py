@@ -177,20 +177,24 @@ def pairs_of(one: Group, prefixes: Pairs) -> Pairs:
     else:
         # The longest folder is the safest: other images are least likely to be below it.
         new = one.move.new + one.below[len(one.move.old) :]
-        rest = one.path[len(one.below) :]
+        rest = split_suffix(one.path)[0][len(one.below) :]
     found = []
     for raw in raws(one.path, prefixes):
-        if not raw.endswith(rest):
+        stem, suffix = split_suffix(raw) if rest else (raw, "")
+        if not stem.endswith(rest):
             continue
-        begin = raw[: len(raw) - len(rest)]
+        begin, other = stem[: len(stem) - len(rest)], split_suffix(near.path)[1]
         pair = (begin, new)
-        if one.move.suffix and rest:
-            pair = (f"{begin}*{one.move.suffix}", f"{new}*{one.move.other}")
-        if "=" in pair[0] or pair[0].count("*") != pair[1].count("*") or pair[0].count("*") > 1:
-            continue
-        if rewrite(raw, (pair,)) == near.path:
+        if rest and suffix != other:
+            pair = (f"{begin}*{suffix}", f"{new}*{other}")
+        if _can_be_typed(pair) and rewrite(raw, (pair,)) == near.path:
             found.append(pair)
     return tuple(found)
+
+
+def _can_be_typed(pair: tuple[str, str]) -> bool:
+    old, new = pair
+    return pair != ("", "") and "=" not in old and old.count("*") == new.count("*") <= 1
 
 
 def raws(path: str, prefixes: Pairs) -> list[str]:
@@ -238,7 +242,7 @@ def _place(pair: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> int:
     return longer
 
 
-def detail(path: str, near: Near | None, prefixes: Pairs) -> str:
+def detail(path: str, near: Near | None = None, prefixes: Pairs = ()) -> str:
     """Returns why an image is missing, with the nearest member and the option for it."""
     said = f"{path!r} is in none of the image sources"
     if near is None:

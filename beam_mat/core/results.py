@@ -15,6 +15,7 @@ from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
 from beam_mat.core.nearest import Near
+from beam_mat.core.proposal import detail
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.statistics import Statistics, Tokens
 
@@ -70,6 +71,13 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     fault: ImageFault | None = None
     file: str = ""
     tokens: Tokens = (0, 0)
+
+    def without_near(self) -> "ImageOutcome":
+        """The same, without the nearest member of a missing image."""
+        if self.fault is None or self.fault.reason is not Reason.IMAGE_MISSING:
+            return self
+        plain = ImageFault(Reason.IMAGE_MISSING, detail(self.path))
+        return msgspec.structs.replace(self, fault=plain)
 
 
 def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:

@@ -189,6 +189,16 @@ def count_usable(
     return counts
 
 
+def bytes_by_source(output: str, tables: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Returns the number of usable images of each source, and their bytes in it, by URI."""
+    found: dict[str, tuple[int, int]] = {}
+    for table in tables:
+        for _, source, size in usable(output, table, "source", "source_bytes"):
+            number, total = found.get(source, (0, 0))
+            found[source] = (number + 1, total + size)
+    return found
+
+
 def files_of(output: str, paths: Iterable[str]) -> set[str]:
     """Returns the paths of the image files in the image tables at these paths."""
     return {file for path in paths for (file,) in usable(output, path)}

@@ -16,6 +16,7 @@ from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
+from beam_mat.core.proposal import DEFAULT_REWRITE
 from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion, image_table
@@ -276,7 +277,11 @@ def test_no_difference() -> None:
             {"images": ImageRules(Budget(1000))},
             "--max-pixels 1000: the dataset in /out was made with 262144;",
         ),
-        ({"prefixes": (("a/", "b/"),)}, "--rewrite a/=b/: the dataset in /out was made with ;"),
+        (
+            {"prefixes": (("a/", "b/"), *DEFAULT_REWRITE)},
+            "--rewrite a/=b/ data/open_llava_next/=tongagent/: the dataset in /out was made with "
+            "--no-default-rewrite;",
+        ),
         ({"formats": ("jsonl",)}, "--formats jsonl: the dataset in /out was made with jsonl,par"),
         ({"val_fraction": 0.5}, "--val-fraction 0.5: the dataset in /out was made with 0.0;"),
         ({"drop_duplicates": True}, "--duplicates drop: the dataset in /out was made with keep;"),
