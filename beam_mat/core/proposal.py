@@ -165,7 +165,7 @@ def pairs_of(one: Group, prefixes: Pairs) -> Pairs:
     """Returns the pairs for ``--rewrite`` that make the images of a group match.
 
     `prefixes` are those with which the paths were rewritten. Returns several pairs if the paths may
-    have been rewritten or not, and none if there is no such pair.
+    have been rewritten or not, and none if that is not possible.
     """
     near = one.near
     if near is None or near.is_one_of or one.path == near.path:
@@ -182,14 +182,17 @@ def pairs_of(one: Group, prefixes: Pairs) -> Pairs:
     for raw in raws(one.path, prefixes):
         stem, suffix = split_suffix(raw) if rest else (raw, "")
         if not stem.endswith(rest):
-            continue
+            return ()
         begin, other = stem[: len(stem) - len(rest)], split_suffix(near.path)[1]
         pair = (begin, new)
         if rest and suffix != other:
             pair = (f"{begin}*{suffix}", f"{new}*{other}")
-        if _can_be_typed(pair) and rewrite(raw, (pair,)) == near.path:
-            found.append(pair)
-    return tuple(found)
+        if not _can_be_typed(pair):
+            return ()
+        found.append(pair)
+    after = _with(found, prefixes)
+    works = all(rewrite(raw, after) == near.path for raw in raws(one.path, prefixes))
+    return tuple(found) if works else ()
 
 
 def _can_be_typed(pair: tuple[str, str]) -> bool:
@@ -221,13 +224,17 @@ def option(more: Iterable[tuple[str, str]], prefixes: Pairs) -> str:
     >>> option([("a/b/", "x/")], (("a/", "y/"), *DEFAULT_REWRITE))
     '--rewrite a/b/=x/ a/=y/'
     """
-    pairs = list(prefixes)
-    for pair in more:
-        if pair not in pairs:
-            pairs.insert(_place(pair, pairs), pair)
-    if tuple(pairs[-len(DEFAULT_REWRITE) :]) == DEFAULT_REWRITE:
+    pairs = _with(more, prefixes)
+    if pairs[-len(DEFAULT_REWRITE) :] == DEFAULT_REWRITE:
         pairs = pairs[: -len(DEFAULT_REWRITE)]
     return " ".join(["--rewrite", *(shlex.quote(f"{old}={new}") for old, new in pairs)])
+
+
+def _with(more: Iterable[tuple[str, str]], prefixes: Pairs) -> Pairs:
+    pairs = list(prefixes)
+    for pair in more:
+        pairs.insert(_place(pair, pairs), pair)
+    return tuple(dict.fromkeys(pairs))
 
 
 def _place(pair: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> int:

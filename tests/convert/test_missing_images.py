@@ -47,8 +47,8 @@ def test_what_is_proposed_works(tmp_path: Path) -> None:
     assert first.code == 0, first.err
     missed = dataset.rejects(tmp_path / "one")
     assert [one["reason"] for one in missed] == ["image_missing"] * 8
-    assert "  2 images below o/: " in first.out
-    assert "folder has them below o/ as .png: --rewrite 'o/*.jpg=o/*.png' a/=y/\n" in first.out
+    said = "the image sources have them below o/ as .png: --rewrite 'o/*.jpg=o/*.png' a/=y/"
+    assert f"  2 images below o/: {said}\n" in first.out
     proposed = options_in(first.out)
     second = run(*convert_words(shard, images, tmp_path / "two"), *proposed)
     assert second.code == 0, second.err
