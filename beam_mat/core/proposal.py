@@ -86,7 +86,7 @@ def move(path: str, near: Near | None) -> Move:
     """
     *folders, name = path.split("/")
     if near is None:
-        return Move(_folder("/".join(folders[:2])), found=False)
+        return Move(_folder("/".join(folders[:1])), found=False)
     archive = near.source if near.inside else ""
     *others, member = near.path.split("/")
     (stem, suffix), (stem2, suffix2) = split_suffix(name), split_suffix(member)
@@ -116,12 +116,12 @@ def group(found: Iterable[tuple[str, Near | None]]) -> tuple[Group, ...]:
 
 
 def merge(found: Iterable[Group]) -> tuple[Group, ...]:
-    """Adds up groups, and returns them: the largest first."""
+    """Adds up groups, and returns them: those with a nearest member first, then the largest."""
     made: dict[Move, Group] = {}
     for one in found:
         _add(made, one)
     few = {one.move: one for one in _few(made.values())}
-    return tuple(sorted(few.values(), key=lambda one: (-one.count, one.move)))
+    return tuple(sorted(few.values(), key=lambda one: (one.near is None, -one.count, one.move)))
 
 
 def _add(made: dict[Move, Group], one: Group) -> None:
@@ -254,7 +254,8 @@ def detail(path: str, near: Near | None = None, prefixes: Pairs = ()) -> str:
     said = f"{path!r} is in none of the image sources"
     if near is None:
         return said
-    (one,) = group([(path, near)])
+    how = move(path, near)
+    one = Group(how, how.old, 1, path, near)
     place = f"{_name(near.source)}, an archive in that folder," if near.inside else ""
     spelled = f"{said}; {place or _name(near.source)} has {near.path!r}"
     return f"{spelled}: {_cure(one, prefixes)}"
@@ -286,9 +287,10 @@ def line(one: Group, prefixes: Pairs, found: int = 0) -> str:
         place = f"members like them, for example {near.path} for {one.path}"
     cure = _cure(one, prefixes)
     if found:
+        now = "1 image that is" if found == 1 else f"{found:,} images that are"
         cure += (
-            f"; but {found:,} images that are found now would not be found with it, so change "
-            "paths in the records instead"
+            f"; but {now} found now would not be found with it, so change paths in the records "
+            "instead"
         )
     return f"{what}: {source} {place}: {cure}"
 

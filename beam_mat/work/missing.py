@@ -55,7 +55,7 @@ def write_groups(settings: Settings, batch: str, wanted: Sequence[Wanted]) -> No
 
 
 def read_groups(settings: Settings) -> tuple[Group, ...]:
-    """Returns the groups of all missing images of a job, the largest first."""
+    """Returns the groups of all missing images of a job, in the order of `merge`."""
     folder = f"{layout.MISSING}/{settings.fingerprint}"
     found: Iterable[Groups] = results.collect(settings, folder, Groups)
     return merge(one for batch in found for one in batch.groups)

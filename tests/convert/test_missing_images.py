@@ -88,7 +88,7 @@ def test_images_that_are_found_are_not_given_up(tmp_path: Path) -> None:
     shard = shard_of(tmp_path, ["g/1.jpg", "g/2.jpg", "g/3.jpg"])
     images = write_zip(tmp_path / "files.zip", pictures(["g/1.jpg", "d/g/2.jpg", "d/g/3.jpg"]))
     ran = run(*convert_words(shard, images, tmp_path / "out"))
-    assert "; but 1 images that are found now would not be found with it" in ran.out
+    assert "; but 1 image that is found now would not be found with it" in ran.out
 
 
 def test_without_the_default_nothing_is_rewritten(tmp_path: Path) -> None:
