@@ -8,7 +8,8 @@ from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules, resizer_name
-from beam_mat.core.proposal import DEFAULT_REWRITE, Pairs
+from beam_mat.core.layout import DEFAULT_REWRITE
+from beam_mat.core.proposal import Pairs
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, stores
 

@@ -60,6 +60,9 @@ WATCH = f"{WORK}/watch"
 SUFFIXES = {"JPEG": "jpg", "PNG": "png"}
 """Suffixes of the formats that are written."""
 
+DEFAULT_REWRITE = (("data/open_llava_next/", "tongagent/"),)
+"""Prefixes of paths in the JSON of MAT, and in its zip."""
+
 HASH_DIGITS = 16
 COMPONENT_BYTES = 120
 """UTF-8 bytes of a component. With hash and suffix it is below every file system's limit."""

@@ -12,13 +12,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from beam_mat.core.layout import rewrite
+from beam_mat.core.layout import DEFAULT_REWRITE, rewrite
 from beam_mat.core.nearest import Near, common, split_suffix
 
 Pairs = tuple[tuple[str, str], ...]
-
-DEFAULT_REWRITE: Pairs = (("data/open_llava_next/", "tongagent/"),)
-"""In the JSON of MAT, and in its zip."""
 
 MOST_FOLDERS = 20
 """Groups that differ only in a folder are one group if there are more of them."""

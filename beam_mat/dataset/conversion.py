@@ -15,7 +15,6 @@ from beam_mat.core import layout
 from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.job import Job
 from beam_mat.core.png import ZLIB
-from beam_mat.core.proposal import DEFAULT_REWRITE
 from beam_mat.core.results import MixOutput, ShardSplit, ShardSummary, check_records
 from beam_mat.core.settings import FORMAT, Settings
 from beam_mat.dataset import image_table
@@ -121,7 +120,7 @@ def _typed(value: Any) -> str:
     if not isinstance(value, list):
         return "none" if value is None else str(value)
     if all(isinstance(pair, list) for pair in value):
-        defaults = [list(pair) for pair in DEFAULT_REWRITE]
+        defaults = [list(pair) for pair in layout.DEFAULT_REWRITE]
         off = [] if all(pair in value for pair in defaults) else ["--no-default-rewrite"]
         return " ".join([*("=".join(pair) for pair in value), *off])
     return ",".join(value)

@@ -179,7 +179,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
     assert manifest["configuration"] == {
         "max_pixels": 5000,
         "min_pixels": 900,
-        "rewrite": [["x/", "y/"]],
+        "rewrite": [["x/", "y/"], ["data/open_llava_next/", "tongagent/"]],
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,
         "duplicates": "drop",

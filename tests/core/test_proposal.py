@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_mat.cli import values
-from beam_mat.core.layout import rewrite
+from beam_mat.core.layout import DEFAULT_REWRITE, rewrite
 from beam_mat.core.nearest import Near, nearest
 from beam_mat.core.proposal import (
-    DEFAULT_REWRITE,
     MOST_FOLDERS,
     Group,
     Pairs,

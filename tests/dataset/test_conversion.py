@@ -16,7 +16,6 @@ from beam_mat.core.errors import ConfigError, LostRecordError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules
 from beam_mat.core.job import DATAFLOW, IN_PROCESS, PRISM, Job
-from beam_mat.core.proposal import DEFAULT_REWRITE
 from beam_mat.core.results import ShardSummary, Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import conversion, image_table
@@ -278,7 +277,7 @@ def test_no_difference() -> None:
             "--max-pixels 1000: the dataset in /out was made with 262144;",
         ),
         (
-            {"prefixes": (("a/", "b/"), *DEFAULT_REWRITE)},
+            {"prefixes": (("a/", "b/"), *layout.DEFAULT_REWRITE)},
             "--rewrite a/=b/ data/open_llava_next/=tongagent/: the dataset in /out was made with "
             "--no-default-rewrite;",
         ),
