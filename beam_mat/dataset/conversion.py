@@ -120,9 +120,10 @@ def _typed(value: Any) -> str:
     if not isinstance(value, list):
         return "none" if value is None else str(value)
     if all(isinstance(pair, list) for pair in value):
-        defaults = [list(pair) for pair in layout.DEFAULT_REWRITE]
-        off = [] if all(pair in value for pair in defaults) else ["--no-default-rewrite"]
-        return " ".join([*("=".join(pair) for pair in value), *off])
+        pairs = ["=".join(pair) for pair in value]
+        if value[-1:] == [list(pair) for pair in layout.DEFAULT_REWRITE]:
+            return " ".join(pairs[:-1] or pairs)
+        return " ".join([*pairs, "--no-default-rewrite"])
     return ",".join(value)
 
 

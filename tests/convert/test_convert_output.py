@@ -68,8 +68,7 @@ def test_a_dataset_is_replaced_only_when_asked(tmp_path: Path, shard: Path, imag
         "--val-fraction 0.0: the dataset in {} was made with 0.5",
         "--exif apply: the dataset in {} was made with ignore",
         "--formats jsonl: the dataset in {} was made with jsonl,parquet",
-        "--rewrite a/=b/ c/=d/ data/open_llava_next/=tongagent/: the dataset in {} was made with "
-        "data/open_llava_next/=tongagent/",
+        "--rewrite a/=b/ c/=d/: the dataset in {} was made with data/open_llava_next/=tongagent/",
     ):
         assert told.format(out) in ran.err
     assert ran.err.count("or start over with --overwrite") == 4

@@ -278,8 +278,7 @@ def test_no_difference() -> None:
         ),
         (
             {"prefixes": (("a/", "b/"), *layout.DEFAULT_REWRITE)},
-            "--rewrite a/=b/ data/open_llava_next/=tongagent/: the dataset in /out was made with "
-            "--no-default-rewrite;",
+            "--rewrite a/=b/: the dataset in /out was made with --no-default-rewrite;",
         ),
         ({"formats": ("jsonl",)}, "--formats jsonl: the dataset in /out was made with jsonl,par"),
         ({"val_fraction": 0.5}, "--val-fraction 0.5: the dataset in /out was made with 0.0;"),
