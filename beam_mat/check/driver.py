@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
-import tempfile
-import uuid
 from collections import Counter
-from collections.abc import Iterator
 
 import msgspec
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from beam_mat.check.job import CheckJob
+from beam_mat.check.missing import SHOWN, MissingImages, proposals
 from beam_mat.check.pipeline import FILES, IMAGES, UNITS, CheckSettings, build
 from beam_mat.core.contract.conclude import conclude
 from beam_mat.core.contract.finding import Finding, Severity, Tally
 from beam_mat.core.contract.unit import FileNote, ImageNote, UnitNote
 from beam_mat.core.display import one_line
-from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import IN_PROCESS
+from beam_mat.core.proposal import merge
 from beam_mat.core.scan import Layout
 from beam_mat.runners import choose
 from beam_mat.runners.run import run_graph
-from beam_mat.storage import files
+from beam_mat.runners.scratch import scratch_folder
 from beam_mat.work import results
 
 
@@ -69,6 +66,7 @@ class Report(msgspec.Struct):
     entries: list[Extent]
     not_checked: dict[str, str]
     violations: list[Violation]
+    missing_images: list[MissingImages] = []
 
 
 def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
@@ -82,7 +80,7 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     if not to_json:
         where = "in this process" if runner == IN_PROCESS else f"on {runner}"
         console.print(f"Checking {len(data)} file(s) of {len(job.entries)} entries {where}")
-    with _scratch(runner, options) as scratch:
+    with scratch_folder(runner, options, "check") as scratch:
         settings = CheckSettings(
             output=scratch,
             image_workers=job.image_workers or choose.image_workers(job.beam),
@@ -103,31 +101,13 @@ def run_check(job: CheckJob, options: PipelineOptions, *, to_json: bool) -> int:
     return 3 if found.violations else 0
 
 
-@contextlib.contextmanager
-def _scratch(runner: str, options: PipelineOptions) -> Iterator[str]:
-    """A folder that the workers and this process can reach, until the block ends."""
-    if choose.is_local(runner):
-        with tempfile.TemporaryDirectory(prefix="beam-mat-check-") as folder:
-            yield folder
-        return
-    place = options.view_as(GoogleCloudOptions).temp_location
-    if not place:
-        fault = f"--temp_location is missing: workers of {runner} write findings there"
-        cure = "name a folder that they and this machine can reach, such as gs://BUCKET/tmp"
-        raise ConfigError([f"{fault}; {cure}"])
-    folder = files.join(place, f"beam-mat-check-{uuid.uuid4().hex}")
-    try:
-        yield folder
-    finally:
-        files.remove(folder)
-
-
 def _report(job: CheckJob, settings: CheckSettings) -> Report:
     """Merges the results of the steps for each entry."""
     files_read = list(results.collect(settings, FILES, FileNote))
     units = list(results.collect(settings, UNITS, UnitNote))
     images = list(results.collect(settings, IMAGES, ImageNote))
     made = Report(job.dataset, [], job.skipped, [])
+    missing = []
     for place, checked in enumerate(job.entries):
         tally = Tally(checked.findings)
         of_files = [note for note in files_read if note.file.entry == place]
@@ -135,6 +115,8 @@ def _report(job: CheckJob, settings: CheckSettings) -> Report:
         of_images = [note for note in images if note.entry == place]
         if checked.entry is not None and checked.files:
             tally.merge(conclude(checked.entry, of_files, of_units, of_images).counts())
+        lost = merge(one for note in of_images for one in note.missing)
+        missing += [(checked.name, one) for one in lost[:SHOWN]]
         made.entries.append(
             Extent(
                 name=checked.name,
@@ -159,6 +141,7 @@ def _report(job: CheckJob, settings: CheckSettings) -> Report:
             for count in tally.counts()
             if count.kind.about.severity is severity
         ]
+    made.missing_images = proposals(missing, job.media) if missing else []
     return made
 
 
@@ -194,9 +177,21 @@ def _print(console: Console, found: Report) -> None:
     for item in {item.kind: item for item in found.violations}.values():
         console.print(f"{item.kind}: {item.happens}", markup=False, soft_wrap=True)
         console.print(f"  {item.cure}", markup=False, soft_wrap=True)
+    _print_missing(console, found)
     sums = Counter(item.severity for item in found.violations)
     parts = [f"{severity.value}: {sums[severity]}" for severity in Severity if sums[severity]]
     console.print(f"{_number(len(found.violations), 'kind')} of violations ({', '.join(parts)})")
+
+
+def _print_missing(console: Console, found: Report) -> None:
+    if found.missing_images:
+        console.print("[bold]Missing images[/bold]")
+    for item in found.missing_images:
+        entry = f"{item.entry}: " if len(found.entries) > 1 else ""
+        below = f" below {item.below}" if item.below else ""
+        said = f"{entry}{_number(item.count, 'image')}{below}, for example {item.example}"
+        said += f": nearest is {item.nearest}: {item.cure}" if item.nearest else ": nothing like it"
+        console.print(f"  {escape(one_line(said))}", soft_wrap=True)
 
 
 def _number(count: int, noun: str) -> str:

@@ -22,6 +22,7 @@ from beam_mat.core.contract.examine import (
 )
 from beam_mat.core.contract.finding import Finding, Kind, Tally, shown
 from beam_mat.core.contract.unit import DatasetFile, FileNote, ImageNote, ImageUse, LengthFact, Unit
+from beam_mat.core.proposal import group
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
 from beam_mat.transforms.shuffle import Group, register
@@ -157,7 +158,9 @@ class CheckImages(_Step):
                 for fault in findings_of(found[use.path]):
                     detail = f"{shown(use.path)}: {fault.detail}"
                     tally.add(Finding(fault.kind, detail, use.place), use.rows)
-            note = ImageNote(entry, tally.counts(), len({use.path for use in mine}))
+            used = {use.path for use in mine}
+            missing = group((path, None) for path in used if _is_missing(found[path]))
+            note = ImageNote(entry, tally.counts(), len(used), missing)
             results.write(self._settings, IMAGES, f"{bucket}-{entry:04d}", note)
         count("images_checked", len(paths))
         rules = self._settings.rules
@@ -165,6 +168,10 @@ class CheckImages(_Step):
             tokens = {path: rules.tokens_of(size) for path, size in found.items()}
             for use in uses:
                 yield use.unit, LengthFact(use.entry, tokens=((use.path, tokens[use.path]),))
+
+
+def _is_missing(found: Looked) -> bool:
+    return isinstance(found, Finding) and found.kind is Kind.IMAGE_MISSING
 
 
 @beam.typehints.with_input_types(tuple[str, Iterable[LengthFact]])

@@ -32,18 +32,28 @@ def command_line() -> CommandLine:
         "several contain an image, the first one is used",
         keep="as many as the dataset keeps now; 1 for a new one",
     )
+    line.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print which records would be accepted and rejected, which images are missing, and "
+        "what would be read; convert no image and write nothing. --output may be left out",
+    )
     return line
 
 
 def run(argv: list[str]) -> int:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
-    faults += missing(
-        typed,
-        json="name the JSON shards, such as --json mat_train.json",
-        images="name zips, tars or folders, such as --images files.zip",
-        output="name a folder for the dataset, such as --output dataset",
-    )
+    cures = {
+        "json": "name the JSON shards, such as --json mat_train.json",
+        "images": "name zips, tars or folders, such as --images files.zip",
+        "output": "name a folder for the dataset, such as --output dataset",
+    }
+    if typed.dry_run:
+        del cures["output"]
+        if typed.detach:
+            faults.append("--detach: a dry run prints what it finds at its end; remove --detach")
+    faults += missing(typed, **cures)
     from beam_mat.convert.configuration import ConvertArguments, resolve
 
     asked = ConvertArguments(
@@ -62,9 +72,9 @@ def run(argv: list[str]) -> int:
     job = resolve(asked, faults)
     from rich.console import Console
 
-    from beam_mat.convert.driver import run_conversion
+    from beam_mat.convert.driver import dry_run, run_conversion
     from beam_mat.runners.choose import pipeline_options
 
     options = pipeline_options(asked.beam)
     with printed():
-        return run_conversion(job, options, Console())
+        return (dry_run if typed.dry_run else run_conversion)(job, options, Console())

@@ -8,11 +8,13 @@ from beam_mat.core.credentials import without_credentials
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules, resizer_name
+from beam_mat.core.layout import DEFAULT_REWRITE
+from beam_mat.core.proposal import Pairs
 from beam_mat.core.settings import Settings
 from beam_mat.core.trajectory import Schema
 from beam_mat.storage import files, stores
 
-_REWRITE = "data/open_llava_next/=tongagent/"
+_REWRITE = " ".join(f"{old}={new}" for old, new in DEFAULT_REWRITE)
 
 
 def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
@@ -102,7 +104,13 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         type=values.prefix,
         nargs="+",
         metavar="OLD=NEW",
-        help=f"path prefixes to replace; the first that matches is used (default: {_REWRITE})",
+        help="path prefixes to replace; the first that matches is used. With one * on each side, "
+        f"also suffixes: 'ocr/*.jpg=ocr/*.png'. {_REWRITE} follows",
+    )
+    group.add_argument(
+        "--no-default-rewrite",
+        action="store_true",
+        help=f"do not replace {_REWRITE}",
     )
     group.add_argument(
         "--zip-encoding",
@@ -205,7 +213,7 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
             white_background=typed.background == "white",
             scale_values=typed.high_bit_depth == "scale",
         ),
-        prefixes=tuple(typed.rewrite or [values.prefix(_REWRITE)]),
+        prefixes=_prefixes(typed),
         schema=None if typed.schema == "auto" else Schema(typed.schema),
         name=typed.name,
         formats=typed.formats,
@@ -216,6 +224,13 @@ def rules_of(typed: Namespace, faults: list[str]) -> Settings:
         resizer=resizer_name(),
         image_workers=typed.image_workers,
     )
+
+
+def _prefixes(typed: Namespace) -> Pairs:
+    """The pairs of ``--rewrite``, and then the default ones that are not among them."""
+    given = tuple(dict.fromkeys(typed.rewrite or ()))
+    defaults = () if typed.no_default_rewrite else DEFAULT_REWRITE
+    return (*given, *(pair for pair in defaults if pair not in given))
 
 
 def missing(typed: Namespace, **cures: str) -> list[str]:

@@ -98,10 +98,16 @@ def formats(text: str) -> tuple[str, ...]:
 
 
 def prefix(text: str) -> tuple[str, str]:
-    """A path prefix and what replaces it, which may be empty: OLD=NEW."""
+    """A path prefix and what replaces it, of which one may be empty: OLD=NEW.
+
+    If both are the same, paths with this prefix stay as they are. Both may have one ``*``, see
+    `core.layout.rewrite`.
+    """
     old, sign, new = text.partition("=")
-    if not sign or not old:
+    if not sign or text == "=":
         raise ValueError("give OLD=NEW, such as data/=tongagent/")
+    if old.count("*") != new.count("*") or old.count("*") > 1:
+        raise ValueError("give one * on each side, such as ocr/*.jpg=ocr/*.png, or none")
     return old, new
 
 

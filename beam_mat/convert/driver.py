@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 
+import apache_beam as beam
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
@@ -23,19 +24,27 @@ from beam_mat.core.errors import (
     UnfinishedError,
 )
 from beam_mat.core.job import IN_PROCESS, Job
-from beam_mat.dataset import conversion
+from beam_mat.dataset import conversion, image_table
 from beam_mat.dataset import vacuum as vacuums
 from beam_mat.dataset.commit import CONVERT, Content
 from beam_mat.dataset.conversion import fingerprint, made_of
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Action, Command, State
 from beam_mat.dataset.views import read_manifest
-from beam_mat.report.printed import next_command, nothing_to_do, print_garbage, print_summary
+from beam_mat.report.missing import missing_lines
+from beam_mat.report.printed import (
+    next_command,
+    nothing_to_do,
+    print_dry_run,
+    print_garbage,
+    print_summary,
+)
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
 from beam_mat.runners.choose import is_local
 from beam_mat.runners.dataflow import ensure_idle
-from beam_mat.runners.run import run
+from beam_mat.runners.run import run, run_graph
+from beam_mat.runners.scratch import scratch_folder
 from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
@@ -64,6 +73,29 @@ def run_conversion(job: Job, options: PipelineOptions, console: Console) -> int:
         begin = time.monotonic()
         spent = _run(job, options, console)
         return 0 if spent is None else finish(dataset, job, keep, console, begin, spent)
+
+
+def dry_run(job: Job, options: PipelineOptions, console: Console) -> int:
+    """Prints what a job would do, as far as it is known without reading an image.
+
+    Nothing is written to the output folder. Raises a BeamMatError if the job would fail. Returns
+    the exit code, as `run_conversion`.
+    """
+    with scratch_folder(job.runner, options, "dry-run") as folder:
+        job = _with(job, output=folder, fingerprint=fingerprint(job))
+        _run(job, options, console, dry_run=True)
+        content = conversion.collect(job)
+        lines = missing_lines(job.settings, content.images)
+        reads = image_table.bytes_by_source(folder, [part.path for part in content.images])
+        print_dry_run(console, content, reads, lines)
+        _check_inputs(job)
+    records, rejected = content.counts["records"], content.counts["rejected"]
+    if job.max_rejected is not None and rejected > job.max_rejected * records:
+        raise TooManyRejectedError(
+            f"{rejected} of {records} records would be rejected, and --max-rejected allows "
+            f"{job.max_rejected:.2%}; fix the input or raise the limit"
+        )
+    return 0 if content.counts["accepted"] else NOTHING_ACCEPTED
 
 
 def publish(output: str, console: Console) -> int:
@@ -124,11 +156,14 @@ def _print_nothing_to_do(output: str, console: Console) -> int:
     return 0 if found.counts["accepted"] else NOTHING_ACCEPTED
 
 
-def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, float] | None:
+def _run(
+    job: Job, options: PipelineOptions, console: Console, *, dry_run: bool = False
+) -> dict[str, float] | None:
     where = "in this process" if job.runner == IN_PROCESS else f"on {job.runner}"
     resumed = ", using the results of an earlier run" if job.settings.resume else ""
+    doing = "Examining" if dry_run else "Converting"
     console.print(
-        f"Converting {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) "
+        f"{doing} {len(job.shards)} JSON shard(s) and {len(job.sources)} image source(s) "
         f"{where}{resumed}"
     )
     with contextlib.ExitStack() as stack:
@@ -137,11 +172,17 @@ def _run(job: Job, options: PipelineOptions, console: Console) -> dict[str, floa
             size = sum(shard.size for shard in job.shards)
             receiver = stack.enter_context(progress.shown(size))
             settings = msgspec.structs.replace(settings, progress=receiver.address)
-            image_workers(settings.image_workers).start()  # while the graph is built
+            if not dry_run:
+                image_workers(settings.image_workers).start()  # while the graph is built
+
+        def add(pipeline: beam.Pipeline) -> None:
+            build(pipeline, job.shards, job.sources, settings, dry_run=dry_run)
+
         try:
-            return run(
-                job, options, lambda pipeline: build(pipeline, job.shards, job.sources, settings)
-            )
+            if dry_run:
+                uris = [*(one.uri for one in job.shards), *(one.uri for one in job.sources)]
+                return run_graph(job.runner, options, add, [*uris, settings.output])
+            return run(job, options, add)
         except (OSError, RuntimeError, SourceError):
             _check_inputs(job)  # if an input has changed, that is the cause
             raise
@@ -162,7 +203,8 @@ def finish(
     must not be committed.
     """
     content = conversion.collect(job)
-    print_summary(console, job.settings.output, content, time.monotonic() - begin, spent)
+    lines = missing_lines(job.settings, content.images)
+    print_summary(console, job.settings.output, content, time.monotonic() - begin, spent, lines)
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)

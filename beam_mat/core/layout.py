@@ -62,6 +62,8 @@ SUMMARIES = f"{WORK}/summaries"
 """One folder for each fingerprint."""
 TEXT_ONLY = f"{WORK}/text-only"
 """Parts without images, which will be mixed."""
+MISSING = f"{WORK}/missing"
+"""Missing images in groups. One folder for each fingerprint."""
 MIXES = f"{WORK}/mixes"
 UNPACKED = f"{WORK}/unpacked"
 """The texts of compressed shards and the tars of compressed archives, while they are needed."""
@@ -70,6 +72,9 @@ WATCH = f"{WORK}/watch"
 
 SUFFIXES = {"JPEG": "jpg", "PNG": "png"}
 """Suffixes of the formats that are written."""
+
+DEFAULT_REWRITE = (("data/open_llava_next/", "tongagent/"),)
+"""Prefixes of paths in the JSON of MAT, and in its zip."""
 
 HASH_DIGITS = 16
 COMPONENT_BYTES = 120
@@ -166,12 +171,18 @@ def split_of(id: str, val_fraction: float) -> str:
 def rewrite(path: str, prefixes: tuple[tuple[str, str], ...]) -> str:
     """Replaces the first old prefix in `prefixes` with which `path` begins.
 
+    A pair may have one ``*`` on each side, for what stays the same between a prefix and a suffix.
+
     >>> rewrite("data/open_llava_next/coco/1.jpg", (("data/open_llava_next/", "tongagent/"),))
     'tongagent/coco/1.jpg'
+    >>> rewrite("ocr/1.jpg", (("ocr/*.jpg", "ocr_vqa/*.png"),))
+    'ocr_vqa/1.png'
     """
     for old, new in prefixes:
-        if path.startswith(old):
-            return new + path[len(old) :]
+        begin, _, end = old.partition("*")
+        if path.startswith(begin) and path.endswith(end) and len(path) >= len(begin) + len(end):
+            before, _, after = new.partition("*")
+            return before + path[len(begin) : len(path) - len(end)] + after
     return path
 
 

@@ -15,6 +15,8 @@ from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import Size
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member
+from beam_mat.core.nearest import Near
+from beam_mat.core.proposal import detail
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.statistics import Statistics, Tokens
 from beam_mat.core.trajectory import Schema
@@ -40,12 +42,25 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
     """An image that records use, by its published path: the name in records.
 
-    `member` is None if no source has it. `chunks` are the names of the chunks that wait for it.
+    `member` is None if no source has it; `near` is the nearest member then, if it was looked for.
+    `chunks` are the names of the chunks that wait for it.
     """
 
     path: str
     member: Member | None
     chunks: tuple[str, ...]
+    near: Near | None = None
+
+
+class NearFact(msgspec.Struct, frozen=True, array_like=True):
+    """One fact about a key of missing paths (`core.nearest`), or about one missing path.
+
+    One attribute is set: a missing path or a member with this key, or the missing image itself.
+    """
+
+    path: str | None = None
+    member: Near | None = None
+    wanted: Wanted | None = None
 
 
 class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +81,13 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     @property
     def resized(self) -> bool:
         return self.original != self.written
+
+    def without_near(self) -> "ImageOutcome":
+        """The same, without the nearest member of a missing image."""
+        if self.fault is None or self.fault.reason is not Reason.IMAGE_MISSING:
+            return self
+        plain = ImageFault(Reason.IMAGE_MISSING, detail(self.path))
+        return msgspec.structs.replace(self, fault=plain)
 
 
 def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -> str:

@@ -119,12 +119,15 @@ def _typed(value: Any) -> str:
     """Returns a value of the configuration as a user would type it.
 
     >>> _typed(["jsonl", "parquet"]), _typed([["data/", "x/"]]), _typed(None)
-    ('jsonl,parquet', 'data/=x/', 'none')
+    ('jsonl,parquet', 'data/=x/ --no-default-rewrite', 'none')
     """
     if not isinstance(value, list):
         return "none" if value is None else str(value)
-    if any(isinstance(pair, list) for pair in value):
-        return " ".join("=".join(pair) for pair in value)
+    if all(isinstance(pair, list) for pair in value):
+        pairs = ["=".join(pair) for pair in value]
+        if value[-1:] == [list(pair) for pair in layout.DEFAULT_REWRITE]:
+            return " ".join(pairs[:-1] or pairs)
+        return " ".join([*pairs, "--no-default-rewrite"])
     return ",".join(value)
 
 
@@ -203,7 +206,8 @@ def forget(job: Job, changed: list[str]) -> None:
     Otherwise they could be used for an input with the old time and size but other content.
     """
     settings, gone = job.settings, set(changed)
-    files.remove(files.join(settings.output, layout.SUMMARIES, settings.fingerprint))
+    for folder in (layout.SUMMARIES, layout.MISSING):
+        files.remove(files.join(settings.output, folder, settings.fingerprint))
     if any(source.uri in gone for source in job.sources):
         files.remove(files.join(settings.output, layout.IMAGE_RESULTS))
     stems = tuple(shard.stem(settings.digest()) for shard in job.shards if shard.uri in gone)

@@ -174,6 +174,31 @@ def usable(output: str, path: str, *columns: str) -> Iterator[tuple[Any, ...]]:
                     yield row
 
 
+def count_usable(
+    output: str, tables: Iterable[str], places: Sequence[tuple[str, str]]
+) -> list[int]:
+    """Returns for each place how many usable images it has. A place is a prefix and a suffix."""
+    counts = [0] * len(places)
+    for table in tables:
+        with files.open_binary(files.join(output, table)) as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=["path", "file"]):
+                paths = batch["path"].filter(pc.is_valid(batch["file"]))
+                for at, (begin, end) in enumerate(places):
+                    has_both = pc.and_(pc.starts_with(paths, begin), pc.ends_with(paths, end))
+                    counts[at] += pc.sum(has_both).as_py() or 0
+    return counts
+
+
+def bytes_by_source(output: str, tables: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Returns the number of usable images of each source, and their bytes in it, by URI."""
+    found: dict[str, tuple[int, int]] = {}
+    for table in tables:
+        for _, source, size in usable(output, table, "source", "source_bytes"):
+            number, total = found.get(source, (0, 0))
+            found[source] = (number + 1, total + size)
+    return found
+
+
 def files_of(output: str, paths: Iterable[str]) -> set[str]:
     """Returns the paths of the image files in the image tables at these paths."""
     return {file for path in paths for (file,) in usable(output, path)}

@@ -184,6 +184,7 @@ def _needed(stay: Sequence[Snapshot]) -> dict[str, set[str]]:
         layout.MIXES: {f"{name}.json" for name in newest.mixes},
         # Those of a watch have other names. They are in its commits, so nothing reads them again.
         layout.SUMMARIES: {f"{fingerprint}/{one.stem}.json" for one in shards},
+        layout.MISSING: set(),  # only the summary of a conversion needs them
     }
     return {
         layout.GENERATIONS: logged,

@@ -33,13 +33,72 @@ SHOWN = 20
 
 
 def print_summary(
-    console: Console, output: str, content: Content, seconds: float, spent: Mapping[str, float]
+    console: Console,
+    output: str,
+    content: Content,
+    seconds: float,
+    spent: Mapping[str, float],
+    missing: Sequence[str] = (),
 ) -> None:
     """Prints the summary of a job that took `seconds` and writes to `output`.
 
     `spent` has the seconds of work of each step, summed over all workers; steps may run in
-    parallel.
+    parallel. `missing` are sentences on missing images (`report.missing`).
     """
+    counts = content.counts
+    _print_records(console, content)
+    images = {"requested": sum(counts["images"].values()), **counts["images"]}
+    sizes = {
+        "bytes before": decimal(counts["image_source_bytes"]),
+        "bytes after": decimal(counts["image_bytes"]),
+    }
+    seen = {f"note: {note}": number for note, number in counts["image_notes"].items()}
+    console.print(_counts("Images", images | sizes | seen))
+    _print_missing(console, missing)
+    shards = content.shards.values()
+    boxes = sum((one.statistics.pixel_boxes for one in shards), PixelBoxes())
+    if boxes.records:
+        for line in _pixel_boxes(output, boxes):
+            console.print(escape(one_line(line)), soft_wrap=True)
+    times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
+    spent_on = f" ({times})" if times else ""
+    console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
+
+
+def print_dry_run(
+    console: Console,
+    content: Content,
+    reads: Mapping[str, tuple[int, int]],
+    missing: Sequence[str],
+) -> None:
+    """Prints what a conversion would do.
+
+    `content` is as for a conversion, without any file. `reads` are the number of images that would
+    be read from each source, and their bytes in it, by URI. `missing` is as for `print_summary`.
+    """
+    _print_records(console, content)
+    images = content.counts["images"]
+    console.print(_counts("Images", {"requested": sum(images.values()), **images}))
+    shards = sum(one.size for one in content.shards.values())
+    console.print("[bold]Would be read[/bold]")
+    console.print(f"  {decimal(shards)} of JSON, twice")
+    largest = sorted(reads, key=lambda uri: (-reads[uri][1], uri))
+    places = {uri: [uri] for uri in largest[:SHOWN]}
+    if more := largest[SHOWN:]:
+        places[f"{len(more):,} more sources"] = more
+    for place, uris in places.items():
+        number, size = (sum(reads[uri][at] for uri in uris) for at in (0, 1))
+        noun = "image" if number == 1 else "images"
+        said = f"{decimal(size)} of {place}, {number:,} {noun}"
+        console.print(f"  {escape(one_line(said))}", soft_wrap=True)
+    _print_missing(console, missing)
+    console.print(
+        "Nothing was written. No image was read, so broken images are not known yet.",
+        soft_wrap=True,
+    )
+
+
+def _print_records(console: Console, content: Content) -> None:
     counts = content.counts
     records = {
         "input": counts["records"],
@@ -61,20 +120,13 @@ def print_summary(
         console.print(_rejects(rejected.values()))
     for line in _shard_lines(shards):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    images = {"requested": sum(counts["images"].values()), **counts["images"]}
-    sizes = {
-        "bytes before": decimal(counts["image_source_bytes"]),
-        "bytes after": decimal(counts["image_bytes"]),
-    }
-    seen = {f"note: {note}": number for note, number in counts["image_notes"].items()}
-    console.print(_counts("Images", images | sizes | seen))
-    boxes = sum((one.statistics.pixel_boxes for one in shards), PixelBoxes())
-    if boxes.records:
-        for line in _pixel_boxes(output, boxes):
-            console.print(escape(one_line(line)), soft_wrap=True)
-    times = ", ".join(f"{step} {spent[step]:.1f} s" for step in _STEPS if step in spent)
-    spent_on = f" ({times})" if times else ""
-    console.print(f"Time: {seconds:.1f} s{spent_on}", soft_wrap=True)
+
+
+def _print_missing(console: Console, missing: Sequence[str]) -> None:
+    if missing:
+        console.print("[bold]Missing images[/bold]")
+    for sentence in missing:
+        console.print(f"  {escape(one_line(sentence))}", soft_wrap=True)
 
 
 def _shard_lines(shards: Iterable[ShardSummary]) -> Iterator[str]:

@@ -7,7 +7,7 @@ because Beam chooses the coders by the types of `process`.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -34,10 +34,14 @@ from beam_mat.transforms.step import FileStep, ProgressStep, count, send_progres
 from beam_mat.work import chunks
 from beam_mat.work.convert_image import ImageRow
 from beam_mat.work.images import batch_of, convert_batch, list_members
+from beam_mat.work.missing import write_groups
 from beam_mat.work.mix import mix
 
 WRITTEN = "written"
 """Tag of the output of `WriteChunk` with the written chunks."""
+
+MISSING = "missing"
+"""Tag of the output of `Match` with the images that no source has."""
 
 
 class SplitShard(FileStep):
@@ -86,33 +90,46 @@ class ListMembers(FileStep):
         held.result()  # the request ran in the meantime
 
 
+@beam.typehints.with_output_types(tuple[str, Wanted], missing=Wanted)
 class Match(ProgressStep):
-    """Selects the first source's member for each requested path, and keys it by its batch."""
+    """Selects the first source's member for each requested path, and keys it by its batch.
 
-    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[tuple[str, Wanted]]:
+    Yields the images that no source has with a tag.
+    """
+
+    def process(self, element: tuple[str, Iterable[PathFact]]) -> Iterator[Any]:
         path, facts = element[0], list(element[1])
         chunks = tuple(sorted(fact.chunk for fact in facts if fact.chunk))
         if not chunks:
             return
         member = best(path, (fact.member for fact in facts if fact.member))
         self._progress.add(wanted=1)
-        yield batch_of(path, member), Wanted(path, member, chunks)
+        wanted = Wanted(path, member, chunks)
+        yield (batch_of(path, member), wanted) if member else TaggedOutput(MISSING, wanted)
 
 
 class ConvertImages(ProgressStep):
     """Converts the images of a batch, and yields their outcomes for each waiting chunk.
 
-    `sources` are all image sources of the job.
+    `sources` are all image sources of the job. `of_batch` does the work.
     """
 
-    def __init__(self, settings: Settings, sources: Iterable[Source]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Iterable[Source],
+        of_batch: Callable[..., tuple[list[ImageRow], str]] = convert_batch,
+    ) -> None:
         super().__init__(settings)
         self._sources = {source.order: source for source in sources}
+        self._of_batch = of_batch
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
         batch, wanted = element[0], sorted(element[1], key=lambda item: item.path)
+        if wanted[0].member is None:
+            write_groups(self._settings, batch, wanted)
         with timed("images"):
-            rows, table = convert_batch(
+            rows, table = self._of_batch(
                 self._settings, batch, wanted, self._source_of, self._converted
             )
         self._progress.flush()  # bundles of a service can be long
@@ -158,16 +175,24 @@ def find_repeated(
 
 @beam.typehints.with_output_types(tuple[str, Unit], written=tuple[str, tuple[Chunk, Written]])
 class WriteChunk(FileStep):
-    """Writes the parts and the rejects of a chunk.
+    """Writes the parts and the rejects of a chunk. `of_chunk` does the work.
 
     Yields the written units, keyed by split, and the chunk, keyed by its shard's stem.
     """
+
+    def __init__(
+        self,
+        settings: Settings,
+        of_chunk: Callable[..., tuple[Written, ChunkOutput]] = chunks.write,
+    ) -> None:
+        super().__init__(settings)
+        self._of_chunk = of_chunk
 
     def process(self, element: tuple[str, Iterable[ChunkFact]]) -> Iterator[Any]:
         facts = list(element[1])
         (chunk,) = (fact.chunk for fact in facts if fact.chunk)
         with timed("write"):
-            written, output = chunks.write(self._settings, facts)
+            written, output = self._of_chunk(self._settings, facts)
         count_written(self._settings, output)
         for unit in output.units:
             yield "-".join(filter(None, unit.group)), unit

@@ -22,10 +22,19 @@ from apache_beam.typehints import KV, List
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.contract import unit as check
-from beam_mat.core.results import ChunkFact, MixJob, PathFact, Source, Unit, Wanted, Written
+from beam_mat.core.results import (
+    ChunkFact,
+    MixJob,
+    NearFact,
+    PathFact,
+    Source,
+    Unit,
+    Wanted,
+    Written,
+)
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
-    *(Shard, Chunk, Source, PathFact, Wanted, Written, ChunkFact, Unit, MixJob),
+    *(Shard, Chunk, Source, PathFact, Wanted, NearFact, Written, ChunkFact, Unit, MixJob),
     *(check.DatasetFile, check.Unit, check.ImageUse, check.LengthFact),
 )
 

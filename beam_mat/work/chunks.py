@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 
@@ -161,32 +161,54 @@ def write(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, Chun
     Nothing is written if the files of an earlier run with the same outcomes exist. `facts` are the
     chunk, and the outcome of each image that it requests.
     """
+    chunk, outcomes, repeated, made = _joined(facts)
+    output = results.find(settings, layout.OUTPUTS, made.output, ChunkOutput)
+    if output is None or not parts.all_there(settings, output.files()):
+        checked = _checked(settings, chunk, outcomes, repeated)
+        # The nearest member of a missing image changes the rejects, but not the parts.
+        plain = outcomes_digest([one.without_near() for one in outcomes], repeated)
+        stem = f"{chunk.name}-{plain[:16]}"
+        units, written = _write(settings, stem, checked)
+        rejects = checked.rejects
+        refused = parts.write_rejects(settings, made.output, rejects) if rejects else None
+        output = _output(chunk, checked, outcomes, units, written, refused)
+        results.write(settings, layout.OUTPUTS, made.output, output)
+    return made, output
+
+
+def count(settings: Settings, facts: Iterable[ChunkFact]) -> tuple[Written, ChunkOutput]:
+    """Counts the records of a chunk as `write`, but writes no parts and no rejects."""
+    chunk, outcomes, repeated, made = _joined(facts)
+    checked = _checked(settings, chunk, outcomes, repeated)
+    output = _output(chunk, checked, outcomes)
+    results.write(settings, layout.OUTPUTS, made.output, output)
+    return made, output
+
+
+def _joined(facts: Iterable[ChunkFact]) -> tuple[Chunk, list[ImageOutcome], set[int], Written]:
+    """The chunk of some facts, the outcomes of its images, its repeated ids, and its names."""
     facts = list(facts)
     (chunk,) = (fact.chunk for fact in facts if fact.chunk)
     outcomes = [outcome for fact in facts for outcome in fact.outcomes]
     repeated = {fact.repeated for fact in facts if fact.repeated is not None}
     name = f"{chunk.name}-{outcomes_digest(outcomes, repeated)[:16]}"
     tables = tuple(sorted({fact.table for fact in facts if fact.table}))
-    output = results.find(settings, layout.OUTPUTS, name, ChunkOutput)
-    if output is None or not parts.all_there(settings, output.files()):
-        by_path = {outcome.path: outcome for outcome in outcomes}
-        checked = validate(inputs.records(chunk), by_path, repeated, settings)
-        if not chunk.fault and any(one.reason is Reason.MALFORMED_JSON for one in checked.rejects):
-            # In a shard that was replaced, records may begin and end elsewhere.
-            inputs.require_unchanged(chunk.shard)
-        output = _write(settings, name, chunk, checked, outcomes)
-        results.write(settings, layout.OUTPUTS, name, output)
-    return Written(chunk.name, name, tables), output
+    return chunk, outcomes, repeated, Written(chunk.name, name, tables)
 
 
-def _write(
-    settings: Settings,
-    stem: str,
-    chunk: Chunk,
-    checked: ChunkResult,
-    outcomes: Sequence[ImageOutcome],
-) -> ChunkOutput:
-    units, written = [], list[Part]()
+def _checked(
+    settings: Settings, chunk: Chunk, outcomes: Iterable[ImageOutcome], repeated: Set[int]
+) -> ChunkResult:
+    by_path = {outcome.path: outcome for outcome in outcomes}
+    checked = validate(inputs.records(chunk), by_path, repeated, settings)
+    if not chunk.fault and any(one.reason is Reason.MALFORMED_JSON for one in checked.rejects):
+        # In a shard that was replaced, records may begin and end elsewhere.
+        inputs.require_unchanged(chunk.shard)
+    return checked
+
+
+def _write(settings: Settings, stem: str, checked: ChunkResult) -> tuple[list[Unit], list[Part]]:
+    units, written = list[Unit](), list[Part]()
     for (subset, split), (with_images, text_only) in sorted(checked.trajectories.items()):
         stay = len(text_only) - surplus(len(with_images), len(text_only))
         for name, images, texts in (
@@ -198,7 +220,17 @@ def _write(
                 rows = [parts.row_of(trajectory) for trajectory in interleave(images, texts)]
                 written += parts.write_unit(settings, unit, rows)
                 units.append(unit)
-    rejects = parts.write_rejects(settings, stem, checked.rejects) if checked.rejects else None
+    return units, written
+
+
+def _output(
+    chunk: Chunk,
+    checked: ChunkResult,
+    outcomes: Iterable[ImageOutcome],
+    units: Iterable[Unit] = (),
+    written: Iterable[Part] = (),
+    rejects: Part | None = None,
+) -> ChunkOutput:
     faults = ((one.path, one.fault) for one in outcomes)
     missing = (path for path, fault in faults if fault and fault.reason is Reason.IMAGE_MISSING)
     return ChunkOutput(

@@ -12,6 +12,8 @@ from beam_mat.core import layout
 from beam_mat.core.geometry import QWEN2_VL, QWEN3_VL, tokens, turned_as
 from beam_mat.core.image import ImageFault, ImageRules, prepare
 from beam_mat.core.member import Member, Packing, unpack
+from beam_mat.core.nearest import Near
+from beam_mat.core.proposal import Pairs, detail
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome
 from beam_mat.storage.local_store import LocalStore
@@ -146,7 +148,9 @@ def fault_row(member: Member, fault: ImageFault, origin: str) -> ImageRow:
     )
 
 
-def missing_row(path: str) -> ImageRow:
-    """Returns the row of an image that no source has."""
-    detail = f"{path!r} is in none of the image sources"
-    return ImageRow(path, None, Reason.IMAGE_MISSING.value, detail)
+def missing_row(path: str, near: Near | None = None, prefixes: Pairs = ()) -> ImageRow:
+    """Returns the row of an image that no source has.
+
+    `near` is the nearest member, if there is one. `prefixes` are those of the settings.
+    """
+    return ImageRow(path, None, Reason.IMAGE_MISSING.value, detail(path, near, prefixes))

@@ -218,6 +218,15 @@ def _examine_parquet(examiner: Examiner) -> None:
         examiner.tally.add(_damaged(Place(unit.file.order, at), error))
 
 
+def has_image(media: str, path: str) -> bool:
+    """Returns whether there is an image file below ``media_dir``; see `read_image`."""
+    store, root = locate(media)
+    try:
+        return store.file_at(store.joined(root, path)) is not None
+    except (OSError, ValueError):
+        return False
+
+
 def read_image(media: str, path: str) -> bytes | Finding:
     """Returns the bytes of an image file below ``media_dir``, or why it cannot be read.
 

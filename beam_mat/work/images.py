@@ -104,7 +104,8 @@ def convert_batch(
     origins = {member.path: member.origin(source_of(member)[1], digest) for member in members}
     found = find_rows(settings, folder, origins)
     done(len(found))
-    rows = [missing_row(item.path) for item in wanted if item.member is None]
+    missing = (item for item in wanted if item.member is None)
+    rows = [missing_row(item.path, item.near, settings.prefixes) for item in missing]
     rows += found.values()
     todo = [member for member in members if member.path not in found]
     rows += _convert(settings, todo, origins, done)

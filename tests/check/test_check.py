@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from beam_mat.sample import SampleSummary
 from beam_mat.storage import stores
 from tests.build import picture
 from tests.command import Ran, converted, run, spawn
+from tests.making import write_zip
 from tests.rows import (
     COLUMNS,
     IMAGE,
@@ -154,6 +156,44 @@ def test_images_are_looked_for_below_media_dir(tmp_path: Path) -> None:
     (tmp_path / "media" / "x.png").unlink()
     (folder / "x.png").write_bytes(picture())
     assert kinds(told(folder, "--media-dir", tmp_path / "media")) == {"image_missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("held", "nearest", "cure"),
+    [
+        ("data/in/g/1.png", "in/g/1.png", "set media_dir to {}/data/in"),
+        ("g/1.png", "{}/g/1.png", "set media_dir to {}"),
+        ("data/g/1.PNG", "g/1.PNG", "spell the paths in the rows as the files, or rename these"),
+        ("data/1.png", "1.png", "spell the paths in the rows as the files, or rename these"),
+        ("data/g/2.png", "", ""),
+    ],
+)
+def test_where_missing_images_may_be(tmp_path: Path, held: str, nearest: str, cure: str) -> None:
+    rows = lines(seen(images=["g/1.png"]), seen(images=["g/1.png"]))
+    folder = write(tmp_path / "data", {"rows.jsonl": rows}, {"d": entry()})
+    (tmp_path / held).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / held).write_bytes(picture())
+    (one,) = told(folder)["missing_images"]
+    assert (one["entry"], one["below"], one["count"], one["example"]) == ("d", "g/", 1, "g/1.png")
+    assert (one["nearest"], one["cure"]) == (nearest.format(tmp_path), cure.format(tmp_path))
+    if cure.startswith("set media_dir"):
+        media = cure.format(tmp_path).removeprefix("set media_dir to ")
+        assert kinds(told(folder, "--media-dir", media)) == {}
+    printed = run("check", folder).out
+    assert "1 image below g/, for example g/1.png: " in printed
+    assert cure.format(tmp_path) in printed
+
+
+def test_missing_images_are_looked_for_in_archives(tmp_path: Path) -> None:
+    rows = lines(*[seen(images=[f"g/{at}.png"]) for at in range(3)])
+    folder = write(tmp_path / "data", {"rows.jsonl": rows}, {"d": entry()})
+    packed = write_zip(folder / "all" / "g.zip", {f"g/{at}.png": picture() for at in range(3)})
+    (one,) = told(folder)["missing_images"]
+    assert (one["count"], one["nearest"]) == (3, f"g/0.png in {packed}")
+    assert one["cure"] == f"unpack it: unzip {packed} -d {folder}"
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(folder)
+    assert kinds(told(folder)) == {}
 
 
 @pytest.mark.parametrize(

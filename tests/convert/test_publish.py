@@ -183,7 +183,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "records": None,
         "zip_encoding": None,
         "name": "mat",
-        "rewrite": [["x/", "y/"]],
+        "rewrite": [["x/", "y/"], ["data/open_llava_next/", "tongagent/"]],
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,
         "duplicates": "drop",

@@ -276,7 +276,10 @@ def test_no_difference() -> None:
             {"images": ImageRules(Budget(1000))},
             "--max-pixels 1000: the dataset in /out was made with 262144;",
         ),
-        ({"prefixes": (("a/", "b/"),)}, "--rewrite a/=b/: the dataset in /out was made with ;"),
+        (
+            {"prefixes": (("a/", "b/"), *layout.DEFAULT_REWRITE)},
+            "--rewrite a/=b/: the dataset in /out was made with --no-default-rewrite;",
+        ),
         ({"formats": ("jsonl",)}, "--formats jsonl: the dataset in /out was made with jsonl,par"),
         ({"val_fraction": 0.5}, "--val-fraction 0.5: the dataset in /out was made with 0.0;"),
         ({"drop_duplicates": True}, "--duplicates drop: the dataset in /out was made with keep;"),

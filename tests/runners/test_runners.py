@@ -10,8 +10,8 @@ import pytest
 
 from beam_mat.sample import SampleSummary, write_sample
 from tests import outputs as dataset
-from tests.command import convert_words, spawn
-from tests.making import record, write_shard
+from tests.command import convert_words, run, spawn
+from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.processes import mark, survivors
 
 TWO_PROCESSES = ("--direct_num_workers", "2", "--direct_running_mode", "multi_processing")
@@ -73,6 +73,36 @@ def test_prism(
 ) -> None:
     options = ["--runner", runner, "--prism_location", str(prism)]
     check([*words, *options], tmp_path / "out", in_process)
+
+
+@pytest.fixture
+def missing(tmp_path: Path) -> list[str]:
+    """Arguments of a conversion with missing images, most of which have a near member."""
+    paths = [f"g/e{at % 40}/{at}.jpg" for at in range(200)]
+    shard = write_shard(tmp_path / "m.json", [image_record(path, path) for path in paths])
+    members = dict.fromkeys((f"d/{path}" for path in paths[::2]), b"x")
+    folder = write_files(tmp_path / "folder", {"g/e1/1.PNG": b"x", "g/e0/0.jpg": picture()})
+    write_zip(folder / "inside.zip", {"g/e3/3.jpg": b"x"})
+    return convert_words(shard, [write_zip(tmp_path / "m.zip", members), folder], tmp_path)[:-2]
+
+
+@pytest.mark.slow
+def test_nearest_members_with_two_processes(missing: list[str], tmp_path: Path) -> None:
+    here = run(*missing, "--output", tmp_path / "here")
+    check([*missing, *TWO_PROCESSES], tmp_path / "out", dataset.tree(tmp_path / "here"))
+    assert "  99 images below g/: m.zip has them below d/g/: --rewrite g/=d/g/" in here.out
+    assert "1 image, g/e3/3.jpg: inside.zip, which is in a folder of --images" in here.out
+
+
+@pytest.mark.prism
+def test_nearest_members_on_prism(missing: list[str], prism: Path, tmp_path: Path) -> None:
+    assert run(*missing, "--output", tmp_path / "here").code == 0
+    options = ["--runner", "PrismRunner", "--prism_location", str(prism)]
+    check([*missing, *options], tmp_path / "out", dataset.tree(tmp_path / "here"))
+    told = [run(*missing, "--dry-run", *more) for more in ((), options)]
+    assert [ran.code for ran in told] == [0, 0]
+    first, second = (ran.out.partition("\n")[2] for ran in told)
+    assert first == second
 
 
 @pytest.fixture

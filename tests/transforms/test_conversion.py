@@ -32,6 +32,7 @@ from beam_mat.core.results import Written as WrittenChunk
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files, inputs
 from beam_mat.transforms.conversion import (
+    MISSING,
     WRITTEN,
     ConvertImages,
     ListIds,
@@ -46,6 +47,7 @@ from beam_mat.transforms.conversion import (
     plan_mix,
 )
 from beam_mat.work import images, results
+from beam_mat.work.images import batch_of
 from tests import outputs as dataset
 from tests.making import image_record, picture, record, write_files, write_zip
 from tests.transforms.collect import collect
@@ -285,10 +287,20 @@ def test_the_first_source_wins_and_nobody_else_is_asked(settings: Settings) -> N
         ("gone.jpg", [c1]),
         ("unused.jpg", [PathFact(member=member("unused.jpg"))]),
     ]
-    assert {wanted for _, wanted in collect(inputs, Match(settings))} == {
-        Wanted("both.jpg", first, ("c1", "c2")),
-        Wanted("gone.jpg", None, ("c1",)),
-    }
+    wanted = Wanted("both.jpg", first, ("c1", "c2"))
+    assert collect(inputs, Match(settings)) == [(batch_of("both.jpg", first), wanted)]
+    assert collect(inputs, Missing(settings)) == [Wanted("gone.jpg", None, ("c1",))]
+
+
+class Missing(beam.PTransform):  # type: ignore[misc]
+    """The images that no source has."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._step = Match(settings)
+
+    def expand(self, inputs: Any) -> Any:
+        return (inputs | beam.ParDo(self._step).with_outputs(MISSING, main="found"))[MISSING]
 
 
 def test_images_of_a_stretch_share_a_batch(settings: Settings) -> None:

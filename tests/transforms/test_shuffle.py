@@ -19,11 +19,13 @@ from beam_mat.core.contract.unit import DatasetFile, ImageUse, LengthFact, RowLe
 from beam_mat.core.contract.unit import Unit as RowUnit
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
+from beam_mat.core.nearest import Near
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import (
     ChunkFact,
     ImageOutcome,
     MixJob,
+    NearFact,
     PathFact,
     Source,
     Unit,
@@ -39,6 +41,7 @@ SHARD = Shard("memory://in/é.json", 3, 1 << 40, "v1", 7)
 CHUNK = Chunk("mat-0", SHARD, Layout.ARRAY, 1, 9, 0, 2)
 FAULT = ImageFault(Reason.IMAGE_TRUNCATED, "ends early")
 MEMBER = Member("a/1.jpg", "z.zip", 1, 5, 99, 80, 70, Packing.DEFLATED, 0xFFFFFFFF, FAULT)
+NEAR = Near(1, "b/a/3.png", "/in/folder/b.zip", inside=True, is_one_of=True)
 UNIT = Unit("mat-1", "train", 3, 10)
 FILE = DatasetFile(0, 1, "memory://d/é.jsonl", 1 << 40, "v1", "json")
 LENGTH = RowLength(Place(1, 2, "x"), 5, ((1, 2), (3,)), ("a.jpg", 7))
@@ -52,6 +55,10 @@ VALUES: list[msgspec.Struct] = [
     PathFact(missed_by="mat"),
     Wanted("a/1.jpg", MEMBER, ("mat-0", "mat-9")),
     Wanted("a/2.jpg", None, ()),
+    Wanted("a/3.jpg", None, ("mat-0",), NEAR),
+    NearFact(path="a/3.jpg"),
+    NearFact(member=NEAR),
+    NearFact(wanted=Wanted("a/3.jpg", None, ("mat-0",))),
     ChunkFact(chunk=CHUNK),
     ChunkFact(
         outcomes=(

@@ -14,6 +14,7 @@ from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError, SourceError
 from beam_mat.core.image import ImageFault
+from beam_mat.core.proposal import detail
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import (
     ChunkFact,
@@ -34,7 +35,7 @@ from tests.work.plain import shard_at
 
 A = ImageOutcome("a.jpg", file="images/a.1.jpg", tokens=(1, 2))
 A2 = ImageOutcome("a.jpg", file="images/a.2.jpg", tokens=(1, 2))
-GONE = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, "it is nowhere"))
+GONE = ImageOutcome("gone.jpg", ImageFault(Reason.IMAGE_MISSING, detail("gone.jpg")))
 RECORDS = [record("t"), image_record("i", "a.jpg"), image_record("g", "gone.jpg"), 5]
 
 

@@ -10,6 +10,7 @@ import msgspec
 from beam_mat.core.chunk import Chunk, Shard, cut
 from beam_mat.core.contract.finding import Count, Finding, Place
 from beam_mat.core.contract.shape import Shape
+from beam_mat.core.proposal import Group
 from beam_mat.core.scan import Break, Layout, Span
 
 BATCH_BYTES = 10 << 20
@@ -158,11 +159,15 @@ class UnitNote(msgspec.Struct):
 
 
 class ImageNote(msgspec.Struct):
-    """Violations of images, or of rows whose lengths depend on images, and the number of images."""
+    """Violations of images, or of rows whose lengths depend on images, and the number of images.
+
+    `missing` are groups of the missing images, by folder.
+    """
 
     entry: int
     counts: list[Count]
     images: int = 0
+    missing: tuple[Group, ...] = ()
 
 
 class ImageUse(msgspec.Struct, frozen=True, array_like=True):
