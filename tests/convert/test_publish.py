@@ -183,6 +183,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,
         "duplicates": "drop",
+        "records": None,
         "exif": "apply",
         "reencode": True,
         "fast_decode": True,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import Part, RejectCount
+from beam_mat.core.results import Broken, Part, RejectCount
 from beam_mat.core.settings import FORMAT
 from beam_mat.dataset.commit import (
     Commit,
@@ -231,11 +231,13 @@ def test_a_dataset_without_shards_has_no_files() -> None:
 
 def test_counts_are_sums_over_shards_and_images() -> None:
     a, b = (shard(name, rejected=2, respelled=3) for name in "ab")
+    b = msgspec.structs.replace(b, broken=Broken(10, 40, 30, "cut off"))
     assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4, {"turned": 1})) == {
         "records": 6,
         "accepted": 2,
         "rejected": 4,
         "rejected_by_reason": {"not_an_object": 4},
+        "unread_bytes": 30,
         "respelled_words": 6,
         "image_uses": 2,
         "images": {"kept": 2, "image_missing": 1},
