@@ -67,7 +67,7 @@ def test_an_archive_in_a_folder_is_looked_into(tmp_path: Path) -> None:
     packed = write_zip(folder / "sub" / "coco.zip", pictures(["coco/1.jpg", "coco/2.jpg"]))
     write_zip(folder / "gqa.ZIP", pictures(["images/gqa/1.jpg"]))
     ran = run(*convert_words(shard, folder, tmp_path / "out"))
-    assert ran.code == 0, ran.err
+    assert ran.code == 3, "no record was accepted"
     said = "2 images below coco/: coco.zip, which is in a folder of --images, has them"
     assert f"  {said}: add {packed} to --images\n" in ran.out
     said = "1 image, gqa/1.jpg: gqa.ZIP, which is in a folder of --images, has it as images/gqa/1"

@@ -233,13 +233,14 @@ def test_a_dataset_without_shards_has_no_files() -> None:
 def test_counts_are_sums_over_shards_and_images() -> None:
     boxes = Statistics(pixel_boxes=PixelBoxes(2, ("x",)))
     a, b = (shard(name, rejected=2, respelled=3, statistics=boxes) for name in "ab")
+    b = msgspec.structs.replace(b, broken=Broken(10, 40, 30, "cut off"))
     assert counts_of([b, a], ImageTotals({"kept": 2, "image_missing": 1}, 6, 4, {"turned": 1})) == {
         "records": 6,
         "accepted": 2,
         "rejected": 4,
         "rejected_by_reason": {"not_an_object": 4},
+        "unread_bytes": 30,
         "respelled_words": 6,
-        "unread_bytes": 0,
         "schemas": {"mat": 2},
         "changes": {},
         "unknown_keys": {},
