@@ -173,7 +173,18 @@ def test_the_manifest_is_written_last(
 def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path) -> None:
     options = ("--val-fraction", "0.25", "--duplicates", "drop", "--exif", "apply", "--reencode")
     images = ("--fast-decode", "--background", "white", "--high-bit-depth", "scale")
-    more = ("--max-pixels", "5000", "--min-pixels", "900", "--rewrite", "x/=y/", "--limit", "5")
+    names = ("--zip-encoding", "GBK")
+    more = (
+        *names,
+        "--max-pixels",
+        "5000",
+        "--min-pixels",
+        "900",
+        "--rewrite",
+        "x/=y/",
+        "--limit",
+        "5",
+    )
     assert run(*words, *options, *images, *more).code == 0
     manifest = dataset.manifest(tmp_path / "out")
     assert manifest["configuration"] == {
@@ -182,6 +193,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "rewrite": [["x/", "y/"]],
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,
+        "zip_encoding": "gbk",
         "duplicates": "drop",
         "exif": "apply",
         "reencode": True,
