@@ -123,6 +123,8 @@ def test_an_archive_gives_its_images(folder: Path, memory: str, kind: str) -> No
     place = put(first.parent / "a", memory)
     remote = files.join(memory, first.name)
     assert place.endswith("/a")
+    (seen,) = catalog.look(f"{memory}/a.*")
+    assert inputs.identify(seen.uri, seen.version) == seen
     assert loaded(remote, work=f"{memory}/work", scratch="") == FILES
 
 
