@@ -102,30 +102,30 @@ def with_disks(last: FileInfo, disks: int) -> Archive:
     return _joined(last.uri, [*there, last], f"{disks} disks", missing)
 
 
-def gather(found: Iterable[FileInfo], *, by_names: bool = True) -> list[FileInfo]:
-    """Replaces the pieces among files by one file each; the order is that of the first pieces.
+def gather(found: Iterable[FileInfo], *, by_names: bool = True) -> list[Archive]:
+    """Replaces the pieces among files by one archive each, in the order of the first pieces.
 
     Pieces that are in the same folder count as well. If `by_names`, a zip has the disks that have
-    names of its disks; otherwise what its end says, which the caller has to read, decides.
+    names of its disks; otherwise it is its last disk, whose end says how many there are.
     """
     folders: dict[str, dict[str, FileInfo]] = {}
-    gathered: dict[str, FileInfo] = {}
+    gathered: dict[str, Archive] = {}
     for file in found:
         folder, name = _parts(file.uri)
-        last = name if is_zip_name(name) else zip_of_disk(name)
-        if last == name and not by_names:
-            last = None
-        if not last and not piece_name(name):
-            gathered.setdefault(file.uri, file)
-            continue
-        if folder not in folders:
-            folders[folder] = dict(_files_in(folder))
-        listed = folders[folder]
-        if last is None:
-            archive = _pieces(folder, name, listed) or whole(file)
-        else:
-            archive = _disks(last, listed) or whole(file)
-        gathered.setdefault(archive.uri, archive.info)
+        last = zip_of_disk(name) or (name if by_names and is_zip_name(name) else None)
+        archive = None
+        if last or piece_name(name):
+            if folder not in folders:
+                folders[folder] = dict(_files_in(folder))
+            listed = folders[folder]
+            if last is None:
+                archive = _pieces(folder, name, listed)
+            elif by_names:
+                archive = _disks(last, listed)
+            elif last in listed:
+                archive = whole(listed[last])
+        archive = archive or whole(file)
+        gathered.setdefault(archive.uri, archive)
     return list(gathered.values())
 
 

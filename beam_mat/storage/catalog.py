@@ -37,21 +37,20 @@ def look(uri: str) -> list[files.FileInfo]:
     Raises FileNotFoundError, or a SourceError if one cannot be read as images. Only the beginning
     and the end of each archive are read.
     """
-    found = []
-    for file in archives.gather(files.expand(uri), by_names=False):
-        archive = archives.find(file.uri)
-        if archive is None:
-            raise FileNotFoundError(file.uri)
-        archive.require_pieces()
-        opened = _open(archive)
-        if isinstance(opened, archive_kind.Kind):
-            if opened.is_compressed:
-                next(unpacking.decompressed(archive, opened))  # whether it is a tar
-        else:
-            archive, end = zips.with_all_disks(archive, opened)
-            zips.require_directory(archive, end)
-        found.append(archive.info)
-    return found
+    gathered = archives.gather(files.expand(uri), by_names=False)
+    return [_readable(archive).info for archive in gathered]
+
+
+def _readable(archive: Archive) -> Archive:
+    """Returns the archive with all of its disks. Raises a SourceError if it cannot be read."""
+    archive.require_pieces()
+    opened = _open(archive)
+    if isinstance(opened, zips.ZipEnd):
+        archive, end = zips.with_all_disks(archive, opened)
+        zips.require_directory(archive, end)
+    elif opened.is_compressed:
+        next(unpacking.decompressed(archive, opened))  # whether it is a tar
+    return archive
 
 
 def _open(archive: Archive, *, with_directory: bool = False) -> archive_kind.Kind | zips.ZipEnd:

@@ -254,6 +254,10 @@ class MemoryStore(RemoteStore):
         # A listing has the time in another form than a look-up, so the versions would differ.
         return [file for file in map(self.file_at, self._fs.glob(pattern)) if file]
 
+    def entries(self, folder: str) -> list[tuple[str, FileInfo | None]]:
+        found = super().entries(folder)
+        return [(name, file and self.info(self.joined(folder, name))) for name, file in found]
+
     def place(self, staged: IO[bytes], path: str) -> None:
         self._fs.pipe_file(path, _content(staged))  # put_file would make folders
 

@@ -57,7 +57,7 @@ class Arrivals(Generic[T]):
             try:
                 matches = files.expand(pattern)
                 if self._are_sources:  # pieces of an archive become one file
-                    matches = archives.gather(matches)
+                    matches = [archive.info for archive in archives.gather(matches)]
             except FileNotFoundError:
                 continue  # nothing has arrived
             for file in matches:
@@ -71,7 +71,9 @@ class Arrivals(Generic[T]):
             return False
         self.listed.pop(uri, None)
         found = [file] if (file := files.file_at(uri)) else []
-        for one in archives.gather(found) if self._are_sources else found:
+        if self._are_sources:
+            found = [archive.info for archive in archives.gather(found)]
+        for one in found:
             self.listed[one.uri] = self._kind(one.uri, order, one.size, one.version)
         return True
 
@@ -143,5 +145,6 @@ def order_of(uri: str, patterns: Sequence[str]) -> int | None:
     >>> order_of("gs://b/in/a.json", ["gs://b/other/*", "gs://b/in/*.json"])
     1
     >>> order_of("gs://b/in/deep/a.json", ["gs://b/in/*.json"])
+    >>> order_of("gs://b/in/._a.json", ["gs://b/in/*.json"])
     """
     return next((order for order, one in enumerate(patterns) if fits(uri, one)), None)

@@ -173,7 +173,8 @@ def test_the_manifest_is_written_last(
 def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path) -> None:
     options = ("--val-fraction", "0.25", "--duplicates", "drop", "--exif", "apply", "--reencode")
     images = ("--fast-decode", "--background", "white", "--high-bit-depth", "scale")
-    more = ("--max-pixels", "5000", "--min-pixels", "900", "--rewrite", "x/=y/", "--limit", "5")
+    names = ("--rewrite", "x/=y/", "--zip-encoding", "GBK")
+    more = (*names, "--max-pixels", "5000", "--min-pixels", "900", "--limit", "5")
     assert run(*words, *options, *images, *more).code == 0
     manifest = dataset.manifest(tmp_path / "out")
     assert manifest["configuration"] == {
@@ -186,6 +187,7 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "rewrite": [["x/", "y/"], ["data/open_llava_next/", "tongagent/"]],
         "formats": ["jsonl", "parquet"],
         "val_fraction": 0.25,
+        "zip_encoding": "gbk",
         "duplicates": "drop",
         "exif": "apply",
         "reencode": True,

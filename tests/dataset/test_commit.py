@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import Part, RejectCount
+from beam_mat.core.results import Broken, Part, RejectCount
 from beam_mat.core.settings import FORMAT
 from beam_mat.core.statistics import PixelBoxes, Statistics
 from beam_mat.dataset.commit import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from beam_mat.core.errors import SourceError
 from beam_mat.core.image import ImageFault
@@ -28,6 +31,7 @@ from beam_mat.core.reject import Reason
 from beam_mat.storage import archives, catalog, files, inputs
 from beam_mat.storage.catalog import fetch, load
 from tests.build import with_entry, zip_of
+from tests.properties import examples
 
 NOISE = random.Random(3).randbytes(400_000)
 FILES = {
@@ -119,6 +123,8 @@ def test_an_archive_gives_its_images(folder: Path, memory: str, kind: str) -> No
     place = put(first.parent / "a", memory)
     remote = files.join(memory, first.name)
     assert place.endswith("/a")
+    (seen,) = catalog.look(f"{memory}/a.*")
+    assert inputs.identify(seen.uri, seen.version) == seen
     assert loaded(remote, work=f"{memory}/work", scratch="") == FILES
 
 
@@ -232,6 +238,20 @@ COMPRESSED = {
 }
 
 
+_SMALL = io.BytesIO()
+with tarfile.open(fileobj=_SMALL, mode="w", format=tarfile.USTAR_FORMAT) as _archive:
+    for _name in ("a.jpg", "b/c.jpg"):
+        _info = tarfile.TarInfo(_name)
+        _info.size = 40
+        _archive.addfile(_info, io.BytesIO(NOISE[:40]))
+SMALL = {
+    "gz": gzip.compress(_SMALL.getvalue()),
+    "bz2": bz2.compress(_SMALL.getvalue()),
+    "xz": lzma.compress(_SMALL.getvalue()),
+    "zst": zstandard.compress(_SMALL.getvalue()),
+}
+
+
 @pytest.mark.parametrize("kind", COMPRESSED)
 @pytest.mark.parametrize("damage", ["cut off", "changed"])
 def test_a_damaged_stream_is_an_error_that_names_it(tmp_path: Path, kind: str, damage: str) -> None:
@@ -248,6 +268,23 @@ def test_a_damaged_stream_is_an_error_that_names_it(tmp_path: Path, kind: str, d
         loaded(path, work=str(tmp_path / "work"), scratch=str(tmp_path / "scratch"))
     assert not list((tmp_path / "work").glob("*"))
     assert not list((tmp_path / "scratch").glob("*"))
+
+
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.sampled_from(sorted(COMPRESSED)))
+def test_any_change_of_a_stream_gives_images_or_a_source_error(
+    tmp_path: Path, data: st.DataObject, kind: str
+) -> None:
+    held = bytearray(SMALL[kind])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(held)))
+        size = data.draw(st.integers(0, 8))
+        held[at : at + size] = data.draw(st.binary(max_size=8))
+    path = tmp_path / f"{uuid.uuid4().hex}.tar.gz"
+    path.write_bytes(held)
+    with contextlib.suppress(SourceError):
+        catalog.look(str(path))
+        loaded(path, work=str(tmp_path / "work"), scratch=str(tmp_path / "scratch"))
 
 
 def test_a_stream_that_grows_without_end_is_refused(tmp_path: Path) -> None:
@@ -412,7 +449,7 @@ def test_many_entries_take_little_memory(tmp_path: Path) -> None:
 def test_pieces_are_gathered_by_their_names(folder: Path) -> None:
     shell(folder, f"{MADE['zip of disks']}; {MADE['tar in pieces']}")
     listed = [files.info(str(path)) for path in sorted(folder.parent.glob("a.*"))]
-    found = archives.gather(listed)
+    found = [archive.info for archive in archives.gather(listed)]
     assert sorted(one.uri for one in found) == [
         str(folder.parent / name) for name in ("a.tar.part_aa", "a.zip")
     ]
