@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, read_entry
+from beam_mat.core.contract.entry import ANSWERS, CHECKED_TYPES, Entry, read_entry
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
@@ -142,6 +142,8 @@ def _read_columns(job: CheckJob, uri: str) -> None:
     value: dict[str, Any] = {"formatting": "sharegpt", "columns": job.columns}
     if job.tags:
         value["tags"] = job.tags
+    if {*ANSWERS} & job.columns.keys():
+        value["ranking"] = True
     is_folder = files.is_folder(uri)
     job.dataset = uri if is_folder else folder
     _add(job, name, {**value, "file_name": "." if is_folder else name})
