@@ -94,9 +94,10 @@ def _row_files(folder: str, name: str | None) -> list[RowFile]:
     If rows exist both as JSON Lines and as Parquet, the JSON Lines are used.
     """
     listed, unread = _entries(folder, name)
-    counts = {}
+    counts, splits = {}, {}
     if known := read_manifest(folder):
         counts = {files.join(folder, part.path): part.rows for part in known.parts}
+        splits = {files.join(folder, part.path): part.split for part in known.parts}
         if name is None:
             # Our own datasets may have the same rows as Parquet.
             listed = [one for one in listed if one.file_name.startswith("jsonl")] or listed
@@ -108,6 +109,7 @@ def _row_files(folder: str, name: str | None) -> list[RowFile]:
     if counts:
         # In a watched dataset there may be parts of a generation that is not committed yet.
         found = [data for data in found if data.rows is not None]
+        found.sort(key=lambda data: splits[data.file.uri] == layout.VAL)
     if not found:
         reasons = "; ".join([*unread, *(f"{entry.name} has no data file" for entry in listed)])
         fault = f"{folder}: has no rows to show ({reasons or 'no entry'})"

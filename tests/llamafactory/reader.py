@@ -40,7 +40,7 @@ from PIL import Image
 
 
 def load(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of one dataset, each as digest of its text and facts about its images."""
+    """The rows of one dataset, each as a hash of its text and facts about its images."""
     folder = request["folder"]
     model_args, data_args, training_args, _ = arguments(request)
     (attributes,) = get_dataset_list(data_args.dataset, data_args.dataset_dir)
@@ -154,10 +154,9 @@ def facts(row: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What a row holds, in few words."""
     turns = [[turn["role"], turn["content"]] for turn in row["_prompt"] + row["_response"]]
     images = [image_facts(image, folder) for image in row["_images"] or []]
-    paths = [image["path"] for image in images]
-    text = json.dumps([turns, row["_system"], row["_tools"], paths])
+    text = json.dumps([turns, row["_system"], row["_tools"]])
     return {
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "text": hashlib.sha256(text.encode()).hexdigest(),
         "placeholders": sum(content.count("<image>") for _, content in turns),
         "images": images,
     }
