@@ -455,3 +455,42 @@ def test_a_rejected_record_of_any_schema_is_a_conversation(tmp_path: Path, all_k
     texts = [run("show", tmp_path / "out", "--rejected", "--index", n).out for n in range(2)]
     for told in ("  <image> (no.jpg) ?", "  The chosen.", "rejected  answer with the role gpt"):
         assert sum(told in text for text in texts) == 1
+
+
+@pytest.mark.parametrize("formats", ["jsonl,parquet", "parquet"])
+def test_an_older_generation_is_shown(tmp_path: Path, all_kinds: Path, formats: str) -> None:
+    output, rows, pairs = tmp_path / "out", tmp_path / "rows.json", tmp_path / "pairs.json"
+    *others, pair, label, loss = of_all_kinds()
+    write_shard(pairs, [pair])
+    for records in ([*others, label, loss], [{**label, "id": "new"}]):
+        write_shard(rows, records)
+        images = all_kinds.parent / "files.zip"
+        ran = run(*convert_words([rows, pairs], images, output), "--formats", formats)
+        assert ran.code == 0, ran.err
+    first, second = f"{output}@1", f"{output}@2"
+    for index, id in enumerate(["plain", "label", "pair", "tools"]):
+        text = run("show", first, "--index", index).out
+        assert text.startswith(f"row {index} of 4, id {id}\n")
+        assert run("show", first, "--id", id).out == text
+        assert " × " in text
+    newest = [run("show", dataset, "--index", 0).out for dataset in (second, output)]
+    assert newest[0] == newest[1]
+    assert "id new" in newest[0]
+    assert "replaced/" in run("show", first, "--id", "plain").out
+    assert "reject 0, id loss" in run("show", first, "--rejected").out
+    assert run("show", second, "--rejected").out == "No record was rejected\n"
+    name = "mat_ranking_parquet"
+    assert "row 0 of 1, id pair" in run("show", first, "--name", name).out
+    ran = run("show", f"{output}@3")
+    assert (ran.code, "choose one from 1 to 2" in ran.err) == (2, True)
+    for command in ("check", "verify"):
+        ran = run(command, first)
+        assert ran.code == 2
+        assert f"{command} reads the newest generation of a dataset only; remove" in ran.err
+    output.rename(first)
+    assert run("show", first, "--index", 0).out == newest[1].replace(str(output), first)
+
+
+def test_a_folder_may_be_called_like_a_generation(tmp_path: Path) -> None:
+    rows = [{"conversations": [{"from": "human", "value": "Why?"}]}]
+    assert "Why?" in run("show", foreign(tmp_path / "set@2", rows)).out

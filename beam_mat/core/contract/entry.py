@@ -85,12 +85,14 @@ def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] |
     if any(fault.kind is not Kind.SPLIT_UNKNOWN for fault in faults):
         return None, faults
     columns, tags = value.get("columns", {"messages": "conversations"}), value.get("tags", TAGS)
+    ranking = bool(value.get("ranking"))
+    read = [name for name in COLUMNS if ranking or name not in ANSWERS]
     entry = Entry(
         name,
         str(file_name),
-        {name: str(columns[name]) for name in COLUMNS if columns.get(name)},
+        {name: str(columns[name]) for name in read if columns.get(name)},
         {name: str(tags[name]) for name in TAGS if tags.get(name)},
-        bool(value.get("ranking")),
+        ranking,
     )
     return entry, faults
 
