@@ -20,6 +20,7 @@ from tests.command import Ran, converted, run, spawn
 from tests.rows import (
     COLUMNS,
     IMAGE,
+    TAGS,
     array,
     entry,
     inside,

@@ -465,7 +465,13 @@ def test_an_older_generation_is_shown(tmp_path: Path, all_kinds: Path, formats: 
     for records in ([*others, label, loss], [{**label, "id": "new"}]):
         write_shard(rows, records)
         images = all_kinds.parent / "files.zip"
-        ran = run(*convert_words([rows, pairs], images, output), "--formats", formats)
+        ran = run(
+            *convert_words([rows, pairs], images, output),
+            "--formats",
+            formats,
+            "--keep-generations",
+            "all",
+        )
         assert ran.code == 0, ran.err
     first, second = f"{output}@1", f"{output}@2"
     for index, id in enumerate(["plain", "label", "pair", "tools"]):
