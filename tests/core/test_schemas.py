@@ -499,7 +499,7 @@ CALL_TEXTS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=examples(1500))
+@settings(max_examples=examples(500))
 @given(
     st.sampled_from(["function_call", "assistant", "tool_call"]),
     CALL_TEXTS,

@@ -207,7 +207,7 @@ class Examiner:
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))
             self._uses[path] = (rows + 1, first)
-        if self._rules.cutoff is None or row.faults or not row.contents:
+        if self._rules.cutoff is None or row.fails or not row.contents:
             return
         parts = RowLength(place, *measure(row.system, row.contents), tuple(sizes))
         if any(isinstance(size, str) for size in sizes):

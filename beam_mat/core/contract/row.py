@@ -47,6 +47,11 @@ class Row(msgspec.Struct, frozen=True):
         """Whether LLaMA-Factory drops the row and continues."""
         return any(fault.kind.about.severity is Severity.DROPS for fault in self.faults)
 
+    @property
+    def fails(self) -> bool:
+        """Whether LLaMA-Factory does not train on the row."""
+        return any(fault.kind.about.severity is not Severity.DEGRADED for fault in self.faults)
+
 
 def check_row(value: object, entry: Entry) -> Row:
     """Checks a row as decoded from JSON or Parquet. The entry names the columns and tags."""

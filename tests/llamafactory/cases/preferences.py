@@ -192,6 +192,32 @@ RANKING = [
         1,
         entry=entry(columns={**PAIR, "kto_tag": "kto_tag"}, ranking=True),
     ),
+    dpo(
+        fails,
+        "three images of a pair, cut after the first",
+        Kind.IMAGE_TOKENS_CUT,
+        lines(pair(messages=turns("<image>" * 3), images=[IMAGE] * 3)),
+        "match",
+        cutoff_len=20,
+        step="train",
+    ),
+    dpo(
+        drops,
+        "the longer of two answers is cut",
+        Kind.ROW_CUT,
+        lines(pair(messages=turns("What?"), images=[], rejected=answer("word " * 60))),
+        1,
+        cutoff_len=50,
+        step="train",
+    ),
+    dpo(
+        sound,
+        "room for a pair",
+        lines(pair(rejected=answer("word " * 30))),
+        1,
+        cutoff_len=500,
+        step="train",
+    ),
     drops(
         "a pair among other rows",
         Kind.ODD_TURNS,
@@ -350,6 +376,13 @@ CALLS = [
 ]
 
 IGNORED = [
+    Case(
+        "a row that is cut and has a key that is ignored",
+        {"rows.jsonl": lines(text(messages=turns("a", "word " * 60), tools="[]x"))},
+        frozenset({Kind.COLUMN_IGNORED, Kind.ROW_CUT}),
+        kept=1,
+        more={"cutoff_len": 50},
+    ),
     drops(
         "a system turn and another system prompt",
         Kind.SYSTEM_IGNORED,
