@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tests.build import picture
 
 Row = dict[str, Any]
+Value = TypeVar("Value")
 
 COLUMNS = {"messages": "messages", "images": "images", "system": "system"}
 TAGS = {
@@ -57,8 +58,8 @@ def entry(file_name: object = "rows.jsonl", **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if value is not ...}
 
 
-def without(names: Mapping[str, str], *gone: str) -> dict[str, str]:
-    """Returns columns or tags without some of them."""
+def without(names: Mapping[str, Value], *gone: str) -> dict[str, Value]:
+    """Returns columns, tags or a row without some of them."""
     return {key: value for key, value in names.items() if key not in gone}
 
 

@@ -2,12 +2,13 @@
 
 import json
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from beam_mat.core.contract.entry import CHECKED_TYPES, Entry, read_entry
+from beam_mat.core.contract.entry import ANSWERS, CHECKED_TYPES, Entry, file_type, read_entry
 from beam_mat.core.contract.examine import Rules
 from beam_mat.core.contract.finding import Finding, Kind
 from beam_mat.core.contract.unit import DatasetFile
@@ -107,12 +108,19 @@ def _find(faults: list[str], dataset: str) -> tuple[str, str | None]:
         if posixpath.basename(uri) == DATASET_INFO:
             uri = posixpath.dirname(uri)
         if not files.exists(uri):
-            faults.append(f"{dataset}: there is no such file or folder; check the path")
+            faults.append(f"{dataset}: {_absent(dataset)}")
         registry = files.join(uri, DATASET_INFO)
         return uri, registry if files.is_folder(uri) and files.exists(registry) else None
     except (OSError, ValueError, ImportError) as error:
         faults.append(f"{dataset}: cannot be read ({error}); name a dataset that can")
         return "", None
+
+
+def _absent(dataset: str) -> str:
+    if not re.search(r"@[0-9]+/?$", dataset):
+        return "there is no such file or folder; check the path"
+    cure = "remove the number; beam-mat show and diff read older ones"
+    return f"check reads the newest generation of a dataset only; {cure}"
 
 
 def _read_registry(job: CheckJob, registry: str) -> None:
@@ -135,6 +143,10 @@ def _read_columns(job: CheckJob, uri: str) -> None:
     if job.name:
         fault = f"--name {job.name}: there is no {DATASET_INFO} in {uri} that has entries"
         raise ConfigError([f"{fault}; remove --name, and describe the columns with --columns"])
+    is_folder = files.is_folder(uri)
+    if not is_folder and file_type(posixpath.basename(uri)) not in CHECKED_TYPES:
+        why = f"{job.dataset}: is not a dataset: check reads folders, and files whose names end in"
+        raise ConfigError([f"{why} .json, .jsonl or .parquet; name the dataset's folder"])
     if not job.columns:
         why = f"{job.dataset}: there is no {DATASET_INFO}; describe the columns, for example"
         raise ConfigError([f"{why} --columns messages=messages images=images"])
@@ -142,7 +154,8 @@ def _read_columns(job: CheckJob, uri: str) -> None:
     value: dict[str, Any] = {"formatting": "sharegpt", "columns": job.columns}
     if job.tags:
         value["tags"] = job.tags
-    is_folder = files.is_folder(uri)
+    if {*ANSWERS} & job.columns.keys():
+        value["ranking"] = True
     job.dataset = uri if is_folder else folder
     _add(job, name, {**value, "file_name": "." if is_folder else name})
 

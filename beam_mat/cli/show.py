@@ -1,8 +1,8 @@
 """``beam-mat show``: prints one trajectory, or rejected records."""
 
+from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.options import add_output, output_of
-from beam_mat.cli.values import whole_number
 from beam_mat.core.errors import ConfigError
 
 
@@ -17,16 +17,17 @@ def command_line() -> CommandLine:
             "beam-mat show dataset --index 12 --full",
             "beam-mat show dataset --id i0AjblJ-",
             "beam-mat show dataset --rejected",
+            "beam-mat show dataset@3 --index 12",
             "beam-mat show gs://bucket/datasets/mat --rejected --index 3",
         ),
         more="Exit codes: 0 shown, 1 failed, 2 configuration, or there is no such row.",
     )
-    add_output(line, "DATASET", "the dataset's folder")
+    add_output(line, "DATASET", "the dataset's folder, or DATASET@N for generation N")
     which = line.add_mutually_exclusive_group()
     which.add_argument("--id", metavar="ID", help="the first row with this id")
     which.add_argument(
         "--index",
-        type=whole_number(0),
+        type=values.whole_number(0),
         metavar="N",
         help="row N, counted from 0; the validation set comes last (default: 0)",
     )
@@ -55,11 +56,20 @@ def run(argv: list[str]) -> None:
     folder = output_of(typed.output, typed.storage_options, writes=False)
     from rich.console import Console
 
+    from beam_mat.storage import files
+
+    uri, number = values.dataset(typed.output)
+    if number is not None:
+        # A folder may have such a name.
+        if files.exists(folder):
+            number = None
+        else:
+            folder = output_of(uri, typed.storage_options, writes=False)
     from beam_mat.show.find import show_rejects, show_row
     from beam_mat.show.printer import Printer
 
     printer = Printer(Console(), folder, full=typed.full)
     if typed.rejected:
-        show_rejects(printer, folder, typed.id, typed.index)
+        show_rejects(printer, folder, (typed.id, typed.index), number)
     else:
-        show_row(printer, folder, typed.id, typed.index, typed.name)
+        show_row(printer, folder, (typed.id, typed.index), typed.name, number)

@@ -85,6 +85,18 @@ def generation(text: str) -> tuple[str, int]:
     return uri, int(number)
 
 
+def dataset(text: str) -> tuple[str, int | None]:
+    """The URI of a dataset, and one of its generations if the text names one.
+
+    >>> dataset("gs://b/mat@42"), dataset("mat")
+    (('gs://b/mat', 42), ('mat', None))
+    """
+    try:
+        return generation(text)
+    except ValueError:
+        return text, None
+
+
 def formats(text: str) -> tuple[str, ...]:
     """A list of output formats.
 

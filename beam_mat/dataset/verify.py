@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,11 @@ def verify(output: str, console: Console) -> None:
     listed = views.read_manifest(output)
     if listed is None:
         fault = f"{output}: has no {layout.MANIFEST}, so it is not a finished dataset"
-        raise ConfigError([f"{fault}; run the same beam-mat convert again to finish it"])
+        cure = "run the same beam-mat convert again to finish it"
+        if re.search(r"@[0-9]+$", output):
+            fault = f"{output}: verify reads the newest generation of a dataset only"
+            cure = "remove the number"
+        raise ConfigError([f"{fault}; {cure}"])
     state = _begin(output)
     if state.done:
         console.print(f"Resuming: {state.done:,} files are verified already")

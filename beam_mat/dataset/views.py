@@ -90,9 +90,7 @@ def write(
 
     `table` has the rows of its image tables, if they are in memory.
     """
-    made = snapshot.made
-    name = made.configuration.get("name", "mat") if made else "mat"
-    _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts(), name))
+    _write(output, layout.DATASET_INFO, dataset_info(snapshot.parts(), name_of(snapshot)))
     manifest = _manifest_of(snapshot, image_table.write_view(output, snapshot.images, table))
     if report:
         try:
@@ -128,6 +126,12 @@ def _manifest_of(snapshot: Snapshot, table: Part) -> Manifest:
 def read_manifest(output: str) -> Manifest | None:
     """Returns the manifest of a dataset, or None. Raises as `results.read_stored`."""
     return results.read_stored(files.join(output, layout.MANIFEST), "manifest", Manifest)
+
+
+def name_of(snapshot: Snapshot) -> str:
+    """The name of its entries, see `entry_name`."""
+    made = snapshot.made
+    return str(made.configuration.get("name", "mat")) if made else "mat"
 
 
 def dataset_info(parts: Iterable[Part], name: str) -> dict[str, Any]:

@@ -5,11 +5,10 @@ Rows are read leniently, because people look at odd ones. Every text of a record
 """
 
 import io
-import itertools
 import json
 import posixpath
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 from rich.console import Console
@@ -17,19 +16,17 @@ from rich.filesize import decimal
 from rich.rule import Rule
 from rich.text import Text
 
-from beam_mat.core.contract.entry import Entry
+from beam_mat.core.contract.entry import ANSWERS, Entry
 from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.image import FORMATS
 from beam_mat.core.reject import Reject
 from beam_mat.core.trajectory import IMAGE, Turn
+from beam_mat.show.record import RECORD, row_of
+from beam_mat.show.tools import CALLS, calls, results, tools
 from beam_mat.storage import files
 
-RECORD = Entry(
-    "", "", {"messages": "conversations"}, {"role_tag": "role", "content_tag": "content"}
-)
-"""How MAT's own records are read, before a conversion."""
 Picture = tuple[str, bytes | None]
 """An image of a row: its path or "", and its bytes if the row contains them."""
 STYLES = {
@@ -38,6 +35,8 @@ STYLES = {
     "human": "cyan",
     "assistant": "green",
     "gpt": "green",
+    "chosen": "green",
+    "rejected": "red",
 }
 SHORT_LINES = 4
 SHORT_CHARACTERS = 300
@@ -74,23 +73,49 @@ class Printer:
         system = columns.get("system")
         if turns[0].role == entry.tags.get("system_tag", "system") and not system:
             system = turns.pop(0).content
-        before = {"system": _text_of(system)}
-        before |= {
-            name: _text_of(columns.get(name) or "") for name in ("tools", "videos", "audios")
-        }
+        before = {"system": _text_of(system), "tools": self._tools(columns.get("tools"))}
+        before |= {name: _text_of(columns.get(name) or "") for name in ("videos", "audios")}
         for name, text in before.items():
             if text:
                 self._heading(name, f"{len(text):,} characters")
                 self._body(self._shortened(text))
-        images = enumerate(_pictures(columns.get("images")), 1)
+        pictures = list(enumerate(_pictures(columns.get("images")), 1))
+        calls = {*CALLS, entry.tags.get("function_tag")}
+        used = 0
         for number, turn in enumerate(turns, 1):
             self._heading(turn.role, f"turn {number} of {len(turns)}")
-            self._body(turn.content)
-            self._images(itertools.islice(images, turn.content.count(IMAGE)))
-        if unnamed := list(images):
+            used += self._content(turn, turn.role in calls, pictures[used:])
+        most = 0
+        for name in ANSWERS:
+            # Both answers follow the same turns, so both continue with the same image.
+            if columns.get(name) is not None:
+                answer = _turn(columns[name], entry.tags)
+                self._heading(name, f"answer with the role {answer.role}")
+                shown = self._content(answer, answer.role in calls, pictures[used:])
+                most = max(most, shown)
+        label = columns.get("kto_tag")
+        if label is not None:
+            self._heading("kto_tag", "whether the last answer is wanted")
+            self._body(_text_of(label))
+        if unnamed := pictures[used + most :]:
             self._heading("images", f"not referenced by any {IMAGE}")
             self._images(unnamed)
         return True
+
+    def _content(self, turn: Turn, has_calls: bool, pictures: Sequence[tuple[int, Picture]]) -> int:
+        """Prints the content of a turn, and the first of the images. Returns their number."""
+        text = results(turn.content)
+        if has_calls and not self._full:
+            text = calls(text)
+        self._body(text)
+        asked = turn.content.count(IMAGE)
+        self._images(pictures[:asked])
+        return min(asked, len(pictures))
+
+    def _tools(self, value: object) -> str:
+        if value in (None, "", "[]", []):
+            return ""
+        return _text_of(value) if self._full else tools(value)
 
     def value(self, value: object) -> None:
         """Prints a row that is not a trajectory."""
@@ -112,14 +137,15 @@ class Printer:
             value = decode(reject.record.encode("utf-8", "surrogatepass"))
         except ValueError:
             value = None
-        if not self.conversation(value, RECORD):
+        read = row_of(value)
+        if read is None or not self.conversation(read[0], RECORD):
             self._heading("the record as it is", f"{len(reject.record):,} characters")
             self.value(reject.record)
             if reject.record_truncated:
                 self.line("  … the rest is only in the shard", "dim")
-        elif isinstance(value, dict) and value.get("image"):
-            self._heading("image", "as in the record")
-            self.value(value["image"])
+        elif others := {name: item for name, item in read[1].items() if item}:
+            self._heading("other keys", "as in the record")
+            self.value(others)
 
     def _heading(self, role: str, aside: str) -> None:
         title = Text(one_line(role), style=f"bold {STYLES.get(role, 'yellow')}")

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.contract.examine import Examiner, decode
 from beam_mat.core.contract.finding import Finding, Kind, Place, printable
+from beam_mat.core.contract.ignored import USUAL
 from beam_mat.core.contract.shape import BINARY, BOOL, FLOAT, INT, TEXT, TIME, Shape
 from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit, cut_file
 from beam_mat.core.detect import HEAD_BYTES, UTF8_BOM, Head, Packed, Wrapped, detect
@@ -199,7 +200,7 @@ def arrow_fault(data: bytes) -> str | None:
 
 
 def _examine_parquet(examiner: Examiner) -> None:
-    unit, wanted = examiner.unit, {*examiner.entry.columns.values(), "id"}
+    unit, wanted = examiner.unit, {*examiner.entry.columns.values(), *USUAL, "id"}
     at = unit.first
     try:
         with (

@@ -86,7 +86,8 @@ def read_stored(uri: str, noun: str, kind: type[T]) -> T | None:
         fault = f"has layout version {format}, but this version of beam-mat uses {FORMAT}"
     except msgspec.DecodeError as error:
         fault = f"this version of beam-mat cannot read this {noun}, or it is damaged ({error})"
-    cure = "use the version that wrote it, choose another folder, or start over with --overwrite"
+    start_over = "start over with beam-mat convert --overwrite"
+    cure = f"use the version that wrote it, choose another folder, or {start_over}"
     raise ConfigError([f"{uri}: {fault}; {cure}"])
 
 

@@ -22,6 +22,7 @@ from tests.making import write_zip
 from tests.rows import (
     COLUMNS,
     IMAGE,
+    TAGS,
     array,
     entry,
     inside,
@@ -365,3 +366,24 @@ def test_nothing_is_left_behind(
     assert ran.code == 3
     assert sorted(troubled.rglob("*")) == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "images.zip", "rows.jsonl.gz"])
+def test_a_file_that_is_no_dataset_is_refused_for_what_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    for more in ([], ["--columns", "messages=messages"]):
+        ran = run("check", tmp_path / name, *more)
+        assert ran.code == 2
+        assert "is not a dataset: check reads folders, and files whose names end in" in ran.err
+        assert "describe the columns" not in ran.err
+
+
+def test_columns_of_two_answers_make_a_ranking(tmp_path: Path) -> None:
+    answer = {"role": "assistant", "content": "So."}
+    row = {"messages": [{"role": "user", "content": "Why?"}], "chosen": answer, "rejected": answer}
+    (tmp_path / "rows.jsonl").write_bytes(lines(row))
+    columns = ["messages=messages", "chosen=chosen", "rejected=rejected"]
+    tags = [f"{tag}={word}" for tag, word in TAGS.items()]
+    words = ["check", tmp_path / "rows.jsonl", "--columns", *columns, "--tags", *tags, "--json"]
+    found = json.loads(run(*words).out)
+    assert [violation["kind"] for violation in found["violations"]] == ["answers_equal"]

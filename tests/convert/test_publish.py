@@ -182,7 +182,6 @@ def test_the_manifest_says_what_went_in_and_how(words: list[str], tmp_path: Path
         "min_pixels": 900,
         "schema": "auto",
         "records": None,
-        "zip_encoding": None,
         "name": "mat",
         "rewrite": [["x/", "y/"], ["data/open_llava_next/", "tongagent/"]],
         "formats": ["jsonl", "parquet"],

@@ -4,17 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_mat.core.contract.entry import read_entry
+from beam_mat.core.contract.finding import Finding
+from beam_mat.core.contract.row import check_row
 from beam_mat.core.inline import addresses, inline_image
 from beam_mat.core.record import decode, parse
 from beam_mat.core.reject import Reason
+from beam_mat.core.results import Part
 from beam_mat.core.schemas import detect
 from beam_mat.core.schemas.detect import Detector
 from beam_mat.core.schemas.draft import TRAINING_KEYS, TURN_KEYS
 from beam_mat.core.schemas.table import TABLE
+from beam_mat.core.settings import JSONL
 from beam_mat.core.trajectory import (
     ANSWERS,
     QUESTIONS,
@@ -25,6 +31,8 @@ from beam_mat.core.trajectory import (
     Trajectory,
     Turn,
 )
+from beam_mat.dataset.views import dataset_info
+from beam_mat.storage.parts import row_of
 from tests.build import SHARED, encode
 from tests.properties import examples
 
@@ -86,6 +94,19 @@ def row(found: Trajectory) -> dict[str, Any]:
     return made
 
 
+def faults(found: Trajectory) -> list[Finding]:
+    """What check finds in the row that convert writes, and in the entry that describes it."""
+    part = Part("a.jsonl", JSONL, "train", 1, 1, 1, "", found.subset)
+    ((name, value),) = dataset_info([part], "mat").items()
+    read = read_entry(name, value)
+    assert not isinstance(read, str)
+    entry, of_entry = read
+    assert entry is not None
+    written = msgspec.json.decode(msgspec.json.encode(row_of(found)))
+    assert set(entry.columns.values()) == written.keys() - {"id"}
+    return [*of_entry, *check_row(written, entry).faults]
+
+
 @needs_schemas
 @pytest.mark.parametrize("name", PUBLIC)
 def test_each_public_record_becomes_the_expected_row(name: str) -> None:
@@ -100,6 +121,7 @@ def test_each_public_record_becomes_the_expected_row(name: str) -> None:
         else:
             assert isinstance(found, Trajectory), found
             assert row(found) == expected
+            assert faults(found) == []
 
 
 @pytest.mark.parametrize("schema", Schema)
@@ -459,7 +481,60 @@ def test_any_record_is_fit_for_training_or_rejected(
     if found.tools:
         assert isinstance(json.loads(found.tools), list)
     assert (found.chosen is None) == (found.rejected is None)
-    row(found)
+    assert faults(found) == []
+
+
+CALLS = st.recursive(
+    st.none() | st.integers() | st.sampled_from(["x", "<tool_call>", "</tool_call>", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("a"), inner),
+    max_leaves=3,
+)
+CALL_TEXTS = st.lists(
+    st.sampled_from(
+        [*("<tool_call>", "</tool_call>", "<think>\n", "\n</think>\n\n", " ", "<image>", "[", "]")]
+    )
+    | st.builds(lambda value: json.dumps({"name": "x", "arguments": value}), CALLS)
+    | st.builds(lambda value: json.dumps({"name": "x", "arguments": {"a": value}}), CALLS),
+    max_size=4,
+).map("".join)
+
+
+@settings(max_examples=examples(500))
+@given(
+    st.sampled_from(["function_call", "assistant", "tool_call"]),
+    CALL_TEXTS,
+    CALL_TEXTS,
+    st.sampled_from([None, True, False]),
+    st.lists(CALLS, max_size=2) | CALL_TEXTS,
+)
+def test_check_finds_no_fault_in_an_accepted_call(
+    role: str, text: str, other: str, label: bool | None, tools: Any
+) -> None:
+    value = {**call(role, text), "tools": tools}
+    last = value["messages"].pop()
+    pair = {"chosen": {"role": role, "content": other}, "rejected": last}
+    asked = {"role": role, "tool_calls": [{"function": {"name": "x", "arguments": other}}]}
+    records: dict[Schema, dict[str, Any]] = {
+        Schema.SHAREGPT: {**value, "messages": [*value["messages"], last], "kto_tag": label},
+        Schema.RANKING: {**value, **pair},
+        Schema.MS_SWIFT: {
+            **value,
+            "messages": [*value["messages"], {"role": role, "content": other}],
+            "label": label,
+            "rejected_response": text,
+        },
+        Schema.OPENAI: {
+            "messages": [value["messages"][0], {**asked, "content": text}],
+            "tools": tools,
+        },
+    }
+    for schema, record in records.items():
+        try:
+            found = parse(json.dumps(record).encode(), Reading(schema))
+        except UnicodeEncodeError:
+            continue
+        if isinstance(found, Trajectory):
+            assert faults(found) == []
 
 
 @settings(max_examples=examples(200))

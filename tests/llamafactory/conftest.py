@@ -35,13 +35,13 @@ class Reader:
         return self._ask(folder=str(folder), name=name, workers=workers, order=order)
 
     def train(self, folder: Path, name: str, step: str = "tokenise", **more: Any) -> dict[str, Any]:
-        """The lengths of the rows that are left, or the error: see reader.py.
+        """The tokens and images of each row that is left, or the error: see reader.py.
 
         Args:
             folder: With dataset_info.json.
             name: The entry.
             step: "tokenise", or "train" to go on through a model.
-            more: workers, order, cutoff_len, image_max_pixels, media.
+            more: stage, workers, order, cutoff_len, image_max_pixels, media.
         """
         defaults = {"workers": None, "order": "sorted"}
         return self._ask(**{**defaults, **more, "folder": str(folder), "name": name, "step": step})

@@ -120,14 +120,17 @@ def faulty(scratch: Path) -> Path:
     return convert(list(made.shards), made.image_zip, scratch / "faulty-out")
 
 
-def expected(output: Path, split: str) -> Counter[str]:
-    """How often each row is to arrive: its digest as reader.py makes it."""
-    digests: Counter[str] = Counter()
+def expected(output: Path, split: str) -> Counter[tuple[str, tuple[str, ...]]]:
+    """How often each row is to arrive: the hash of its text as reader.py makes it, and its images.
+
+    These rows have no tools.
+    """
+    found: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for row in dataset.rows(output, split):
         turns = [[turn["role"], turn["content"]] for turn in row["messages"]]
-        text = json.dumps([turns, row["system"], row["images"]])
-        digests[hashlib.sha256(text.encode()).hexdigest()] += 1
-    return digests
+        text = json.dumps([turns, row["system"], ""])
+        found[hashlib.sha256(text.encode()).hexdigest(), tuple(row["images"])] += 1
+    return found
 
 
 def check(reader: Reader, output: Path, name: str, workers: int, order: str = "sorted") -> None:
@@ -137,7 +140,8 @@ def check(reader: Reader, output: Path, name: str, workers: int, order: str = "s
     parts = dataset.manifest(output)["parts"]
     counted = sum(p["rows"] for p in parts if (p["format"], p["split"]) == (format, split))
     assert len(arrived) == counted > 0
-    assert Counter(row["digest"] for row in arrived) == expected(output, split)
+    found = ((row["text"], tuple(image["path"] for image in row["images"])) for row in arrived)
+    assert Counter(found) == expected(output, split)
     table = dataset.image_files(output)
     for row in arrived:
         assert row["placeholders"] == len(row["images"])

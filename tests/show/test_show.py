@@ -21,7 +21,7 @@ from rich.console import Console
 from beam_mat.core.reject import Reason
 from beam_mat.sample import SampleSummary
 from tests import outputs as dataset
-from tests.command import PROGRAM, ROOT, converted, run, spawn
+from tests.command import PROGRAM, ROOT, convert_words, converted, run, spawn
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.stands import hub, servers
 
@@ -323,3 +323,180 @@ def test_a_dataset_on_the_hub_is_shown_from_there(tmp_path: Path, made_up_output
     assert ran.code == 0, ran.err
     here = run("show", made_up_output, "--index", "3").out
     assert ran.out.splitlines()[2:] == here.splitlines()[2:]
+
+
+CROP = {"name": "crop", "arguments": {"side": "left"}}
+TOOL = {"name": "crop", "description": "Cuts.", "parameters": {"properties": {"side": {}}}}
+
+
+def of_all_kinds() -> list[dict[str, Any]]:
+    """Records of LLaMA-Factory's own form, of four kinds of rows."""
+    asked = [{"role": "user", "content": "<image>Which side?"}]
+    left, right = (
+        {"role": "assistant", "content": f"The {side} one."} for side in ("left", "right")
+    )
+    looked = [
+        {"role": "function_call", "content": json.dumps([CROP, CROP])},
+        {
+            "role": "observation",
+            "content": "<image>32 x 48\n</tool_response>\n<tool_response>\n32 x 48",
+        },
+    ]
+    one, two = {"images": ["1.jpg"]}, {"images": ["1.jpg", "2.jpg"]}
+    return [
+        {"id": "plain", "messages": [*asked, left], **one},
+        {"id": "tools", "messages": [*asked, *looked, left], "tools": json.dumps([TOOL]), **two},
+        {"id": "pair", "messages": asked, "chosen": left, "rejected": right, **one},
+        {"id": "label", "messages": [*asked, right], "kto_tag": False, **one},
+        {"id": "loss", "messages": [*asked, {**left, "loss": False}], "tools": [TOOL], **one},
+    ]
+
+
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kinds")
+    *others, pair, label, loss = of_all_kinds()
+    shards = [
+        write_shard(folder / "rows.json", [*others, label, loss]),
+        write_shard(folder / "pairs.json", [pair]),
+    ]
+    members = {f"{n}.jpg": picture(seed=n) for n in (1, 2)}
+    return converted(shards, write_zip(folder / "files.zip", members), folder / "out")
+
+
+def test_rows_of_every_kind_are_found_and_printed(all_kinds: Path) -> None:
+    texts = {id: run("show", all_kinds, "--id", id).out for id in ("tools", "pair", "label")}
+    assert {run("show", all_kinds, "--index", n).out.split("\n")[0] for n in range(4)} == {
+        f"row {n} of 4, id {id}" for n, id in enumerate(["plain", "label", "pair", "tools"])
+    }
+    for told in (
+        "tools  17 characters",
+        "  crop(side): Cuts.",
+        '  → crop {"side": "left"}\n  → crop {"side": "left"}',
+        "  <image>32 x 48\n  ----\n  32 x 48",
+        "image 2: images/2.",
+        "turn 4 of 4",
+    ):
+        assert told in texts["tools"], texts["tools"]
+    assert "</tool_response>" not in texts["tools"]
+    whole = run("show", all_kinds, "--id", "tools", "--full").out
+    assert json.dumps([CROP, CROP]) in whole.replace("\n  ", " ")
+    for told in (
+        "mat_ranking: jsonl_ranking/",
+        "turn 1 of 1",
+        "chosen  answer with the role assistant",
+        "  The left one.",
+        "rejected  answer with the role assistant",
+        "  The right one.",
+    ):
+        assert told in texts["pair"]
+    assert texts["pair"].index("chosen") < texts["pair"].index("rejected")
+    assert "kto_tag  whether the last answer is wanted" in texts["label"]
+    assert "\n  false\n" in texts["label"]
+
+
+def test_the_validation_rows_of_every_kind_come_last(tmp_path: Path, all_kinds: Path) -> None:
+    output = tmp_path / "out"
+    records = [{**one, "id": f"{one['id']} {n}"} for n in range(9) for one in of_all_kinds()]
+    pairs = [one for one in records if "chosen" in one]
+    shards = [
+        write_shard(tmp_path / "rows.json", [one for one in records if "chosen" not in one]),
+        write_shard(tmp_path / "pairs.json", pairs),
+    ]
+    converted(shards, all_kinds.parent / "files.zip", output, "--val-fraction", "0.5")
+    places = []
+    for index in range(36):
+        place = run("show", output, "--index", index).out.splitlines()[1].split(": ")[0]
+        places.append(place)
+    assert len(set(places)) == 8
+    is_val = [place.endswith("_val") for place in places]
+    assert is_val == sorted(is_val)
+
+
+def test_images_of_two_answers_continue_the_same_turns(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<image>?"}]
+    row = {
+        "conversations": turns,
+        "images": ["1.jpg", "2.jpg", "3.jpg"],
+        "chosen": {"from": "gpt", "value": "<image>"},
+        "rejected": {"from": "gpt", "value": "or <image>"},
+    }
+    columns = {name: name for name in ("images", "chosen", "rejected")}
+    columns["messages"] = "conversations"
+    text = held(shown(foreign(tmp_path, [row], columns=columns, ranking=True)))
+    assert text.count("image2:2.jpgismissing") == 2
+    assert text.count("image3:3.jpgismissing") == 1
+    assert text.index("notreferencedbyany") < text.index("image3:")
+
+
+def test_a_rejected_record_of_any_schema_is_a_conversation(tmp_path: Path, all_kinds: Path) -> None:
+    text = run("show", all_kinds, "--rejected", "--id", "loss").out
+    for told in (
+        "key_not_supported: ",
+        "crop(side): Cuts.",
+        "turn 2 of 2",
+        '  The left one.\n  other keys: {"loss": false}',
+        "other keys  as in the record",
+        '"images": [',
+    ):
+        assert told in text
+    parts = [{"type": "image_url", "image_url": {"url": "no.jpg"}}, {"type": "text", "text": "?"}]
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": "A cat."}]
+    pair = {"images": ["no.jpg"], "conversations": [{"from": "human", "value": "<image>?"}]}
+    pair |= {name: {"from": "gpt", "value": f"The {name}."} for name in ("chosen", "rejected")}
+    shards = [
+        write_shard(tmp_path / "parts.json", [{"messages": messages}]),
+        write_shard(tmp_path / "pairs.json", [pair]),
+    ]
+    run(
+        *convert_words(shards, all_kinds.parent / "files.zip", tmp_path / "out"),
+        *("--max-rejected", "1"),
+    )
+    texts = [run("show", tmp_path / "out", "--rejected", "--index", n).out for n in range(2)]
+    for told in ("  <image> (no.jpg) ?", "  The chosen.", "rejected  answer with the role gpt"):
+        assert sum(told in text for text in texts) == 1
+
+
+@pytest.mark.parametrize("formats", ["jsonl,parquet", "parquet"])
+def test_an_older_generation_is_shown(tmp_path: Path, all_kinds: Path, formats: str) -> None:
+    output, rows, pairs = tmp_path / "out", tmp_path / "rows.json", tmp_path / "pairs.json"
+    *others, pair, label, loss = of_all_kinds()
+    write_shard(pairs, [pair])
+    for records in ([*others, label, loss], [{**label, "id": "new"}]):
+        write_shard(rows, records)
+        images = all_kinds.parent / "files.zip"
+        ran = run(
+            *convert_words([rows, pairs], images, output),
+            "--formats",
+            formats,
+            "--keep-generations",
+            "all",
+        )
+        assert ran.code == 0, ran.err
+    first, second = f"{output}@1", f"{output}@2"
+    for index, id in enumerate(["plain", "label", "pair", "tools"]):
+        text = run("show", first, "--index", index).out
+        assert text.startswith(f"row {index} of 4, id {id}\n")
+        assert run("show", first, "--id", id).out == text
+        assert " × " in text
+    newest = [run("show", dataset, "--index", 0).out for dataset in (second, output)]
+    assert newest[0] == newest[1]
+    assert "id new" in newest[0]
+    assert "replaced/" in run("show", first, "--id", "plain").out
+    assert "reject 0, id loss" in run("show", first, "--rejected").out
+    assert run("show", second, "--rejected").out == "No record was rejected\n"
+    name = "mat_ranking_parquet"
+    assert "row 0 of 1, id pair" in run("show", first, "--name", name).out
+    ran = run("show", f"{output}@3")
+    assert (ran.code, "choose one from 1 to 2" in ran.err) == (2, True)
+    for command in ("check", "verify"):
+        ran = run(command, first)
+        assert ran.code == 2
+        assert f"{command} reads the newest generation of a dataset only; remove" in ran.err
+    output.rename(first)
+    assert run("show", first, "--index", 0).out == newest[1].replace(str(output), first)
+
+
+def test_a_folder_may_be_called_like_a_generation(tmp_path: Path) -> None:
+    rows = [{"conversations": [{"from": "human", "value": "Why?"}]}]
+    assert "Why?" in run("show", foreign(tmp_path / "set@2", rows)).out

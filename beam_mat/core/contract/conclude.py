@@ -38,6 +38,7 @@ def conclude(
     if any(unit.rows for unit in ordered):
         _columns(tally, entry, reads)
         _order(tally, entry, ordered)
+        _labels(tally, ordered)
     elif not tally.counts():
         tally.add(Finding(Kind.NO_ROWS, "the files have no rows"))
     return tally
@@ -98,6 +99,13 @@ def _columns(tally: Tally, entry: Entry, files: list[list[Read]]) -> None:
         if printable(column) not in known:
             why = f"columns maps {name} to {column!r}, but no row has this column"
             tally.add(Finding(Kind.COLUMN_UNKNOWN, why))
+
+
+def _labels(tally: Tally, units: list[UnitNote]) -> None:
+    labels = {label for unit in units for label in unit.labels}
+    if len(labels) == 1:
+        why = f"every row has an answer that is {'' if labels.pop() else 'not '}wanted"
+        tally.add(Finding(Kind.ONE_LABEL, why))
 
 
 def _order(tally: Tally, entry: Entry, units: list[UnitNote]) -> None:

@@ -21,7 +21,12 @@ FILE_TYPES = {
 """LLaMA-Factory's ``FILEEXT2TYPE``."""
 CHECKED_TYPES = ("json", "parquet")
 
-COLUMNS = ("messages", "system", "tools", "images", "videos", "audios")
+COLUMNS = (
+    *("messages", "system", "tools", "images", "videos", "audios"),
+    *("chosen", "rejected", "kto_tag"),
+)
+ANSWERS = ("chosen", "rejected")
+"""The columns of the two answers in a ranking entry."""
 TAGS = {
     "role_tag": "from",
     "content_tag": "value",
@@ -40,13 +45,20 @@ class Entry(msgspec.Struct, frozen=True):
     """How to read the rows of a dataset: an entry of dataset_info.json.
 
     `file_name` is relative to the folder of dataset_info.json. `columns` maps `COLUMNS` to the
-    columns of the rows, and `tags` maps `TAGS` to the roles or keys in a turn.
+    columns of the rows, and `tags` maps `TAGS` to the roles or keys in a turn. Rows of a `ranking`
+    entry have two answers to compare, and are for the stages ``dpo`` and ``rm``.
     """
 
     name: str
     file_name: str
     columns: dict[str, str]
     tags: dict[str, str]
+    ranking: bool = False
+
+    @property
+    def is_kto(self) -> bool:
+        """Whether the entry is for the stage ``kto``: its rows have a label."""
+        return "kto_tag" in self.columns and not self.ranking
 
 
 def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] | str:
@@ -63,8 +75,6 @@ def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] |
         if not isinstance(value.get(key, {}), dict):
             return None, [Finding(Kind.ENTRY_INVALID, f"{key} is {shown(value[key])}")]
     formatting = value.get("formatting", "alpaca")
-    if value.get("ranking"):
-        return "it is a ranking dataset, which supervised training does not use"
     if formatting == "openai" or (
         formatting == "alpaca" and "messages" not in value.get("columns", {})
     ):
@@ -76,11 +86,14 @@ def read_entry(name: str, value: object) -> tuple[Entry | None, list[Finding]] |
     if any(fault.kind is not Kind.SPLIT_UNKNOWN for fault in faults):
         return None, faults
     columns, tags = value.get("columns", {"messages": "conversations"}), value.get("tags", TAGS)
+    ranking = bool(value.get("ranking"))
+    read = [name for name in COLUMNS if ranking or name not in ANSWERS]
     entry = Entry(
         name,
         str(file_name),
-        {name: str(columns[name]) for name in COLUMNS if columns.get(name)},
+        {name: str(columns[name]) for name in read if columns.get(name)},
         {name: str(tags[name]) for name in TAGS if tags.get(name)},
+        ranking,
     )
     return entry, faults
 
@@ -91,6 +104,9 @@ def _faults(value: dict[str, Any], formatting: object) -> Iterable[Finding]:
         yield Finding(Kind.FORMATTING_NOT_SHAREGPT, f"formatting is {shown(formatting)}")
     if "columns" in value and not columns.get("messages"):
         yield Finding(Kind.COLUMN_NOT_LISTED, "columns does not list messages")
+    for name in ANSWERS:
+        if value.get("ranking") and not columns.get(name):
+            yield Finding(Kind.COLUMN_NOT_LISTED, f"columns does not list {name}")
     if "tags" in value:
         for tag in ("role_tag", "content_tag", "user_tag", "assistant_tag"):
             if not tags.get(tag):

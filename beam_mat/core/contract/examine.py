@@ -141,6 +141,7 @@ class Examiner:
         self._uses: dict[str, tuple[int, Place]] = {}
         self._marks: dict[str, list[bool]] = {name: [] for name in (*NULLABLE, "dropped")}
         self._image_uses = 0
+        self._labels: set[bool] = set()
 
     def rows(self, values: Sequence[tuple[int, object]]) -> None:
         """Checks rows, each given with its index in the file."""
@@ -176,6 +177,7 @@ class Examiner:
             empty={name: Runs.of(self._marks[name]) for name in NULLABLE},
             dropped=Runs.of(dropped),
             image_uses=self._image_uses,
+            labels=tuple(sorted(self._labels)),
         )
 
     def uses(self) -> list[ImageUse]:
@@ -191,6 +193,8 @@ class Examiner:
         for fault in row.faults:
             self.tally.add(fault.at(place))
         self._image_uses += len(row.images)
+        if row.label is not None:
+            self._labels.add(row.label)
         sizes: list[str | int] = []
         for image in row.images:
             if isinstance(image, str):
@@ -203,7 +207,7 @@ class Examiner:
         for path in dict.fromkeys(image for image in row.images if isinstance(image, str)):
             rows, first = self._uses.get(path, (0, place))
             self._uses[path] = (rows + 1, first)
-        if self._rules.cutoff is None or row.faults or not row.contents:
+        if self._rules.cutoff is None or row.fails or not row.contents:
             return
         parts = RowLength(place, *measure(row.system, row.contents), tuple(sizes))
         if any(isinstance(size, str) for size in sizes):

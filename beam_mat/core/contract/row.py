@@ -4,14 +4,17 @@ It follows LLaMA-Factory's ``SharegptDatasetConverter`` and ``_validate_messages
 the converter drops a row, LLaMA-Factory does not look at it again, and neither does this module.
 """
 
-import json
-import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from beam_mat.core.contract.calls import check_call, check_tools
 from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.finding import Finding, Kind, Severity, printable, shown
+from beam_mat.core.contract.ignored import ignored_columns, ignored_turn_keys
+from beam_mat.core.contract.turns import Turn, Turns, read_turns
+from beam_mat.core.schemas.draft import is_empty
 
 _MEDIA = {
     "images": ("<image>", Kind.IMAGE_COUNT),
@@ -20,7 +23,6 @@ _MEDIA = {
 }
 NULLABLE = ("system", "tools", *_MEDIA)
 """Columns that may be empty in a row. For these columns, the order of the rows matters."""
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -28,6 +30,8 @@ class Row(msgspec.Struct, frozen=True):
 
     `empty` has the columns of `NULLABLE` that are empty in the row, `contents` those of the
     alternating user and assistant turns (none if they are invalid), and `images` paths or bytes.
+    Of two answers, `contents` has the longer one. `label` is whether KTO counts the answer as
+    wanted, None if it does not train on the row.
     """
 
     id: str
@@ -36,11 +40,17 @@ class Row(msgspec.Struct, frozen=True):
     system: str = ""
     contents: tuple[str, ...] = ()
     images: tuple[str | bytes, ...] = ()
+    label: bool | None = None
 
     @property
     def dropped(self) -> bool:
         """Whether LLaMA-Factory drops the row and continues."""
         return any(fault.kind.about.severity is Severity.DROPS for fault in self.faults)
+
+    @property
+    def fails(self) -> bool:
+        """Whether LLaMA-Factory does not train on the row."""
+        return any(fault.kind.about.severity is not Severity.DEGRADED for fault in self.faults)
 
 
 def check_row(value: object, entry: Entry) -> Row:
@@ -63,15 +73,16 @@ def check_row(value: object, entry: Entry) -> Row:
     empty = tuple(name for name in NULLABLE if columns[name] is None or media.get(name) == [])
     # LLaMA-Factory joins the paths of dropped rows too.
     faults = [fault for name in media for fault in _unjoinable(name, media[name])]
-    aligned = _aligned(value.get(entry.columns["messages"]), columns["system"], entry)
-    if isinstance(aligned, Finding):
-        return Row(id, (aligned, *faults), empty)
-    system, turns = aligned
+    found = read_turns(value, columns["system"], entry)
+    if isinstance(found, list):
+        return Row(id, (*found, *faults), empty)
+    faults += found.faults
+    system = found.system
     if isinstance(system, str):
         empty = tuple(name for name in empty if name != "system")
     elif system is not None:
         faults.append(Finding(Kind.SYSTEM_NOT_TEXT, f"the system prompt is {shown(system)}"))
-    faults += _tools(columns["tools"]) if columns["tools"] else []
+    faults += check_tools(columns["tools"]) if columns["tools"] else []
     images: list[str | bytes] = []
     for image in media["images"]:
         taken = _image(image, media["images"])
@@ -79,71 +90,72 @@ def check_row(value: object, entry: Entry) -> Row:
             faults.append(taken)
         else:
             images.append(taken)
-    contents = [content for _, content in turns]
-    for number, (role, content) in enumerate(turns):
-        if not isinstance(content, str):
-            why = f"the content of turn {number} is {shown(content)}"
+    for turn in (*found.turns, *found.answers):
+        if not isinstance(turn.content, str):
+            why = f"the content of {turn.name} is {shown(turn.content)}"
             faults.append(Finding(Kind.CONTENT_NOT_TEXT, why))
-        elif role == entry.tags.get("function_tag"):  # both are None if the tag is not listed
-            faults += _function_call(number, content)
+        elif turn.role == entry.tags.get("function_tag"):  # both are None if it is not listed
+            faults += check_call(turn.name, turn.content)
     if any(fault.kind is Kind.CONTENT_NOT_TEXT for fault in faults):
         return Row(id, _once(faults), empty, images=tuple(images))
+    counted = list(_counts(found, media, value, entry))
+    if counted:
+        # Some datasets use an empty path if there is no image. There is no file to look for.
+        images = [image for image in images if image != ""]
+    faults += (fault for _, fault in counted)
+    faults += _ignored(found, value, columns["system"], entry, [name for name, _ in counted])
+    contents = [turn.content for turn in found.turns]
+    if found.answers:  # the longer one counts
+        contents.append(max((turn.content for turn in found.answers), key=len))
+    return Row(id, _once(faults), empty, system or "", tuple(contents), tuple(images), found.label)
+
+
+def _counts(
+    found: Turns, media: Mapping[str, list[Any]], row: Mapping[str, Any], entry: Entry
+) -> Iterator[tuple[str, Finding]]:
+    """The media whose number differs from that of the placeholders, by name."""
     for name, (word, kind) in _MEDIA.items():
-        counted = sum(content.count(word) for content in contents)
-        if counted != len(media[name]):
-            # Some datasets use an empty path if there is no image. There is no file to look for.
-            images = [image for image in images if image != ""]
-            column = entry.columns.get(name, name)
-            why = f"the turns have {counted} {word}, but {column} lists {len(media[name])}"
-            if name not in entry.columns and value.get(name):
+        listed = len(media[name])
+        for where, turns in _readings(found):
+            counted = sum(turn.content.count(word) for turn in turns)
+            if counted == listed:
+                continue
+            why = f"the turns{where} have {counted} {word}, but "
+            why += f"{entry.columns.get(name, name)} lists {listed}"
+            if name not in entry.columns and row.get(name):
                 why += f", because columns does not list {name}"
-            faults.append(Finding(kind, why))
-    return Row(id, _once(faults), empty, system or "", tuple(contents), tuple(images))
+            yield name, Finding(kind, why)
+            break
+
+
+def _readings(found: Turns) -> Iterator[tuple[str, list[Turn]]]:
+    """The conversations that LLaMA-Factory makes of a row, and what makes them special."""
+    if found.answers:
+        for answer in found.answers:
+            yield f" with {answer.name}", [*found.turns, answer]
+        return
+    yield "", found.turns
+    if found.label is not None:
+        # KTO also takes the answer of another row, which has placeholders of its own if any.
+        yield " before the answer", found.turns[:-1]
+
+
+def _ignored(
+    found: Turns, row: Mapping[str, Any], system: object, entry: Entry, counted: list[str]
+) -> Iterator[Finding]:
+    if found.has_system_turn and not is_empty(system) and system != found.system:
+        why = f"the system turn is {shown(found.system)}, and the column is {shown(system)}"
+        yield Finding(Kind.SYSTEM_IGNORED, why)
+    yield from ignored_columns(row, entry, found.system, counted)
+    turns = [(f"turn {at}", turn) for at, turn in enumerate(row[entry.columns["messages"]])]
+    answers = [(turn.name, row[entry.columns[turn.name]]) for turn in found.answers]
+    yield from ignored_turn_keys([*turns, *answers])
 
 
 def _once(faults: list[Finding]) -> tuple[Finding, ...]:
     """The first fault of each kind, because violations are counted per row, not per turn."""
     kinds = [fault.kind for fault in faults]
     return tuple(fault for at, fault in enumerate(faults) if fault.kind not in kinds[:at])
-
-
-def _aligned(
-    messages: object, system: Any, entry: Entry
-) -> tuple[Any, list[tuple[object, Any]]] | Finding:
-    """The system prompt, and the role and content of each turn after it."""
-    tags = entry.tags
-    if not isinstance(messages, list):
-        found = "missing or null" if messages is None else shown(messages)
-        return Finding(Kind.MESSAGES_INVALID, f"{entry.columns['messages']} is {found}")
-    for number, turn in enumerate(messages):
-        if not isinstance(turn, dict):
-            return Finding(Kind.MESSAGES_INVALID, f"turn {number} is {shown(turn)}")
-    turns = [(turn.get(tags["role_tag"]), turn.get(tags["content_tag"])) for turn in messages]
-    if turns and "system_tag" in tags and turns[0][0] == tags["system_tag"]:
-        system = turns.pop(0)[1]
-    users = (tags["user_tag"], tags.get("observation_tag"))
-    assistants = (tags["assistant_tag"], tags.get("function_tag"))
-    for number, (role, _) in enumerate(turns):
-        # A tag that is not listed is None, so it matches a turn without a role.
-        if role not in (users, assistants)[number % 2]:
-            return _role_fault(number, role, tags)
-    if not turns:
-        return Finding(Kind.NO_TURNS, "there are no user and assistant turns")
-    if len(turns) % 2:
-        return Finding(Kind.ODD_TURNS, f"the number of turns, {len(turns)}, is odd")
-    if "system_tag" not in tags and any(role is None for role, _ in turns):
-        return Finding(Kind.MESSAGES_INVALID, "a turn has no role, and system_tag is not listed")
-    return system, turns
-
-
-def _role_fault(number: int, role: object, tags: dict[str, str]) -> Finding:
-    if number == 0 and role == "system" and "system_tag" not in tags:
-        return Finding(Kind.SYSTEM_TAG_NOT_LISTED, "the first turn has the role 'system'")
-    roles = ("user_tag", "assistant_tag", "observation_tag", "function_tag", "system_tag")
-    if role not in [tags[name] for name in roles if name in tags]:
-        found = "no role" if role is None else f"the role {shown(role)}"
-        return Finding(Kind.ROLE_UNKNOWN, f"turn {number} has {found}")
-    return Finding(Kind.ROLES_OUT_OF_ORDER, f"turn {number} has the role {shown(role)}")
 
 
 def _unjoinable(name: str, items: list[Any]) -> list[Finding]:
@@ -195,29 +207,3 @@ def _is_name(path: str) -> bool:
     except UnicodeEncodeError:  # an unpaired surrogate
         return False
     return True
-
-
-def _function_call(number: int, content: str) -> list[Finding]:
-    try:
-        calls = json.loads(_THOUGHT.sub("", content))
-    except (ValueError, RecursionError):
-        return [Finding(Kind.FUNCTION_CALL_INVALID, f"turn {number} is {shown(content)}")]
-    for call in calls if isinstance(calls, list) else [calls]:
-        if not isinstance(call, dict) or not {"name", "arguments"} <= call.keys():
-            return [
-                Finding(Kind.FUNCTION_CALL_INVALID, f"turn {number} has the call {shown(call)}")
-            ]
-    return []
-
-
-def _tools(tools: object) -> list[Finding]:
-    try:
-        listed = json.loads(tools) if isinstance(tools, str) else None
-    except (ValueError, RecursionError):
-        listed = None
-    # LLaMA-Factory treats an empty object like an empty list.
-    if listed in ([], {}, "") or (
-        isinstance(listed, list) and all(isinstance(tool, dict) for tool in listed)
-    ):
-        return []
-    return [Finding(Kind.TOOLS_INVALID, f"tools is {shown(tools)}")]

@@ -146,6 +146,7 @@ class UnitNote(msgspec.Struct):
     `shape` has the column types; it is None for Parquet. `always` are the columns that every row
     has. `empty` has the runs of rows in which a column is empty, for each column that may be empty,
     and `dropped` those that LLaMA-Factory drops. `image_uses` counts repeated images each time.
+    `labels` are the labels of KTO that the rows have.
     """
 
     unit: Unit
@@ -156,6 +157,7 @@ class UnitNote(msgspec.Struct):
     empty: dict[str, Runs]
     dropped: Runs
     image_uses: int
+    labels: tuple[bool, ...] = ()
 
 
 class ImageNote(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from beam_mat.core.contract.calls import check_call, check_tools
 from beam_mat.core.layout import rewrite, unsafe
 from beam_mat.core.limits import MAX_RECORD_IMAGES
 from beam_mat.core.reject import Reason
@@ -286,10 +287,12 @@ def respelled(draft: Draft) -> None:
 
 
 def finish(draft: Draft, reading: Reading) -> Trajectory:
-    """Checks the images of a draft and makes the trajectory."""
+    """Checks the images, calls and answers of a draft, and makes the trajectory."""
     if len(draft.images) > MAX_RECORD_IMAGES:
         detail = f"the record uses {len(draft.images)} images; the limit is {MAX_RECORD_IMAGES}"
         raise FaultyError(Reason.RECORD_TOO_LARGE, detail)
+    _check_answers(draft)
+    _check_calls(draft)
     return Trajectory(
         id=draft.id,
         system=draft.system,
@@ -304,6 +307,30 @@ def finish(draft: Draft, reading: Reading) -> Trajectory:
         unknown=draft.unknown,
         changes=draft.changes,
     )
+
+
+def _check_answers(draft: Draft) -> None:
+    if draft.chosen is None:
+        return
+    if draft.chosen == draft.rejected:
+        detail = f"chosen and rejected are equal: {shown(draft.chosen.content)}"
+        raise FaultyError(Reason.PAIR_INVALID, detail)
+    if draft.label is not None:
+        detail = "the record has two answers and a label; LLaMA-Factory reads one of them"
+        raise FaultyError(Reason.PAIR_INVALID, detail)
+
+
+def _check_calls(draft: Draft) -> None:
+    """Checks that LLaMA-Factory reads the tools, and the calls after all changes, as they are.
+
+    A call may have the words ``<tool_call>`` in its arguments, for example.
+    """
+    faults = check_tools(draft.tools) if draft.tools else []
+    for turn in (*draft.turns, draft.chosen, draft.rejected):
+        if turn and turn.role == CALL:
+            faults += check_call("a call", turn.content)
+    for fault in faults:
+        raise FaultyError(Reason.TOOLS_INVALID, f"{fault.detail}; {fault.kind.about.happens}")
 
 
 def publish(path: str, reading: Reading) -> str:

@@ -156,7 +156,17 @@ def _split_pair(draft: Draft, rejected: object) -> None:
             Reason.PAIR_INVALID, "there is no answer to compare rejected_response with"
         )
     *history, chosen = draft.turns
-    draft.turns, draft.chosen, draft.rejected = history, chosen, Turn(chosen.role, rejected)
+    draft.turns, draft.chosen, draft.rejected = history, chosen, _rejected(chosen, rejected)
+
+
+def _rejected(chosen: Turn, text: str) -> Turn:
+    """The other answer. It may be text, although the chosen one is a call."""
+    if chosen.role != CALL:
+        return Turn(chosen.role, text)
+    try:
+        return call_turn("", [call_of(one) for one in decoded(text)])
+    except FaultyError:
+        return Turn(ASSISTANT, text)
 
 
 def _put_images(draft: Draft) -> None:

@@ -103,7 +103,9 @@ def check_calls(turns: Sequence[Turn]) -> list[Turn]:
 
 def _checked(turn: Turn) -> Turn:
     before, tag, rest = turn.content.partition("<tool_call>")
-    text, _, after = rest.partition("</tool_call>")
+    text, end, after = rest.partition("</tool_call>")
+    if tag and not end:
+        raise FaultyError(Reason.TOOLS_INVALID, f"a call has no end: {shown(turn.content)}")
     if not tag:
         # LLaMA-Factory cuts off a thought of exactly this form.
         thought = _THOUGHT.match(turn.content)

@@ -55,13 +55,35 @@ def test_defaults_hold_only_where_nothing_is_given() -> None:
     [
         entry(hf_hub_url="a/b"),
         entry(cloud_file_name="s3://b/a.json"),
-        entry(ranking=True),
         entry(formatting="openai"),
         {"file_name": "a.json"},
     ],
 )
 def test_what_check_does_not_read_is_told_and_is_no_fault(value: object) -> None:
     assert isinstance(read_entry("d", value), str)
+
+
+PAIRS = {**COLUMNS, "chosen": "better", "rejected": "worse"}
+
+
+def test_an_entry_with_two_answers_is_a_ranking() -> None:
+    read = read_entry("d", entry(columns=PAIRS, ranking=True))
+    assert read == (Entry("d", "rows.jsonl", PAIRS, TAGS, ranking=True), [])
+    for columns in (COLUMNS, without(PAIRS, "chosen"), without(PAIRS, "rejected"), ...):
+        read = read_entry("d", entry(columns=columns, ranking=True))
+        assert not isinstance(read, str)
+        assert {fault.kind for fault in read[1]} == {Kind.COLUMN_NOT_LISTED}
+
+
+def test_an_entry_with_a_label_is_for_kto_unless_it_is_a_ranking() -> None:
+    columns = {**PAIRS, "kto_tag": "good"}
+    for ranking in (False, True):
+        read = read_entry("d", entry(columns=columns, ranking=ranking))
+        assert not isinstance(read, str)
+        assert read[0] is not None
+        assert read[0].is_kto != ranking
+    # Without ranking, LLaMA-Factory does not look for the columns of two answers.
+    assert read_entry("d", entry(columns=PAIRS)) == (Entry("d", "rows.jsonl", COLUMNS, TAGS), [])
 
 
 def test_every_fault_of_an_entry_is_found() -> None:

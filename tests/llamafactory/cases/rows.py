@@ -219,7 +219,7 @@ ROWS = [
     ),
     sound(
         "a system turn",
-        lines(text(messages=[{"role": "system", "content": None}, *turns("y", "z")])),
+        lines(text(messages=[{"role": "system", "content": None}, *turns("y", "z")], system="")),
         1,
     ),
     sound(
