@@ -3,7 +3,6 @@
 Placeholders are the words in a conversation that represent an image.
 """
 
-import functools
 import json
 import re
 from typing import Any
@@ -84,7 +83,7 @@ def parse(raw: bytes, prefixes: Prefixes) -> Trajectory | Fault:
     except _Faulty as faulty:
         reason, detail = faulty.args
         return Fault(reason, detail, known)
-    system, respelled = _respelled_system(system, "system")
+    system, respelled = _respelled_system(system)
     output = []
     for turn in turns:
         content, count = respell(turn.content, turn.role)
@@ -260,10 +259,29 @@ def respell(text: str, role: str) -> tuple[str, int]:
     >>> respell("<image_00> is left of <image_01>", "user")
     ('<image> is left of <image>', 0)
     """
+    if "<" not in text:
+        return text, 0
     if role == "user":
         return _OTHER_MEDIA.subn(r"< \1>", _PLACEHOLDER.sub(IMAGE, text))
     return _MEDIA.subn(r"< \1>", text)
 
 
-# Usually all records have the same system prompt, and it is longer than the turns.
-_respelled_system = functools.lru_cache(maxsize=16)(respell)
+def _respelled_system(text: str) -> tuple[str, int]:
+    """As `respell`. Records have one of a few long prompts, often of the same length.
+
+    Looks a prompt up by every 64th character, because a hash of all takes longer than a comparison.
+    """
+    key = text[::64]
+    known = _systems.get(key)
+    if known is None or known[0] != text:
+        known = text, respell(text, "system")
+        if len(_systems) == _SYSTEMS:
+            _systems.clear()
+        if len(text) <= _SYSTEM_CHARACTERS:
+            _systems[key] = known
+    return known[1]
+
+
+_SYSTEMS = 64
+_SYSTEM_CHARACTERS = 1 << 17
+_systems: dict[str, tuple[str, tuple[str, int]]] = {}

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
+from itertools import accumulate
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -66,19 +69,27 @@ def parquet_writer(file: files.HashingWriter, schema: pa.Schema) -> pq.ParquetWr
 
 
 def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part]:
-    """Writes the same rows in each format of the settings."""
-    parts = []
-    for format in settings.formats:
-        path = place(format, unit)
-        with open_part(settings, path) as file:
-            if format == JSONL:
-                _write_lines(file, rows)
-            else:
-                with parquet_writer(file, SCHEMA) as writer:
-                    for group in _prefetched(_groups(settings, rows)):
-                        writer.write_table(group)
-        parts.append(part_of(path, format, unit, file))
-    return parts
+    """Writes the same rows in each format of the settings, at the same time.
+
+    Compression, hashes and the disk do not need the interpreter lock.
+    """
+    write = partial(_write_part, settings, unit, rows)
+    if len(settings.formats) == 1:
+        return [write(settings.formats[0])]
+    with ThreadPoolExecutor(len(settings.formats), thread_name_prefix="parts") as threads:
+        return list(threads.map(write, settings.formats))
+
+
+def _write_part(settings: Settings, unit: Unit, rows: Sequence[Row], format: str) -> Part:
+    path = place(format, unit)
+    with open_part(settings, path) as file:
+        if format == JSONL:
+            _write_lines(file, rows)
+        else:
+            with parquet_writer(file, SCHEMA) as writer:
+                for group in _prefetched(_groups(settings, rows)):
+                    writer.write_table(group)
+    return part_of(path, format, unit, file)
 
 
 def _write_lines(file: files.HashingWriter, values: Iterable[msgspec.Struct]) -> None:
@@ -125,21 +136,42 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
     """Yields row groups. The images' bytes are read from the output folder."""
     paths = [path for row in rows for path in row.images]
     bodies = files.read_each((files.join(settings.output, path) for path in paths), _is_whole)
-    group: list[dict[str, object]] = []
+    group: list[Row] = []
+    images: list[bytes] = []
     size = 0
     for row in rows:
-        images = []
-        for path in row.images:
-            data = next(bodies)
-            images.append({"bytes": data, "path": path})
-            size += len(data)
-        messages = [{"role": turn.role, "content": turn.content} for turn in row.messages]
-        group.append({"messages": messages, "images": images, "system": row.system, "id": row.id})
+        group.append(row)
+        for _ in row.images:
+            images.append(next(bodies))
+            size += len(images[-1])
         if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
-            yield pa.Table.from_pylist(group, SCHEMA)
-            group, size = [], 0
+            yield _table(group, images)
+            group, images, size = [], [], 0
     if group:
-        yield pa.Table.from_pylist(group, SCHEMA)
+        yield _table(group, images)
+
+
+def _table(rows: Sequence[Row], images: Sequence[bytes]) -> pa.Table:
+    """Returns a row group. `images` are the bytes of all images of the rows."""
+    turns = [turn for row in rows for turn in row.messages]
+    roles = [turn.role for turn in turns]
+    contents = [turn.content for turn in turns]
+    paths = [path for row in rows for path in row.images]
+    columns = [
+        _lists([len(row.messages) for row in rows], "messages", [roles, contents]),
+        _lists([len(row.images) for row in rows], "images", [images, paths]),
+        pa.array([row.system for row in rows], pa.string()),
+        pa.array([row.id for row in rows], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def _lists(lengths: Iterable[int], name: str, columns: Iterable[Sequence[Any]]) -> pa.ListArray:
+    """Returns a column of lists. `columns` has the values of each field in all lists together."""
+    fields = list(SCHEMA.field(name).type.value_type)
+    values = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
+    offsets = pa.array(accumulate(lengths, initial=0), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(values, fields=fields))
 
 
 def _is_whole(uri: str, data: bytes) -> bool:
