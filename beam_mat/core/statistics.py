@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -115,16 +115,20 @@ def choose(samples: Iterable[Sample]) -> list[Sample]:
     Choosing from the samples of several parts gives the same result as choosing from all records.
     """
     chosen: list[Sample] = []
-    taken = Counter[str]()
+    taken = defaultdict[str, int](int)
     ids = set[str]()
     for sample in sorted(samples, key=lambda one: (one.key, one.source, one.index)):
-        if sample.id in ids or len(chosen) == MAX_SAMPLES:
+        if len(chosen) == MAX_SAMPLES:
+            break
+        if sample.id in ids:
             continue
-        wanted = [group for group, most in sample.groups() if taken[group] < most]
+        wanted = False
+        for group, most in sample.groups():
+            wanted |= taken[group] < most
+            taken[group] += 1
         if wanted:
             ids.add(sample.id)
             chosen.append(sample)
-        taken.update(group for group, _ in sample.groups())
     return chosen
 
 
@@ -210,7 +214,8 @@ class Statistics(msgspec.Struct):
         text = len(trajectory.system) + sum(len(turn.content) for turn in trajectory.turns)
         values = (len(trajectory.turns), text, len(trajectory.images), *tokens)
         for histogram, value in zip(self._histograms(), values, strict=True):
-            _add(histogram, {bucket(value): 1})
+            low = bucket(value)
+            histogram[low] = histogram.get(low, 0) + 1
         self.samples.append(
             Sample(
                 key=key_of(trajectory.id),
