@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -154,24 +155,33 @@ def _groups(settings: Settings, rows: Sequence[Row]) -> Iterator[pa.Table]:
 def _table(rows: Sequence[Row], images: Sequence[bytes]) -> pa.Table:
     """Returns a row group. `images` are the bytes of all images of the rows."""
     turns = [turn for row in rows for turn in row.messages]
-    roles = [turn.role for turn in turns]
-    contents = [turn.content for turn in turns]
-    paths = [path for row in rows for path in row.images]
+    roles = pa.array([turn.role for turn in turns], pa.string())
+    contents = _packed([turn.content.encode() for turn in turns], pa.string())
+    paths = pa.array([path for row in rows for path in row.images], pa.string())
     columns = [
-        _lists([len(row.messages) for row in rows], "messages", [roles, contents]),
-        _lists([len(row.images) for row in rows], "images", [images, paths]),
-        pa.array([row.system for row in rows], pa.string()),
+        _lists("messages", [len(row.messages) for row in rows], roles, contents),
+        _lists("images", [len(row.images) for row in rows], _packed(images, pa.binary()), paths),
+        _packed([row.system.encode() for row in rows], pa.string()),
         pa.array([row.id for row in rows], pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
-def _lists(lengths: Iterable[int], name: str, columns: Iterable[Sequence[Any]]) -> pa.ListArray:
-    """Returns a column of lists. `columns` has the values of each field in all lists together."""
+def _packed(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
+    """Returns an array of texts or bytes. Arrow would copy long ones several times."""
+    buffers = [None, pa.py_buffer(_offsets(map(len, values))), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _lists(name: str, lengths: Sequence[int], *columns: pa.Array) -> pa.ListArray:
+    """Returns a column of lists. Each field of `columns` has the values of all lists together."""
     fields = list(SCHEMA.field(name).type.value_type)
-    values = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
-    offsets = pa.array(accumulate(lengths, initial=0), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(values, fields=fields))
+    values = pa.StructArray.from_arrays(columns, fields=fields)
+    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), values)
+
+
+def _offsets(lengths: Iterable[int]) -> npt.NDArray[np.int32]:
+    return np.fromiter(accumulate(lengths, initial=0), np.int32)
 
 
 def _is_whole(uri: str, data: bytes) -> bool:
