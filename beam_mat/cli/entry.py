@@ -6,6 +6,8 @@ follow its name. `run` returns an exit code, or None for 0, or raises a BeamMatE
 """
 
 import atexit
+import contextlib
+import ctypes
 import gc
 import importlib
 import os
@@ -107,7 +109,18 @@ def _run(name: str, argv: list[str]) -> int:
     # What is imported stays. Looking through it for garbage, often and at the end, takes a second.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
+    _share_one_heap()
     return int(module.run(argv) or 0)
+
+
+def _share_one_heap() -> None:
+    """Lets all threads share one heap: glibc would give each its own, and keep more memory."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+_M_ARENA_MAX = -8
+"""A constant of glibc's malloc.h."""
 
 
 def load(name: str) -> ModuleType:

@@ -37,18 +37,20 @@ def encode(image: Image.Image) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def _filtered(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _filtered(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width, channels = pixels.shape
     rows = pixels.reshape(height, width * channels)
-    sub, up = rows.copy(), rows.copy()
-    sub[:, channels:] -= rows[:, :-channels]
-    up[1:] -= rows[:-1]
+    filtered = np.empty((height, 1 + width * channels), np.uint8)
+    sub, up = filtered[:, 1:], np.empty_like(rows)
+    sub[:, :channels] = rows[:, :channels]
+    np.subtract(rows[:, channels:], rows[:, :-channels], out=sub[:, channels:])
+    up[0] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=up[1:])
     left, above = (np.abs(one.view(np.int8)).sum(axis=1, dtype=np.int32) for one in (sub, up))
     is_up = above < left
-    filtered = np.empty((height, 1 + width * channels), np.uint8)
     filtered[:, 0] = np.where(is_up, _UP, _SUB)
-    filtered[:, 1:] = np.where(is_up[:, None], up, sub)
-    return filtered.tobytes()
+    sub[is_up] = up[is_up]
+    return filtered
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

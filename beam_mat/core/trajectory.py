@@ -1,6 +1,5 @@
 """A trajectory: what every record becomes, whatever its schema, and why a record is rejected."""
 
-import functools
 import re
 from enum import Enum
 
@@ -149,7 +148,7 @@ def respell(text: str) -> tuple[str, int]:
     >>> respell("The tag <image> represents an image, <image_00> the first one.")
     ('The tag < image> represents an image, <image_00> the first one.', 1)
     """
-    return _MEDIA.subn(r"< \1>", text)
+    return _MEDIA.subn(r"< \1>", text) if "<" in text else (text, 0)
 
 
 def respell_others(text: str) -> tuple[str, int]:
@@ -158,8 +157,25 @@ def respell_others(text: str) -> tuple[str, int]:
     >>> respell_others("<video> of <image>")
     ('< video> of <image>', 1)
     """
-    return _OTHER_MEDIA.subn(r"< \1>", text)
+    return _OTHER_MEDIA.subn(r"< \1>", text) if "<" in text else (text, 0)
 
 
-# Usually all records have the same system prompt, and it is longer than the turns.
-respell_system = functools.lru_cache(maxsize=16)(respell)
+def respell_system(text: str) -> tuple[str, int]:
+    """As `respell`. Records have one of a few long prompts, often of the same length.
+
+    Looks a prompt up by every 64th character, because a hash of all takes longer than a comparison.
+    """
+    key = text[::64]
+    known = _systems.get(key)
+    if known is None or known[0] != text:
+        known = text, respell(text)
+        if len(_systems) == _SYSTEMS:
+            _systems.clear()
+        if len(text) <= _SYSTEM_CHARACTERS:
+            _systems[key] = known
+    return known[1]
+
+
+_systems: dict[str, tuple[str, tuple[str, int]]] = {}
+_SYSTEMS = 64
+_SYSTEM_CHARACTERS = 1 << 17

@@ -120,7 +120,7 @@ def outline(blocks: Iterable[bytes], offset: int) -> Outline:
     return Outline(tuple(keys), tuple(lists.values()), end, None)
 
 
-def _masked(blocks: Iterable[bytes]) -> Iterable[tuple[bytes, bytes]]:
+def _masked(blocks: Iterable[bytes]) -> Iterable[tuple[bytes, bytearray]]:
     """Pairs of a block and the same block with its escapes masked."""
     held: list[bytes] = []
 
@@ -133,7 +133,7 @@ def _masked(blocks: Iterable[bytes]) -> Iterable[tuple[bytes, bytes]]:
         yield held.pop(), clean
 
 
-def _stop(pattern: re.Pattern[bytes], block: bytes, pos: int) -> int:
+def _stop(pattern: re.Pattern[bytes], block: bytes | bytearray, pos: int) -> int:
     found = pattern.match(block, pos)
     assert found is not None  # every pattern here also matches an empty text
     return found.end()

@@ -5,9 +5,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -38,9 +42,6 @@ class Row(msgspec.Struct, frozen=True):
     kto_tag: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-_OPTIONAL = ("tools", "chosen", "rejected", "kto_tag", "id")
-
-
 def row_of(trajectory: Trajectory) -> Row:
     """Returns the row of an accepted record whose `images` are files below the output folder."""
     values = {
@@ -54,6 +55,7 @@ def row_of(trajectory: Trajectory) -> Row:
     return Row(trajectory.turns, trajectory.images, trajectory.system, **given)
 
 
+_BINARY = pa.binary()
 _TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 _TYPES = {
     "messages": pa.list_(_TURN),
@@ -110,20 +112,28 @@ def _leaves(name: str, type: pa.DataType) -> Iterator[str]:
 
 
 def write_unit(settings: Settings, unit: Unit, rows: Sequence[Row]) -> list[Part]:
-    """Writes the same rows in each format of the settings."""
-    parts = []
-    for format in settings.formats:
-        path = place(format, unit)
-        with open_part(settings, path) as file:
-            if format == JSONL:
-                _write_lines(file, rows)
-            else:
-                schema = schema_of(unit.subset)
-                with parquet_writer(file, schema) as writer:
-                    for group in _prefetched(_groups(settings, rows, schema)):
-                        writer.write_table(group)
-        parts.append(part_of(path, format, unit, file))
-    return parts
+    """Writes the same rows in each format of the settings, at the same time.
+
+    Compression, hashes and the disk do not need the interpreter lock.
+    """
+    write = partial(_write_part, settings, unit, rows)
+    if len(settings.formats) == 1:
+        return [write(settings.formats[0])]
+    with ThreadPoolExecutor(len(settings.formats), thread_name_prefix="parts") as threads:
+        return list(threads.map(write, settings.formats))
+
+
+def _write_part(settings: Settings, unit: Unit, rows: Sequence[Row], format: str) -> Part:
+    path = place(format, unit)
+    with open_part(settings, path) as file:
+        if format == JSONL:
+            _write_lines(file, rows)
+        else:
+            schema = schema_of(unit.subset)
+            with parquet_writer(file, schema) as writer:
+                for group in _prefetched(_groups(settings, rows, schema)):
+                    writer.write_table(group)
+    return part_of(path, format, unit, file)
 
 
 def _write_lines(file: files.HashingWriter, values: Iterable[msgspec.Struct]) -> None:
@@ -171,30 +181,55 @@ def _groups(settings: Settings, rows: Sequence[Row], schema: pa.Schema) -> Itera
     """Yields row groups. The images' bytes are read from the output folder."""
     paths = [path for row in rows for path in row.images]
     bodies = files.read_each((files.join(settings.output, path) for path in paths), _is_whole)
-    group: list[dict[str, object]] = []
+    group: list[Row] = []
+    images: list[bytes] = []
     size = 0
     for row in rows:
-        images = []
-        for path in row.images:
-            data = next(bodies)
-            images.append({"bytes": data, "path": path})
-            size += len(data)
-        messages = [_turn(turn) for turn in row.messages]
-        value = {"messages": messages, "images": images, "system": row.system}
-        for name in _OPTIONAL:
-            more = getattr(row, name)
-            if more is not msgspec.UNSET:
-                value[name] = _turn(more) if isinstance(more, Turn) else more
-        group.append(value)
+        group.append(row)
+        for _ in row.images:
+            images.append(next(bodies))
+            size += len(images[-1])
         if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
-            yield pa.Table.from_pylist(group, schema)
-            group, size = [], 0
+            yield _table(schema, group, images)
+            group, images, size = [], [], 0
     if group:
-        yield pa.Table.from_pylist(group, schema)
+        yield _table(schema, group, images)
 
 
-def _turn(turn: Turn) -> dict[str, str]:
-    return {"role": turn.role, "content": turn.content}
+def _table(schema: pa.Schema, rows: Sequence[Row], images: Sequence[bytes]) -> pa.Table:
+    """Returns a row group. `images` are the bytes of all images of the rows."""
+    turns = [turn for row in rows for turn in row.messages]
+    roles = pa.array([turn.role for turn in turns], pa.string())
+    contents = _packed([turn.content.encode() for turn in turns], pa.string())
+    paths = pa.array([path for row in rows for path in row.images], pa.string())
+    columns = {
+        "messages": _lists("messages", [len(row.messages) for row in rows], roles, contents),
+        "images": _lists("images", [len(row.images) for row in rows], _packed(images), paths),
+        "system": _packed([row.system.encode() for row in rows], pa.string()),
+    }
+    for name in schema.names[len(columns) :]:
+        values = [getattr(row, name) for row in rows]
+        if _TYPES[name] == _TURN:
+            values = [{"role": turn.role, "content": turn.content} for turn in values]
+        columns[name] = pa.array(values, _TYPES[name])
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)
+
+
+def _packed(values: Sequence[bytes], kind: pa.DataType = _BINARY) -> pa.Array:
+    """Returns an array of texts or bytes. Arrow would copy long ones several times."""
+    buffers = [None, pa.py_buffer(_offsets(map(len, values))), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _lists(name: str, lengths: Sequence[int], *columns: pa.Array) -> pa.ListArray:
+    """Returns a column of lists. Each field of `columns` has the values of all lists together."""
+    fields = list(_TYPES[name].value_type)
+    values = pa.StructArray.from_arrays(columns, fields=fields)
+    return pa.ListArray.from_arrays(pa.array(_offsets(lengths)), values)
+
+
+def _offsets(lengths: Iterable[int]) -> npt.NDArray[np.int32]:
+    return np.fromiter(accumulate(lengths, initial=0), np.int32)
 
 
 def _is_whole(uri: str, data: bytes) -> bool:

@@ -8,10 +8,13 @@ because Beam chooses the coders by the types of `process`.
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.member import Member, Packing, best
@@ -108,10 +111,15 @@ class Match(ProgressStep):
         yield (batch_of(path, member), wanted) if member else TaggedOutput(MISSING, wanted)
 
 
+_Running = tuple[Sequence[Wanted], futures.Future[tuple[list[ImageRow], str]]]
+"""A batch that a thread converts."""
+
+
 class ConvertImages(ProgressStep):
     """Converts the images of a batch, and yields their outcomes for each waiting chunk.
 
-    `sources` are all image sources of the job. `of_batch` does the work.
+    The next batch begins before a batch ends, so that no image worker waits. `sources` are all
+    image sources of the job. `of_batch` does the work.
     """
 
     def __init__(
@@ -124,16 +132,36 @@ class ConvertImages(ProgressStep):
         self._sources = {source.order: source for source in sources}
         self._of_batch = of_batch
 
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._running: _Running | None = None
+
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkFact]]:
+        before = self._running
         batch, wanted = element[0], sorted(element[1], key=lambda item: item.path)
         if wanted[0].member is None:
             write_groups(self._settings, batch, wanted)
-        with timed("images"):
-            rows, table = self._of_batch(
-                self._settings, batch, wanted, self._source_of, self._converted
-            )
+        work = (self._settings, batch, wanted, self._source_of, self._converted)
+        # Its threads do not keep an interrupted process alive.
+        self._running = wanted, shared_unbounded_instance().submit(self._of_batch, *work)
+        yield from self._finished(before)
         self._progress.flush()  # bundles of a service can be long
-        yield from outcomes(wanted, rows, table)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from map(GlobalWindows.windowed_value, self._finished(self._running))
+        super().finish_bundle()
+
+    def _finished(self, running: _Running | None) -> Iterator[tuple[str, ChunkFact]]:
+        if running:
+            wanted, future = running
+            try:
+                with timed("images"):
+                    rows, table = future.result()
+            except Exception:
+                if self._running:
+                    futures.wait([self._running[1]])  # nothing goes on after a failure
+                raise
+            yield from outcomes(wanted, rows, table)
 
     def _source_of(self, member: Member) -> tuple[str, str]:
         if member.packing is Packing.INLINE:

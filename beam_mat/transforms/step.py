@@ -43,8 +43,9 @@ class ProgressStep(FileStep):
     def start_bundle(self) -> None:
         self._progress = Progress(self._settings.progress)
 
-    def finish_bundle(self) -> None:
+    def finish_bundle(self) -> Iterator[Any] | None:
         self._progress.flush()
+        return None
 
     def _converted(self, number: int) -> None:
         self._progress.add(images=number)

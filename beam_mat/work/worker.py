@@ -17,7 +17,7 @@ import socket
 import struct
 import traceback
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -92,10 +92,9 @@ def _exactly(sock: socket.socket, size: int) -> bytearray:
 
 
 @functools.cache
-def signature(function: Callable[..., Any]) -> tuple[Any, Any, Any]:
-    """Returns the types of a function's two arguments and of its result."""
-    common, item, result = typing.get_type_hints(function).values()
-    return common, item, result
+def decoders(function: Callable[..., Any]) -> Sequence[msgspec.msgpack.Decoder[Any]]:
+    """Returns decoders for a function's two arguments and for its result."""
+    return [msgspec.msgpack.Decoder(kind) for kind in typing.get_type_hints(function).values()]
 
 
 def main(fd: int, modules: Iterable[str]) -> None:
@@ -151,11 +150,11 @@ def _answer(task: Task) -> Answer:
     try:
         module, _, name = task.function.partition(":")
         function = getattr(importlib.import_module(module), name)
-        common, item, _ = signature(function)
-        shared = msgspec.msgpack.decode(task.common, type=common)
+        common, item, _ = decoders(function)
+        shared = common.decode(task.common)
         results = []
         for data in task.items:
-            value = msgspec.msgpack.decode(data, type=item)
+            value = item.decode(data)
             with _limited(task.limits):
                 result = function(shared, value)
             results.append(msgspec.Raw(msgspec.msgpack.encode(result)))

@@ -33,9 +33,9 @@ from beam_mat.work.worker import (
     Answer,
     Limits,
     Task,
+    decoders,
     receive,
     send,
-    signature,
 )
 
 C = TypeVar("C")
@@ -114,7 +114,7 @@ class Workers:
         `call` has annotations. Its exceptions are raised here: a `BeamMatError` or an OSError as it
         is, another one as a RuntimeError with the traceback.
         """
-        kind = signature(call)[2]
+        decoder = decoders(call)[2]
         name = f"{call.__module__}:{call.__qualname__}"
         shared = msgspec.Raw(msgspec.msgpack.encode(common))
         todo = _batches(items, weight, self.number)
@@ -151,7 +151,7 @@ class Workers:
                         if answer.error:
                             raise _exception(answer)
                         for (key, _), data in zip(batch.items, answer.results, strict=True):
-                            yield key, msgspec.msgpack.decode(data, type=kind)
+                            yield key, decoder.decode(data)
             finally:
                 for worker, _ in busy.values():  # after an error, nobody needs their results
                     with contextlib.suppress(ProcessLookupError):

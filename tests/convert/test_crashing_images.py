@@ -23,48 +23,25 @@ from beam_mat.work.worker import Limits
 from beam_mat.work.workers import Workers
 from tests import outputs
 from tests.command import PROGRAM, ROOT, convert_words, converted, run, spawn
+from tests.crashing.pictures import (
+    CRASHES,
+    CRASHING,
+    ENVIRONMENT,
+    GOOD,
+    bad,
+    check,
+    faults,
+    write_inputs,
+)
 from tests.making import image_record, picture, write_shard, write_zip
 from tests.processes import mark, running, survivors
 
-CRASHING = ROOT / "tests" / "crashing"
-ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(map(str, (CRASHING, ROOT)))}
-CRASHES = {
-    "abort": "the decoder was ended by SIGABRT",
-    "fault": "the decoder was ended by SIGSEGV",
-    "exit": "the decoder exited with code 3",
-    "allocate": "it needs more than 2048 MiB of memory",
-}
 TWO_PROCESSES = ("--direct_num_workers", "2", "--direct_running_mode", "multi_processing")
-GOOD = {f"good/{number}.jpg": picture(seed=number) for number in range(40)}
-
-
-def bad(*orders: str) -> dict[str, bytes]:
-    """Returns pictures on which the decoder misbehaves, by the order that they contain."""
-    return {
-        f"good/{n}-{order}.jpg": picture() + f"misbehave:{order};".encode()
-        for n, order in enumerate(orders)
-    }
 
 
 def made(folder: Path, *orders: str) -> list[str]:
     """Writes a set with bad pictures between good ones. Returns the words of `convert`."""
-    pictures = dict(sorted({**GOOD, **bad(*orders)}.items()))
-    shard = write_shard(folder / "in.json", [image_record(path, path) for path in pictures])
-    return convert_words(shard, write_zip(folder / "in.zip", pictures), folder / "out")
-
-
-def faults(output: Path) -> dict[str, tuple[str, str]]:
-    return {one["id"]: (one["reason"], one["detail"]) for one in outputs.rejects(output)}
-
-
-def check(output: Path, *orders: str) -> None:
-    assert faults(output) == {
-        path: ("image_crashes_decoder", f"{path!r}: {CRASHES[order]}")
-        for path, order in zip(bad(*orders), orders, strict=True)
-    }
-    table = outputs.image_table(output)
-    assert {path for path, row in table.items() if row["file"]} == set(GOOD)
-    assert len(outputs.rows(output)) == len(outputs.parquet_rows(output)) == len(GOOD)
+    return convert_words(*write_inputs(folder, *orders), folder / "out")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.command import ROOT, spawn
+from tests.crashing.pictures import CRASHES, CRASHING, check, write_inputs
 from tests.stands import cloud, staged
 from tests.stands.cloud import Cloud
 
@@ -47,8 +48,13 @@ def install(source: Path, target: Path) -> None:
     subprocess.run([*command, str(source)], check=True)
 
 
-def work(here: Cloud, job: dict[str, Any], environment: str, folder: Path) -> dict[str, int]:
-    """Does what the service's workers would do, and returns the counters."""
+def work(
+    here: Cloud, job: dict[str, Any], environment: str, folder: Path, *path: Path
+) -> dict[str, int]:
+    """Does what the service's workers would do, and returns the counters.
+
+    Folders of `path` are before the staged package on Python's path.
+    """
     graph = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
     place = graph.rpartition("/")[0]
     for name in ("pipeline.pb", "workflow.tar.gz"):
@@ -59,7 +65,8 @@ def work(here: Cloud, job: dict[str, Any], environment: str, folder: Path) -> di
     graph_file = str(folder / "pipeline.pb")
     command = [sys.executable, staged.__file__, graph_file, environment, str(report)]
     # Where the store is, the graph says.
-    subprocess.run(command, check=True, cwd=folder, env={**os.environ, "PYTHONPATH": str(fresh)})
+    python_path = os.pathsep.join(map(str, (*path, fresh)))
+    subprocess.run(command, check=True, cwd=folder, env={**os.environ, "PYTHONPATH": python_path})
     said = json.loads(report.read_bytes())
     assert Path(said["package"]).is_relative_to(fresh)
     counters: dict[str, int] = said["counters"]
@@ -67,13 +74,13 @@ def work(here: Cloud, job: dict[str, Any], environment: str, folder: Path) -> di
 
 
 @contextlib.contextmanager
-def at_work(here: Cloud, environment: str, folder: Path) -> Iterator[None]:
+def at_work(here: Cloud, environment: str, folder: Path, *path: Path) -> Iterator[None]:
     """Has jobs done as they come, for as long as the block lasts."""
     service = here.service
 
     def workers(job: dict[str, Any]) -> None:
         try:
-            service.counters = work(here, job, environment, folder)
+            service.counters = work(here, job, environment, folder, *path)
             service.state = "JOB_STATE_DONE"
         except BaseException as error:
             service.messages = [("ERROR", repr(error))]
@@ -99,6 +106,24 @@ def test_the_driver_waits_and_publishes_what_a_local_run_writes(
     assert service.counters["records"] == service.counters["written"] == counts["records"]
     assert service.counters["wanted"] == sum(counts["images"].values())
     assert "Dataset in gs://mat/waited" in ran.out
+
+
+@pytest.mark.parametrize("environment", ["EMBEDDED_PYTHON", "SUBPROCESS_SDK"])
+def test_a_crash_of_a_decoder_costs_one_image(
+    shared_cloud: Cloud, tmp_path: Path, environment: str
+) -> None:
+    store, output = shared_cloud.bucket, f"crashing-{environment}"
+    inputs = [store.put(f"{output}-in/{one.name}", one) for one in write_inputs(tmp_path, *CRASHES)]
+    words = ["convert", "--json", inputs[0], "--images", inputs[1], *store.options]
+    words += ["--output", f"gs://mat/{output}", *shared_cloud.flags]
+    with at_work(shared_cloud, environment, tmp_path, CRASHING):
+        ran = spawn(*words, environment=shared_cloud.environment)
+    assert ran.code == 0, ran.err
+    for name, data in store.tree(output).items():
+        file = tmp_path / "out" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    check(tmp_path / "out", *CRASHES)
 
 
 def test_a_check_finds_what_it_finds_here(shared_cloud: Cloud, tmp_path: Path) -> None:

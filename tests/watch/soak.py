@@ -16,7 +16,7 @@ import threading
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,13 @@ class Watch:
     """A watch in a process of its own, that can be killed."""
 
     def __init__(
-        self, folder: Path, prism: Path, window: str, *options: str, largest: int | None = None
+        self,
+        folder: Path,
+        prism: Path,
+        window: str,
+        *options: str,
+        largest: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._marked = mark()
         self.log = folder / "log.jsonl"
@@ -132,7 +138,12 @@ class Watch:
         with self.log.open("ab") as log, (folder / "err.txt").open("ab") as err:
             self.process = subprocess.Popen(
                 [*PROGRAM, *words],
-                env={**os.environ, "PYTHONPATH": str(ROOT), **self._marked},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    **(environment or {}),
+                    **self._marked,
+                },
                 stdout=log,
                 stderr=err,
             )

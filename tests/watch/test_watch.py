@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -20,6 +20,7 @@ import pytest
 
 from tests import outputs as dataset
 from tests.command import ROOT, convert_words, converted, run, spawn
+from tests.crashing import pictures as crashing
 from tests.making import image_record, picture, record, write_shard, write_zip
 from tests.watch.soak import Watch, check, flat, union
 
@@ -78,8 +79,10 @@ def started(site: Site, prism: Path) -> Iterator[Callable[..., Watch]]:
     """Starts watches, and ends them with the test."""
     made: list[Watch] = []
 
-    def start(*options: str, window: str = "1s") -> Watch:
-        made.append(Watch(site.folder, prism, window, *options))
+    def start(
+        *options: str, window: str = "1s", environment: Mapping[str, str] | None = None
+    ) -> Watch:
+        made.append(Watch(site.folder, prism, window, *options, environment=environment))
         return made[-1]
 
     yield start
@@ -216,6 +219,16 @@ def test_a_day_of_a_watch(site: Site, started: Callable[..., Watch]) -> None:
     converted(shards, images, site.output)
     assert flat(site.output) == (rows, rejects)
     assert run(*convert_words(shards, images, site.output)).out.startswith("Nothing to do")
+
+
+def test_a_crash_of_a_decoder_costs_one_image(site: Site, started: Callable[..., Watch]) -> None:
+    shard, archive = crashing.write_inputs(site.folder, *crashing.CRASHES)
+    archive.replace(site.arriving / archive.name)
+    shard.replace(site.arriving / shard.name)
+    watch = started("--stop-when-idle", "2s", environment=crashing.ENVIRONMENT)
+    assert watch.process.wait(PATIENCE) == 0, watch.errors()
+    crashing.check(site.output, *crashing.CRASHES)
+    assert watch.survivors() == []
 
 
 def words(site: Site) -> list[str]:
