@@ -15,6 +15,7 @@ from mat_trainer.core.recipe import Recipe
 from mat_trainer.dataset import stage
 from mat_trainer.dataset.resolve import Resolved
 from mat_trainer.dataset.stage import StagedDataset
+from mat_trainer.launch import checkpoints
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 DATASET = (
@@ -57,6 +58,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="for checkpoints and logs, shared by all nodes; default: the recipe's own",
     )
+    add_resume(parser)
     add = parser.add_argument_group("nodes and processes").add_argument
     add(
         "--nproc-per-node",
@@ -78,6 +80,17 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_PORT,
         metavar="P",
         help="a free port of node 0, the same on all nodes; default: %(default)s",
+    )
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """Adds the option for what to do with an earlier run in the output folder."""
+    parser.add_argument(
+        "--resume",
+        choices=(checkpoints.AUTO, checkpoints.NEVER),
+        default=checkpoints.AUTO,
+        help="auto resumes from the last complete checkpoint, never trains anew; default: "
+        "%(default)s",
     )
 
 

@@ -6,17 +6,18 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
-from mat_trainer.commands import options, pinning
+from mat_trainer.commands import options, pinning, resuming
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.command import Launch, launch
+from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.core.recipe import Recipe
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.stage import StagedDataset
-from mat_trainer.launch import checkpoints
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipes.load(args.recipe, args.set)
     cache = default_cache()
     output_dir = options.output_dir(args.output_dir, recipe)
-    settled = pinning.settle(args.dataset, output_dir, checkpoints.AUTO)
+    settled = pinning.settle(args.dataset, output_dir, args.resume)
     dataset = options.place(settled.found, cache, recipe)
     plan = bind(
         recipe,
@@ -56,7 +57,15 @@ def run(args: argparse.Namespace) -> int:
         sys.executable,
         deepspeed=plan.deepspeed,
     )
-    plan = msgspec.structs.replace(plan, notices=(*plan.notices, *settled.notices))
+    standing = resuming.look(
+        Path(plan.output_dir), resuming.record_of(recipe, dataset), args.resume
+    )
+    if standing.faults:
+        raise ConfigError(*standing.faults)
+    notices = [*plan.notices, *settled.notices, *standing.notices]
+    if standing.is_finished:
+        notices.append(f"{plan.output_dir}: this run has finished already; `run` would do nothing")
+    plan = msgspec.structs.replace(plan, notices=tuple(notices))
     sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start)) + "\n")
     return 0
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 import msgspec
 
-from mat_trainer.commands import options, pinning
+from mat_trainer.commands import options, pinning, resuming
 from mat_trainer.commands.pinning import Settled
+from mat_trainer.commands.resuming import Standing
 from mat_trainer.core import command, lengths, traps
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.command import Topology
@@ -21,6 +22,7 @@ from mat_trainer.core.lengths import Over
 from mat_trainer.core.node import Software
 from mat_trainer.core.plan import bind
 from mat_trainer.core.recipe import Recipe
+from mat_trainer.core.run_record import Record
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
@@ -47,6 +49,8 @@ class Asked(msgspec.Struct, frozen=True):
         dataset: Where the dataset is or will be on this machine.
         output_dir: An absolute path.
         cache: The folder for staged and filtered datasets and for lengths.
+        resume: As in `mat_trainer.launch.checkpoints`.
+        standing: What the output folder means for this run.
     """
 
     recipe: Recipe
@@ -55,6 +59,8 @@ class Asked(msgspec.Struct, frozen=True):
     dataset: StagedDataset
     output_dir: str
     cache: Path
+    resume: str
+    standing: Standing
 
     @property
     def model(self) -> str | None:
@@ -66,6 +72,11 @@ class Asked(msgspec.Struct, frozen=True):
         """The recipe's settings, with the model that is trained."""
         model = {"model_name_or_path": self.model} if self.model else {}
         return {**model, **self.recipe.settings}
+
+    @property
+    def record(self) -> Record:
+        """What this run is, as the output folder remembers it."""
+        return resuming.record_of(self.recipe, self.dataset)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -96,15 +107,29 @@ def asked(args: argparse.Namespace) -> Asked:
         faults.append("--output-dir is missing, and the recipe has no output_dir: pass one")
     cache = default_cache()
     settled = dataset = None
+    standing = Standing()
     try:
-        resume = getattr(args, "resume", checkpoints.AUTO)
-        settled = pinning.settle(args.dataset, output_dir, resume)
+        settled = pinning.settle(args.dataset, output_dir, args.resume)
         dataset = options.place(settled.found, cache, recipe)
+        if output_dir is not None:
+            standing = resuming.look(
+                Path(output_dir), resuming.record_of(recipe, dataset), args.resume
+            )
+            faults += standing.faults
     except ConfigError as error:
         faults += error.faults
     if faults or settled is None or dataset is None or output_dir is None:
         raise ConfigError(*faults)
-    return Asked(recipe, topology, settled, dataset, output_dir, cache)
+    return Asked(recipe, topology, settled, dataset, output_dir, cache, args.resume, standing)
+
+
+def say_finished(job: Asked, say: Say) -> None:
+    """Prints that nothing is left to do."""
+    say(
+        "finished",
+        f"already: {job.output_dir} has the trained model of this run, and nothing there is "
+        "touched; to train anew, use --resume never or another --output-dir",
+    )
 
 
 def adopt(job: Asked, generation: int | None) -> Asked:
@@ -116,7 +141,7 @@ def adopt(job: Asked, generation: int | None) -> Asked:
 
 def say_asked(job: Asked, say: Say) -> None:
     """Prints the notices and the generation."""
-    for notice in (*job.recipe.notices, *job.settled.notices):
+    for notice in (*job.recipe.notices, *job.settled.notices, *job.standing.notices):
         say("notice", notice)
     number, is_newest = job.dataset.generation, job.settled.found.is_newest
     if number is not None and (job.topology.node_rank == 0 or not job.settled.is_open):
@@ -124,18 +149,21 @@ def say_asked(job: Asked, say: Say) -> None:
         say("generation", f"{number} of the dataset, {why}: all nodes and restarts stay on it")
 
 
-def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
+def preflight(
+    job: Asked, installed: Software | None, say: Say, faults: Sequence[str] = ()
+) -> Ready:
     """Stages and checks everything that training will use.
 
     Args:
         job: The options.
         installed: The versions installed here; None to find them out.
         say: Prints the results.
+        faults: Those that are known already.
 
     Raises:
         PreflightError: With every fault, however many of the checks fail.
     """
-    faults: list[str] = []
+    faults = list(faults)
 
     def tried(look: Callable[[], T]) -> T | None:
         try:
@@ -152,6 +180,9 @@ def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
         if model := job.model:
             tried(lambda: workers.make_tiny_model(Path(model)))
     faults += output_faults(Path(job.output_dir))
+    if job.topology.node_rank == 0:
+        tried(lambda: checkpoints.examine(Path(job.output_dir), job.resume))
+        faults += _rotation_faults(job)
     faults += _model_faults(job)
     faults += traps.faults(job.recipe.settings)
     staged = tried(
@@ -222,9 +253,20 @@ def _model_faults(job: Asked) -> list[str]:
     return []
 
 
+def _rotation_faults(job: Asked) -> list[str]:
+    if not job.settings.get("save_total_limit"):
+        return []
+    return [
+        f"--output-dir {job.output_dir}: save_total_limit deletes every folder whose name begins "
+        f"with checkpoint-, also {name}; rename it, such as to kept-{name}"
+        for name in checkpoints.rotated(Path(job.output_dir))
+    ]
+
+
 def _plan_yaml(job: Asked, dataset: StagedDataset) -> str:
     facts = options.dataset_facts(dataset)
-    return bind(job.recipe, facts, job.output_dir, model=job.model).yaml()
+    # The parser refuses folders with a model, which are looked at here.
+    return bind(job.recipe, facts, job.output_dir, start_over=True, model=job.model).yaml()
 
 
 def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> Ready:

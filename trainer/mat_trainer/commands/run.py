@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import nullcontext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
 
-from mat_trainer.commands import options, pinning
+from mat_trainer.commands import options, pinning, resuming
 from mat_trainer.commands.preflight import (
     Asked,
     Ready,
@@ -24,18 +26,18 @@ from mat_trainer.commands.preflight import (
     processes,
     say,
     say_asked,
+    say_finished,
 )
 from mat_trainer.core.command import launch
 from mat_trainer.core.control import EXIT_SAVED, rank_log
-from mat_trainer.core.errors import ConfigError, PreflightError
+from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.node import Begin, NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
-from mat_trainer.launch import checkpoints, process, shared_folder
-from mat_trainer.launch.rendezvous import LIMIT_SECONDS, meet
+from mat_trainer.launch import checkpoints, owner, process, shared_folder
+from mat_trainer.launch.in_touch import in_touch
+from mat_trainer.launch.rendezvous import meet
+from mat_trainer.launch.wire import Verdict
 from mat_trainer.launch.workers import software
-
-STAGING_SECONDS = 2 * 3600.0
-"""Time for all nodes to stage the dataset, after they have agreed that they can begin."""
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -49,12 +51,6 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "SIGUSR1 saves a checkpoint and stops (exit code 75); the same command resumes from it.",
     )
     options.add_training(parser)
-    parser.add_argument(
-        "--resume",
-        choices=(checkpoints.AUTO, checkpoints.NEVER),
-        default=checkpoints.AUTO,
-        help="auto resumes from the last complete checkpoint; default: %(default)s",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,9 +62,12 @@ def run(args: argparse.Namespace) -> int:
     """
     job = asked(args)
     say_asked(job, say)
+    if job.standing.is_finished:
+        say_finished(job, say)
+        return 0
     before = signal.signal(signal.SIGUSR1, _stop)
     try:
-        return _run(args.resume, job)
+        return _run(job)
     except _StopAskedError:
         say("stopped", "before the first step, because of SIGUSR1; the same command starts again")
         return EXIT_SAVED
@@ -79,42 +78,48 @@ def run(args: argparse.Namespace) -> int:
 class _StopAskedError(Exception):
     """SIGUSR1 came before training began, so there is nothing to save."""
 
+    is_stop = True
+
 
 def _stop(*_: object) -> None:
     raise _StopAskedError
 
 
-def _run(resume: str, job: Asked) -> int:
+def _run(job: Asked) -> int:
     installed = software()
     folder = Path(job.output_dir)
-    several, first = job.topology.nnodes > 1, job.topology.node_rank == 0
-    if wrong := output_faults(folder):
-        raise PreflightError(*wrong)
-    with shared_folder.marked(folder) if several and first else nullcontext("") as mark:
-        faults, generation = [], job.dataset.generation
-        if several:
-            # Before anything is staged, so that a missing or different node shows within a minute.
-            dataset = job.dataset.lineage if job.settled.is_open else job.dataset.digest
-            ours = msgspec.json.encode(Begin(mark, generation)).decode()
-            theirs = _meet(job, _facts(job, installed, dataset), ours, LIMIT_SECONDS)
-            begin = msgspec.json.decode(theirs, type=Begin)
-            faults = [fault] if (fault := shared_folder.fault(folder, begin.mark)) else []
-            generation = begin.generation
-        ready, checkpoint = _prepared(resume, job, installed, faults, generation)
-    plan = bind(
-        job.recipe,
-        options.dataset_facts(ready.dataset),
-        job.output_dir,
-        resume_from=checkpoint or None,
-        start_over=resume == checkpoints.NEVER,
-        model=job.model,
-    )
-    say("output", plan.output_dir)
-    if checkpoint:
-        say("resume", checkpoint)
-    if first:
-        pinning.keep(folder, job.settled.found)
-    code = _train(job, ready, plan)
+    first = job.topology.node_rank == 0
+    with ExitStack() as held:
+        faults = output_faults(folder)
+        ownership = None
+        if first and not faults:
+            try:
+                ownership = held.enter_context(owner.owned(folder))
+            except PreflightError as error:
+                faults += error.faults
+        ready, checkpoint = _agreed(job, installed, faults)
+        plan = bind(
+            job.recipe,
+            options.dataset_facts(ready.dataset),
+            job.output_dir,
+            resume_from=checkpoint or None,
+            start_over=job.resume == checkpoints.NEVER,
+            model=job.model,
+        )
+        say("output", plan.output_dir)
+        if checkpoint:
+            say("resume", checkpoint)
+        record = msgspec.structs.replace(
+            job.record, processes=job.topology.nnodes * ready.nproc_per_node
+        )
+        if first:
+            pinning.keep(folder, job.settled.found)
+            resuming.keep(folder, record)
+        code = _train(job, ready, plan)
+        if first and code == 0:
+            resuming.keep(folder, msgspec.structs.replace(record, finished=True))
+        if ownership is not None:
+            ownership.code = code
     if code == EXIT_SAVED:
         say("stopped", "a checkpoint is saved; the same command resumes from it")
     elif code:
@@ -124,28 +129,105 @@ def _run(resume: str, job: Asked) -> int:
     return code
 
 
-def _prepared(
-    resume: str, job: Asked, installed: Software, faults: list[str], generation: int | None
-) -> tuple[Ready, str]:
-    """What to train on, and the checkpoint to resume from; the same on all nodes."""
-    first = job.topology.node_rank == 0
-    try:
+def _agreed(job: Asked, installed: Software, faults: list[str]) -> tuple[Ready, str]:
+    """What to train on, and the checkpoint to resume from; the same on all nodes.
+
+    Args:
+        job: The options.
+        installed: The versions installed here.
+        faults: Those of this node that are known already.
+
+    Raises:
+        ConfigError, PreflightError: Training would fail, on this node or another.
+    """
+    folder, topology = Path(job.output_dir), job.topology
+    first = topology.node_rank == 0
+    if topology.nnodes == 1:
         if faults:
             raise PreflightError(*faults)
-        if job.settled.is_open and not first:
-            job = adopt(job, generation)
-            say("generation", f"{generation} of the dataset, as on node 0")
-        ready = preflight(job, installed, say)
-        found = checkpoints.prepare(Path(job.output_dir), resume) if first else None
-    except (ConfigError, PreflightError) as error:
-        if job.topology.nnodes > 1:
-            _meet(job, _facts(job, installed, "", error.faults), "", STAGING_SECONDS)
-        raise
-    checkpoint = str(found or "")
-    if job.topology.nnodes > 1:
-        facts = _facts(job, installed, ready.dataset.digest)
-        checkpoint = _meet(job, facts, checkpoint, STAGING_SECONDS)
-    return ready, checkpoint
+        return _prepared(job, installed)
+    with shared_folder.marked(folder) if first and not faults else nullcontext("") as mark:
+        # Before anything is staged, so that a missing or different node shows within a minute.
+        dataset = job.dataset.lineage if job.settled.is_open else job.dataset.digest
+        ours = Begin(mark, job.dataset.generation)
+        facts = _facts(job, installed, dataset, tuple(faults))
+        begin = msgspec.json.decode(
+            meet(
+                facts,
+                nnodes=topology.nnodes,
+                master_addr=topology.master_addr,
+                master_port=topology.master_port,
+                announcement=msgspec.json.encode(ours).decode(),
+            ),
+            type=Begin,
+        )
+        checkpoint = ""
+        with (
+            interruptible() as ended,
+            in_touch(
+                facts,
+                nnodes=topology.nnodes,
+                master_addr=topology.master_addr,
+                master_port=topology.master_port,
+                announcement=lambda: checkpoint,
+                ended=ended,
+            ) as others,
+        ):
+            if fault := shared_folder.fault(folder, begin.mark):
+                raise PreflightError(fault)
+            if job.settled.is_open and not first:
+                job = adopt(job, begin.generation)
+                say("generation", f"{begin.generation} of the dataset, as on node 0")
+            ready, checkpoint = _prepared(job, installed)
+            return ready, others.agree(_facts(job, installed, ready.dataset.digest))
+
+
+def _prepared(job: Asked, installed: Software) -> tuple[Ready, str]:
+    """What to train on, and on node 0 the checkpoint to resume from, or an empty text."""
+    ready = preflight(job, installed, say)
+    first = job.topology.node_rank == 0
+    found = checkpoints.prepare(Path(job.output_dir), job.resume) if first else None
+    return ready, str(found or "")
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[Verdict], None]]:
+    """Ends the block when another node has failed, whatever this one does just now.
+
+    Yields:
+        A function for another thread to call.
+
+    Raises:
+        PreflightError: Another node has failed; with its name.
+    """
+    told: list[Verdict] = []
+
+    def ended(verdict: Verdict) -> None:
+        told.append(verdict)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, _ENDED)  # so that it does not wait in a system call
+
+    def interrupt(*_: object) -> None:
+        if told:
+            raise _OthersEnded
+
+    before = signal.signal(_ENDED, interrupt)
+    try:
+        yield ended
+    except _OthersEnded:
+        if told[0].stopped:
+            raise _StopAskedError from None
+        raise PreflightError(*told[0].faults) from None
+    finally:
+        signal.signal(_ENDED, before)
+
+
+_ENDED = signal.SIGUSR2
+
+
+class _OthersEnded(BaseException):
+    """Another node has failed. Not an `Exception`, so that nothing takes it for an error here."""
 
 
 def _facts(
@@ -161,18 +243,6 @@ def _facts(
         software=installed,
         promised_gpus=gpus,
         faults=faults,
-    )
-
-
-def _meet(job: Asked, facts: NodeFacts, announcement: str, limit: float) -> str:
-    topology = job.topology
-    return meet(
-        facts,
-        nnodes=topology.nnodes,
-        master_addr=topology.master_addr,
-        master_port=topology.master_port,
-        announcement=announcement,
-        limit=limit,
     )
 
 

@@ -40,7 +40,7 @@ class _Tensor(msgspec.Struct, frozen=True):
 def step(name: str) -> int | None:
     """The step that a checkpoint's folder name says; None for other names.
 
-    >>> step("checkpoint-500"), step("checkpoint-500.incomplete")
+    >>> step("checkpoint-500"), step("incomplete-checkpoint-500")
     (500, None)
     """
     found = _NAME.fullmatch(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core import document, known_keys, migrate, overrides
+from mat_trainer.core import document, known_keys, migrate, overrides, purpose
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.known_keys import KnownKeys
 
@@ -90,9 +90,11 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     faults += known_keys.faults(_merged(settings, changed), known)
     removed = [key for key, value in changed.items() if value is None]
     faults += known_keys.unknown([key for key in removed if key not in settings], known)
+    settings = _merged(settings, changed)
+    if other := purpose.fault(settings, name_or_path):
+        faults.append(other)
     if faults:
         raise ConfigError(*faults)
-    settings = _merged(settings, changed)
     return Recipe(
         name=name_or_path if is_preset else Path(name_or_path).stem,
         settings=settings,

@@ -40,6 +40,20 @@ def fingerprint(settings: Mapping[str, Any], environment: Mapping[str, str]) -> 
     return reference.read_text().strip() + beside if reference.is_file() else None
 
 
+def content(settings: Mapping[str, Any]) -> str:
+    """Identifies the files of a local model; empty for a model of the hub, or for none.
+
+    Weights count by name and size only, since they are large.
+    """
+    name = settings.get("model_name_or_path")
+    if not name or not Path(str(name)).is_dir():
+        return ""
+    files = sorted(path for path in Path(str(name)).iterdir() if path.is_file())
+    weights = [f"{path.name} {path.stat().st_size}" for path in files if path.suffix in _WEIGHTS]
+    others = _hash([path for path in files if path.suffix not in _WEIGHTS])
+    return hashlib.sha256("\n".join([others, *weights]).encode()).hexdigest()
+
+
 def _hub_cache(environment: Mapping[str, str]) -> Path:
     if cache := environment.get("HF_HUB_CACHE"):
         return Path(cache)

@@ -29,10 +29,11 @@ class Call(msgspec.Struct, frozen=True, tag="mat-trainer 1"):
 
 
 class Verdict(msgspec.Struct, frozen=True, tag="mat-trainer 1 verdict"):
-    """Node 0's answer: without faults, the nodes begin."""
+    """Node 0's answer: without faults, the nodes begin. `stopped` if a node was asked to stop."""
 
     faults: Sequence[str]
     announcement: str
+    stopped: bool = False
 
 
 def shortened(facts: NodeFacts) -> NodeFacts:
