@@ -36,7 +36,11 @@ class Slurm(msgspec.Struct, frozen=True):
 
 def faults(job: Job, slurm: Slurm) -> list[str]:
     """The faults of a job for Slurm, one sentence each."""
-    found = []
+    found = [
+        f"--{option} {text!r}: must be one word; a line break would end the directive"
+        for option, text in (("partition", slurm.partition), ("account", slurm.account))
+        if text and (len(text.split()) != 1 or not text.isprintable())
+    ]
     if slurm.time:
         limit = seconds(slurm.time)
         if limit is None:
@@ -49,8 +53,13 @@ def faults(job: Job, slurm: Slurm) -> list[str]:
                 " --time-to-save; raise --time, or lower --time-to-save"
             )
     for directive in slurm.directives:
-        if not directive.startswith("-") or "\n" in directive:
+        if not directive.startswith("-") or not directive.isprintable():
             found.append(f"--sbatch {directive}: must be one option, such as --sbatch=--mem=0")
+        elif re.match(r"--array\b|-a", directive):
+            found.append(
+                f"--sbatch {directive}: every task of an array would train the same in one folder; "
+                "leave it out, and submit once for each --output-dir"
+            )
     if "%" in job.output_dir or '"' in job.output_dir:
         found.append(
             f'--output-dir {job.output_dir}: % and " have a meaning in paths of Slurm; rename it'

@@ -107,3 +107,16 @@ def test_what_slurm_would_misread_is_told_all_at_once() -> None:
         "--sbatch -p a\n#SBATCH",
         "--output-dir /a%j",
     ]
+
+
+@pytest.mark.parametrize("directive", ["--array=0-3", "--array 0-3", "-a0-3", "-a 0-3%2"])
+def test_an_array_of_one_folder_is_refused(directive: str) -> None:
+    (fault,) = slurm.faults(jobs.JOB, Slurm(directives=(directive,)))
+    assert "every task of an array would train the same in one folder" in fault
+    assert slurm.faults(jobs.JOB, Slurm(directives=("--account=a", "--arch=b"))) == []
+
+
+@pytest.mark.parametrize("text", ["gpu\n#SBATCH --nodes=99", "gpu\r", "a b", "gpu\x85x", "\u2028"])
+def test_a_line_break_in_a_name_is_told(text: str) -> None:
+    found = slurm.faults(jobs.JOB, Slurm(partition=text, account=text))
+    assert [fault.split(" ")[0] for fault in found] == ["--partition", "--account"]
