@@ -79,7 +79,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_PORT,
         metavar="P",
-        help="a free port of node 0, the same on all nodes; default: %(default)s",
+        help="a free port of node 0, the same on all nodes; default: %(default)s; one node takes "
+        "another port if this one is in use",
     )
 
 

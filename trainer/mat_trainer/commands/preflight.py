@@ -27,7 +27,7 @@ from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
 from mat_trainer.dataset.stage import StagedDataset, stage
-from mat_trainer.launch import checkpoints, workers
+from mat_trainer.launch import checkpoints, room, workers
 
 T = TypeVar("T")
 Say = Callable[[str, str], None]
@@ -182,6 +182,7 @@ def preflight(
     faults += output_faults(Path(job.output_dir))
     if job.topology.node_rank == 0:
         tried(lambda: checkpoints.examine(Path(job.output_dir), job.resume))
+        faults += filter(None, [room.fault(Path(job.output_dir), job.settings, job.resume)])
         faults += _rotation_faults(job)
     faults += _model_faults(job)
     faults += traps.faults(job.recipe.settings)

@@ -28,12 +28,12 @@ from mat_trainer.commands.preflight import (
     say_asked,
     say_finished,
 )
-from mat_trainer.core.command import launch
+from mat_trainer.core.command import Topology, launch
 from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.node import Begin, NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
-from mat_trainer.launch import checkpoints, owner, process, shared_folder
+from mat_trainer.launch import checkpoints, owner, ports, process, room, shared_folder
 from mat_trainer.launch.in_touch import in_touch
 from mat_trainer.launch.rendezvous import meet
 from mat_trainer.launch.wire import Verdict
@@ -124,6 +124,8 @@ def _run(job: Asked) -> int:
         say("stopped", "a checkpoint is saved; the same command resumes from it")
     elif code:
         say("failed", f"exit code {code}; see the logs of the ranks in {plan.log_dir}")
+        if first and (full := room.fault(folder, job.settings, checkpoints.AUTO)):
+            say("disk", full)
     else:
         say("trained", f"{plan.output_dir}; for the loss: mat-trainer status {plan.output_dir}")
     return code
@@ -247,7 +249,9 @@ def _facts(
 
 
 def _train(job: Asked, ready: Ready, plan: Plan) -> int:
-    topology = msgspec.structs.replace(job.topology, nproc_per_node=ready.nproc_per_node)
+    topology = _on_free_port(
+        msgspec.structs.replace(job.topology, nproc_per_node=ready.nproc_per_node)
+    )
     folder = Path(plan.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mat-trainer-") as elsewhere:
@@ -257,6 +261,16 @@ def _train(job: Asked, ready: Ready, plan: Plan) -> int:
         first_rank = topology.node_rank * ready.nproc_per_node
         show = rank_log(Path(plan.log_dir), first_rank)
         return process.run(start.command, start.environment, show=show)
+
+
+def _on_free_port(topology: Topology) -> Topology:
+    # Several nodes have met at the port, so it is free.
+    if topology.nnodes > 1 or ports.is_free(topology.master_port):
+        return topology
+    user = ports.user(topology.master_port) or "another program"
+    port = ports.free()
+    say("port", f"{port}, since {user} uses {topology.master_port}")
+    return msgspec.structs.replace(topology, master_port=port)
 
 
 def _yaml_file(output_dir: Path, node_rank: int, elsewhere: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,15 @@ def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bo
     return settled.found.address if settled.is_open else dataset
 
 
+def _program() -> tuple[str, ...]:
+    """This command by its absolute path, since a job need not find it by its name."""
+    typed = Path(sys.argv[0])
+    if typed.name == "mat-trainer" and typed.is_file():
+        return (os.path.abspath(typed),)
+    found = shutil.which("mat-trainer")
+    return (os.path.abspath(found),) if found else (sys.executable, "-m", "mat_trainer.cli")
+
+
 def _absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
@@ -210,6 +220,8 @@ def _target(
     typed: dict[str, Any] = {name: value for name, value in vars(args).items() if value is not None}
     typed |= {name: tuple(typed.get(name, ())) for name in ("directives", "secrets", "setup")}
     typed["mounts"] = mounts.parse(args.mount or (), faults)
+    if not args.setup:  # whose lines would say which one is meant
+        typed["program"] = _program()
     typed["recipe_path"] = str(path.absolute()) if path else None
     kind = {SLURM: Slurm, KUBERNETES: Kubernetes, SKYPILOT: SkyPilot}[args.to]
     target = kind(**{name: typed[name] for name in kind.__struct_fields__ if name in typed})

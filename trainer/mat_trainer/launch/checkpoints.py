@@ -23,6 +23,7 @@ INCOMPLETE = "incomplete"
 EARLIER = "earlier"
 """Names of folders that are set aside begin so: transformers deletes old ``checkpoint-*``."""
 
+_ASIDE = re.compile(rf"({INCOMPLETE}|{EARLIER})-checkpoint-\d+(-\d+)?")
 _BEFORE = re.compile(rf"checkpoint-\d+\.({INCOMPLETE}|{EARLIER})(-\d+)?")
 
 
@@ -120,6 +121,21 @@ def rotated(output_dir: Path) -> list[str]:
 def exist(output_dir: Path) -> bool:
     """Whether there is any checkpoint, complete or not."""
     return bool(_checkpoints(output_dir))
+
+
+def newest(output_dir: Path) -> Path | None:
+    """The checkpoint with the highest number that was written to its end, or seems so."""
+    found = (folder for folder in _checkpoints(output_dir) if (folder / core.STATE).is_file())
+    return next(found, None)
+
+
+def aside(output_dir: Path) -> list[Path]:
+    """Folders that were set aside, and the incomplete checkpoints that will be."""
+    if not output_dir.is_dir():
+        return []
+    named = [path for path in output_dir.iterdir() if _ASIDE.fullmatch(path.name)]
+    broken = [path for path in _checkpoints(output_dir) if not (path / core.STATE).is_file()]
+    return sorted([*named, *broken, *_set_aside_before(output_dir)])
 
 
 def model_in(output_dir: Path) -> str | None:

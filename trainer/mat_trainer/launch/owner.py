@@ -80,7 +80,8 @@ class Ownership:
         self._path = path
         self._owner = owner
         self._done = threading.Event()
-        _write(handle, owner)
+        with contextlib.suppress(OSError):  # a full disk is told by those who look at it
+            _write(handle, owner)
         self._thread = threading.Thread(target=self._keep, name="owner", daemon=True)
         self._thread.start()
 
@@ -240,3 +241,4 @@ def _machine() -> str:
 def _write(handle: int, owner: Owner) -> None:
     data = msgspec.json.encode(owner)
     os.pwrite(handle, data.ljust(_BYTES - 1) + b"\n", 0)
+    os.fsync(handle)  # network file systems keep what is written until then

@@ -41,7 +41,7 @@ def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
         ("--output-dir", job.output_dir, "checkpoints would be lost with the machine"),
         ("--dataset", job.dataset, "the machine would not find it"),
     ):
-        if "://" not in path and not any(_is_below(path, mount.path) for mount in mounts):
+        if "://" not in path and not any(is_below(path, mount.path) for mount in mounts):
             there = ", ".join(mount.path for mount in mounts) or "none are given"
             found.append(
                 f"{option} {path}: not on a mounted volume ({there}), so {why}; see --mount"
@@ -49,6 +49,7 @@ def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
     return found
 
 
-def _is_below(path: str, folder: str) -> bool:
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path on the nodes is a folder or in it."""
     pure = PurePosixPath(path)
     return ".." not in pure.parts and pure.is_relative_to(folder)

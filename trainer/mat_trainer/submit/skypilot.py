@@ -78,7 +78,7 @@ def render(job: Job, target: SkyPilot) -> str:
         },
     }
     files: dict[str, Any] = {
-        mount.path: {"source": mount.source, "mode": "MOUNT"} for mount in target.mounts
+        mount.path: {"source": mount.source, "mode": _mode(job, mount)} for mount in target.mounts
     }
     if target.recipe_path is not None:
         files[f"{RECIPES}/{job.recipe}"] = target.recipe_path
@@ -95,6 +95,13 @@ def render(job: Job, target: SkyPilot) -> str:
     head = f"# {jobs.title(job)}\n"
     body = {key: value for key, value in task.items() if value}
     return f"{head}{document.dump([body])}"
+
+
+def _mode(job: Job, mount: Mount) -> str:
+    # Logs are appended to, which a mounted S3 bucket refuses. Files that are written to the cache
+    # of MOUNT_CACHED reach the bucket when they are closed.
+    is_output = mounts.is_below(job.output_dir, mount.path)
+    return "MOUNT_CACHED" if is_output and not mount.source.startswith("gs://") else "MOUNT"
 
 
 def _run(job: Job) -> str:

@@ -25,6 +25,7 @@ class Slurm(msgspec.Struct, frozen=True):
         time: Time limit in Slurm's notation, such as 12:00:00; empty for the partition's.
         directives: Further options of sbatch, such as ``--constraint=h100``.
         setup: Lines of shell that make `mat-trainer` available.
+        program: The command, as the nodes find it.
     """
 
     partition: str = ""
@@ -32,6 +33,7 @@ class Slurm(msgspec.Struct, frozen=True):
     time: str = ""
     directives: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("mat-trainer",)
 
 
 def faults(job: Job, slurm: Slurm) -> list[str]:
@@ -90,7 +92,9 @@ def seconds(time: str) -> int | None:
 def render(job: Job, slurm: Slurm) -> str:
     """The sbatch file."""
     folder = f"{job.output_dir}/{FOLDER}"
-    command = "\n  ".join(shlex.join(group) for group in jobs.words(job, folder))
+    first, *rest = jobs.words(job, folder)
+    groups = [(*slurm.program, *first[1:]), *rest]
+    command = "\n  ".join(shlex.join(group) for group in groups)
     template = resources.files(__package__).joinpath("job.sbatch").read_text(encoding="utf-8")
     return template.format(
         title=jobs.title(job),

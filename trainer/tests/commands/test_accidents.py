@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mat_trainer.launch import owner
+from mat_trainer.launch import checkpoints, owner
 from tests.commands.conftest import make
 from tests.conftest import sample_source
 from tests.once import once
@@ -210,3 +211,93 @@ def test_a_second_run_in_the_folder_is_told_who_has_it_until_that_ends(
     psutil.wait_procs(ranks, timeout=600)
     assert not any(rank.is_running() and rank.status() != "zombie" for rank in ranks)
     assert owner.fault(output) is None
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real disk of 60 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this machine does not mount: {done.stderr}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_is_told_and_once_there_is_room_the_run_goes_on(
+    short_dataset: Path, small_disk: Path
+) -> None:
+    output, ballast = small_disk / "out", small_disk / "ballast"
+    more = rest(short_dataset, output, max_steps=12, save_steps=1)
+    free = shutil.disk_usage(small_disk).free
+    ballast.write_bytes(bytes(free - 26_000_000))  # room for some checkpoints of 3.5 MB
+    done = ran("run", "tiny_cpu", *more)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"disk +--output-dir .*: the next checkpoint needs 0.02 GB, and", done.stderr)
+    for command in ("check", "run", "run"):  # and at every further start, until there is room
+        done = ran(command, "tiny_cpu", *more)
+        assert done.returncode == 4, done.stdout + done.stderr
+        assert "the next checkpoint needs 0.02 GB, and 0.00 GB are free on its disk" in done.stderr
+        assert "delete what is never loaded again: " in done.stderr
+        assert f"{output}/checkpoint-" in done.stderr
+        assert "Traceback" not in done.stderr
+    ballast.unlink()
+    done = ran("run", "tiny_cpu", *more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "resume       " in done.stderr
+    assert sorted(losses(output)) == list(range(1, 13))
+    assert len(list(output.glob("incomplete-checkpoint-*"))) == 1
+
+
+def test_a_first_checkpoint_that_cannot_fit_is_told_before_training(
+    short_dataset: Path, small_disk: Path
+) -> None:
+    free = shutil.disk_usage(small_disk).free
+    small_disk.joinpath("ballast").write_bytes(bytes(free - 10_000_000))
+    for command in ("check", "run"):
+        done = ran(command, "tiny_cpu", *rest(short_dataset, small_disk / "out"))
+        assert done.returncode == 4, done.stdout + done.stderr
+        assert "the next checkpoint needs at least 0.02 GB, and 0.01 GB are free" in done.stderr
+
+
+def test_a_port_in_use_is_replaced_on_one_node(
+    short_dataset: Path, tmp_path: Path, free_port: int
+) -> None:
+    """Two processes, so that torchrun listens at the port."""
+    more = rest(short_dataset, tmp_path / "out", max_steps=1, save_strategy="'no'")
+    with socket.create_server(("", free_port)):
+        two = ["--nproc-per-node", 2, "--master-port", free_port]
+        done = ran("run", "tiny_cpu", *more, *two)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(
+        rf"port +\d+, since process {os.getpid()} \(.*\) uses {free_port}", done.stderr
+    )
+    assert "world size: 2" in (tmp_path / "out" / "logs" / "rank-00000.log").read_text()
+
+
+def test_a_real_checkpoint_with_zeros_inside_falls_back_to_the_one_before(
+    finished: Path, short_dataset: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    for name in ("optimizer.pt", "rng_state.pth", "scheduler.pt"):
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(finished, output)
+        assert checkpoints.fault(output / "checkpoint-2") is None
+        file = output / "checkpoint-2" / name
+        data = bytearray(file.read_bytes())
+        middle = len(data) // 2
+        data[middle - 64 : middle + 64] = bytes(128)
+        file.write_bytes(data)
+        assert checkpoints.fault(output / "checkpoint-2") == f"has a damaged {name}"
+    more = rest(short_dataset, output, max_steps=3)
+    done = ran("run", "tiny_cpu", *more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checkpoint-2 has a damaged scheduler.pt: renamed to incomplete-checkpoint-2" in (
+        done.stderr
+    )
+    assert f"resume       {output}/checkpoint-1" in done.stderr
+    assert sorted(losses(output)) == [1, 2, 3]

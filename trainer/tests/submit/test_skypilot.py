@@ -63,7 +63,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What SkyPilot understood of two tasks: one with GPUs, one with an image and no GPU."""
-    target = SkyPilot(image="registry/image:1", mounts=(Mount("s3://bucket/there", "/shared"),))
+    bucket, data = Mount("s3://bucket/there", "/shared"), Mount("s3://mat/set", "/data")
+    target = SkyPilot(image="registry/image:1", mounts=(bucket, data))
     return read(
         tmp_path_factory.mktemp("tasks"),
         skypilot.render(JOB, changed(recipe_path=str(recipe))),
@@ -84,6 +85,11 @@ def test_skypilot_understands_the_task(told: list[dict[str, Any]], recipe: Path)
     assert understood["secrets"] == ["HF_TOKEN"]
     assert understood["setup"].splitlines() == ["pip install ./mat_trainer.whl"]
     assert understood["buckets"] == {"/shared": ["gs://bucket", "MOUNT"]}
+    # A mounted S3 bucket cannot be appended to; a dataset there is only read.
+    assert told[1]["buckets"] == {
+        "/shared": ["s3://bucket/there", "MOUNT_CACHED"],
+        "/data": ["s3://mat/set", "MOUNT"],
+    }
     ((there, here),) = understood["files"].items()
     assert here == str(recipe)
     assert f"mat-trainer run {there} " in understood["run"]
