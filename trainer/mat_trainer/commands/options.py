@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from os.path import expanduser
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,8 +40,10 @@ def add_command(
 
 def add_recipe(parser: argparse.ArgumentParser, dataset: str = DATASET) -> None:
     """Adds the options for what is trained."""
-    parser.add_argument("recipe", metavar="RECIPE", help="the name of a preset, or a YAML file")
-    parser.add_argument("--dataset", required=True, metavar="URI", help=dataset)
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=expanduser, help="the name of a preset, or a YAML file"
+    )
+    parser.add_argument("--dataset", required=True, metavar="URI", type=expanduser, help=dataset)
     parser.add_argument(
         "--set",
         action="append",
@@ -55,6 +58,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument(
         "--output-dir",
+        type=expanduser,
         metavar="DIR",
         help="for checkpoints and logs, shared by all nodes; default: the recipe's own",
     )
@@ -123,6 +127,20 @@ def output_dir(typed: str | None, recipe: Recipe) -> str | None:
     """The output folder as an absolute path: --output-dir, else the recipe's, else None."""
     folder = typed or recipe.settings.get("output_dir")
     return os.path.abspath(folder) if folder else None
+
+
+def yaml_path(output_dir: str, node_rank: int = 0, elsewhere: str = "/tmp/mat-trainer") -> str:
+    """The file of settings of a node: the dataset may be staged at different places.
+
+    LLaMA-Factory's launcher splits its arguments at spaces.
+
+    Args:
+        output_dir: The run's folder.
+        node_rank: The node's number.
+        elsewhere: A folder without spaces, for an output folder that has some.
+    """
+    name = "train.yaml" if node_rank == 0 else f"train-node-{node_rank}.yaml"
+    return f"{elsewhere if len(output_dir.split()) > 1 else output_dir}/{name}"
 
 
 def tiny_model(recipe: Recipe, cache: Path) -> str | None:

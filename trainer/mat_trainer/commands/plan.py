@@ -12,6 +12,7 @@ import msgspec
 
 from mat_trainer.commands import options, pinning, resuming
 from mat_trainer.core import recipe as recipes
+from mat_trainer.core import steps as counting
 from mat_trainer.core.command import Launch, launch
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.plan import Plan, bind
@@ -50,9 +51,12 @@ def run(args: argparse.Namespace) -> int:
         output_dir,
         model=options.tiny_model(recipe, cache),
     )
+    topology = options.topology(args, recipe)
+    nproc = topology.nproc_per_node
+    processes = None if nproc is None else topology.nnodes * nproc
     start = launch(
-        plan.yaml_path,
-        options.topology(args, recipe),
+        options.yaml_path(plan.output_dir),
+        topology,
         plan.log_dir,
         sys.executable,
         deepspeed=plan.deepspeed,
@@ -66,20 +70,28 @@ def run(args: argparse.Namespace) -> int:
     if standing.is_finished:
         notices.append(f"{plan.output_dir}: this run has finished already; `run` would do nothing")
     plan = msgspec.structs.replace(plan, notices=tuple(notices))
-    sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start)) + "\n")
+    sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start, processes)) + "\n")
     return 0
 
 
-def _lines(recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch) -> Iterator[str]:
+def _lines(
+    recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch, processes: int | None
+) -> Iterator[str]:
     yield from _row("recipe", f"{recipe.name}: {recipe.about}" if recipe.about else recipe.name)
     yield from _row("dataset", f"{dataset.uri}, entry {dataset.entry.name}")
     yield from _row("rows", rows(plan))
+    yield from _row("steps", counting.words(plan.settings, plan.used, processes))
     if recipe.tiny_model:
         yield from _row("model", "tiny and random; `run` makes it before training")
     yield from _row("remote code", remote_code(recipe))
     for notice in plan.notices:
         yield from _row("notice", notice)
-    yield from ("", f"{plan.yaml_path}:", "", textwrap.indent(plan.yaml(), "  "))
+    yield from (
+        "",
+        f"{options.yaml_path(plan.output_dir)}:",
+        "",
+        textwrap.indent(plan.yaml(), "  "),
+    )
     yield from ("command:", "", textwrap.indent(start.shell(), "  "))
 
 

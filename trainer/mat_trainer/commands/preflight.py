@@ -11,10 +11,10 @@ from typing import TextIO, TypeVar
 
 import msgspec
 
-from mat_trainer.commands import options, pinning, resuming
+from mat_trainer.commands import models, options, pinning, resuming
 from mat_trainer.commands.pinning import Settled
 from mat_trainer.commands.resuming import Standing
-from mat_trainer.core import command, lengths, traps
+from mat_trainer.core import command, lengths, steps, traps
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.command import Topology
 from mat_trainer.core.errors import ConfigError, PreflightError
@@ -180,11 +180,14 @@ def preflight(
         if model := job.model:
             tried(lambda: workers.make_tiny_model(Path(model)))
     faults += output_faults(Path(job.output_dir))
+    found_there = None
     if job.topology.node_rank == 0:
-        tried(lambda: checkpoints.examine(Path(job.output_dir), job.resume))
+        found_there = tried(lambda: checkpoints.examine(Path(job.output_dir), job.resume))
         faults += filter(None, [room.fault(Path(job.output_dir), job.settings, job.resume)])
         faults += _rotation_faults(job)
-    faults += _model_faults(job)
+    unreadable = [] if job.model else models.faults(job.settings)
+    faults += unreadable
+    faults += _resume_faults(job)
     faults += traps.faults(job.recipe.settings)
     staged = tried(
         lambda: stage(
@@ -198,11 +201,19 @@ def preflight(
         entry = f"{staged.entry.name} of {staged.uri}, {staged.entry.rows:,} rows"
         say("dataset", f"{entry}, verified: {staged.path}")
     if staged and found:
-        if fault := tried(lambda: workers.parser_fault(_plan_yaml(job, staged))):
-            faults.append(f"LLaMA-Factory rejects the settings: {fault}")
-        ready = tried(lambda: _within_cutoff(job, staged, nproc, say))
-        if ready and not faults:
-            return ready
+        verdict = tried(lambda: workers.verdict(_plan_yaml(job, staged), has_model=not unreadable))
+        if verdict and verdict.rejected:
+            faults.append(f"LLaMA-Factory rejects the settings: {verdict.rejected}")
+        if verdict:
+            faults += verdict.faults
+        # What the parser or the model's files refuse would be found in each row once more.
+        if verdict and not verdict.rejected and not unreadable:
+            ready = tried(lambda: _within_cutoff(job, staged, nproc, say))
+            if ready:
+                last = found_there.last if found_there else None
+                faults += _step_faults(job, ready, last, say)
+            if ready and not faults:
+                return ready
     raise PreflightError(*faults)
 
 
@@ -243,15 +254,29 @@ def output_faults(folder: Path) -> list[str]:
     return []
 
 
-def _model_faults(job: Asked) -> list[str]:
-    name = str(job.settings.get("model_name_or_path") or "")
-    is_path = name.startswith((os.sep, ".", "~")) or name.count("/") > 1
-    if job.model or not is_path:
-        return []  # an id on the model hub: its tokenizer is loaded to measure the rows
-    folder = Path(name).expanduser()
-    if not (folder / "config.json").is_file():
-        return [f"model_name_or_path {name}: no config.json in this folder, so no model; check it"]
-    return []
+def _step_faults(job: Asked, ready: Ready, last: Path | None, say: Say) -> list[str]:
+    """Says how many steps the run has; a checkpoint must not be beyond them."""
+    plan = bind(job.recipe, options.dataset_facts(ready.dataset), job.output_dir, model=job.model)
+    processes = job.topology.nnodes * ready.nproc_per_node
+    say("steps", steps.words(plan.settings, plan.used, processes))
+    total = steps.total(plan.settings, plan.used, processes)
+    reached = checkpoints.step_of(last) if last else 0
+    if total is None or reached <= total:
+        return []
+    return [
+        f"--output-dir {job.output_dir}: {last} is at step {reached:,}, and these settings end at "
+        f"step {total:,}, so that nothing is left to train: raise max_steps or num_train_epochs, "
+        "choose another --output-dir, or use --resume never to train anew"
+    ]
+
+
+def _resume_faults(job: Asked) -> list[str]:
+    named = job.settings.get("resume_from_checkpoint")
+    if not named or job.resume == checkpoints.NEVER or checkpoints.exist(Path(job.output_dir)):
+        return []  # the last checkpoint in the folder is used instead
+    folder = Path(str(named))
+    why = checkpoints.fault(folder) if folder.is_dir() else "is no folder"
+    return [f"resume_from_checkpoint {named}: {why}; correct it or remove it"] if why else []
 
 
 def _rotation_faults(job: Asked) -> list[str]:
@@ -274,6 +299,12 @@ def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> R
     measured = measure(staged, job.settings, job.cache)
     over = lengths.over(measured, lengths.cutoff(job.settings))
     say("length", length_words(over))
+    if measured.fault_count == over.rows:
+        template = job.settings.get("template")
+        raise PreflightError(
+            f"template {template}: none of the {over.rows:,} rows can be encoded with it; choose "
+            f"the template of the model, or another model. The first: {measured.faults[0]}"
+        )
     if measured.fault_count:
         more = measured.fault_count - len(measured.faults)
         also = [f"and {more:,} more rows with faults like these"] if more else []
@@ -283,11 +314,12 @@ def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> R
 
 def length_words(over: Over) -> str:
     """How many rows are left out, and why."""
-    words = f"{over.count():,} of {over.rows:,} rows exceed cutoff_len {over.cutoff:,}"
+    words = f"{over.count():,} of {over.rows:,} rows are longer than cutoff_len {over.cutoff:,}"
     if over.count():
         images = over.with_images
         words += (
             f" and are left out ({images:,} with images, which would stop training, and "
             f"{over.count() - images:,} without, whose end would be cut off)"
         )
-    return f"{words}; the longest has {over.longest:,} tokens"
+    words += f"; the longest has {over.longest:,} tokens"
+    return f"{words}: cutoff_len {over.longest} keeps all" if over.count() else words

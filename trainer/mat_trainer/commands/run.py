@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shlex
 import signal
 import socket
 import sys
@@ -127,8 +128,23 @@ def _run(job: Asked) -> int:
         if first and (full := room.fault(folder, job.settings, checkpoints.AUTO)):
             say("disk", full)
     else:
-        say("trained", f"{plan.output_dir}; for the loss: mat-trainer status {plan.output_dir}")
+        say("trained", plan.output_dir)
+        say("next", f"mat-trainer status {shlex.quote(plan.output_dir)} shows the loss; to try the")
+        say("", f"model: {try_out(plan)}")
     return code
+
+
+def try_out(plan: Plan) -> str:
+    """LLaMA-Factory's command that talks with the trained model."""
+    settings = plan.settings
+    words = {"model_name_or_path": plan.output_dir, "template": settings.get("template", "default")}
+    if settings.get("finetuning_type", "lora") not in ("full", "freeze"):
+        words["model_name_or_path"] = str(settings["model_name_or_path"])
+        words |= {"adapter_name_or_path": plan.output_dir, "finetuning_type": "lora"}
+    if settings.get("trust_remote_code"):
+        words["trust_remote_code"] = "true"
+    named = [word for key, value in words.items() for word in (f"--{key}", value)]
+    return shlex.join(["llamafactory-cli", "chat", *named])
 
 
 def _agreed(job: Asked, installed: Software, faults: list[str]) -> tuple[Ready, str]:
@@ -255,7 +271,7 @@ def _train(job: Asked, ready: Ready, plan: Plan) -> int:
     folder = Path(plan.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mat-trainer-") as elsewhere:
-        file = _yaml_file(folder, topology.node_rank, elsewhere)
+        file = Path(options.yaml_path(plan.output_dir, topology.node_rank, elsewhere))
         start = launch(str(file), topology, plan.log_dir, sys.executable, deepspeed=plan.deepspeed)
         file.write_text(plan.yaml(), encoding="utf-8")
         first_rank = topology.node_rank * ready.nproc_per_node
@@ -271,10 +287,3 @@ def _on_free_port(topology: Topology) -> Topology:
     port = ports.free()
     say("port", f"{port}, since {user} uses {topology.master_port}")
     return msgspec.structs.replace(topology, master_port=port)
-
-
-def _yaml_file(output_dir: Path, node_rank: int, elsewhere: str) -> Path:
-    # LLaMA-Factory's launcher splits its arguments at spaces. Each node writes its own file: the
-    # dataset may be staged at different places.
-    name = "train.yaml" if node_rank == 0 else f"train-node-{node_rank}.yaml"
-    return (Path(elsewhere) if len(str(output_dir).split()) > 1 else output_dir) / name

@@ -54,7 +54,13 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     options.add_recipe(parser, "as for run; a plain URI becomes the newest generation of now")
     add = parser.add_argument
-    add("--output-dir", required=True, metavar="DIR", help="a folder that all nodes share")
+    add(
+        "--output-dir",
+        required=True,
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="a folder that all nodes share",
+    )
     add("--to", required=True, choices=(SLURM, KUBERNETES, SKYPILOT))
     add("--dry-run", action="store_true", help="print the job file; submit nothing")
     add("--name", metavar="NAME", help="of the job; default: made from the recipe's")

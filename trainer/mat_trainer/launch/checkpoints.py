@@ -59,7 +59,7 @@ def prepare(output_dir: Path, resume: str) -> Path | None:
     for folder in _set_aside_before(output_dir):
         number, word = folder.name.removeprefix("checkpoint-").split(".", 1)
         _rename(folder, word.partition("-")[0], f"checkpoint-{number}")
-    keep_until(output_dir, _step(found.last) if found.last else 0)
+    keep_until(output_dir, step_of(found.last) if found.last else 0)
     return found.last
 
 
@@ -174,16 +174,28 @@ def _state_faults(folder: Path) -> Iterator[str]:
     file = folder / core.STATE
     if not file.is_file():
         yield f"has no {core.STATE}, which is written last"
-    elif (step := _decoded(file, core.State).global_step) != _step(folder):
+    elif (step := _decoded(file, core.State).global_step) != step_of(folder):
         yield f"has a {core.STATE} of step {step}"
 
 
-def _weight_faults(folder: Path) -> Iterator[str]:
-    names = set(_weights(folder))
+def weight_fault(folder: Path) -> str | None:
+    """Why the weights in a folder are incomplete; None if they are complete, or there are none."""
+    try:
+        return next(_file_faults_of(folder, set(_weights(folder))), None)
+    except _DamagedError as error:
+        return str(error)
+
+
+def _file_faults_of(folder: Path, names: set[str]) -> Iterator[str]:
     for index in [name for name in names if name.endswith(".json")]:
         names |= {*_decoded(folder / index, core.Index).weight_map.values()} - {index}
     for name in sorted(names):
         yield from _file_faults(folder / name)
+
+
+def _weight_faults(folder: Path) -> Iterator[str]:
+    names = set(_weights(folder))
+    yield from _file_faults_of(folder, names)
     if not (names or _is_deepspeed(folder) or any(folder.glob("pytorch_model_fsdp*"))):
         yield "has no weights"
 
@@ -265,10 +277,11 @@ def _checkpoints(output_dir: Path) -> list[Path]:
     """Newest first."""
     found = output_dir.iterdir() if output_dir.is_dir() else []
     folders = [path for path in found if core.step(path.name) is not None and path.is_dir()]
-    return sorted(folders, key=_step, reverse=True)
+    return sorted(folders, key=step_of, reverse=True)
 
 
-def _step(folder: Path) -> int:
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint's name says; 0 for other names."""
     return core.step(folder.name) or 0
 
 

@@ -86,7 +86,7 @@ def test_an_old_recipe_trains_and_its_loss_falls(
     begin, end = list(found.values())[:3], list(found.values())[-3:]
     assert statistics.mean(end) < statistics.mean(begin)
     assert "image_max_pixels" in done.stderr
-    assert "exceed cutoff_len 330 and are left out" in done.stderr
+    assert "are longer than cutoff_len 330 and are left out" in done.stderr
     assert output.joinpath("logs", "rank-00000.log").exists()
 
 
