@@ -16,7 +16,7 @@ from mat_trainer.core import recipe as recipes
 from mat_trainer.core.errors import ConfigError, UnreachableError
 from mat_trainer.launch import checkpoints
 from mat_trainer.submit import job as jobs
-from mat_trainer.submit import kubernetes, leaks, mounts, send, skypilot, slurm
+from mat_trainer.submit import kubernetes, leaks, mounts, reads, send, skypilot, slurm, sweep
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.kubernetes import Kubernetes
 from mat_trainer.submit.skypilot import SkyPilot
@@ -37,9 +37,19 @@ TAKEN_BY = {
     "mount": (KUBERNETES, SKYPILOT),
     "secrets": (KUBERNETES, SKYPILOT),
     "setup": (SLURM, SKYPILOT),
+    "labels": (KUBERNETES,),
+    "selectors": (KUBERNETES,),
+    "tolerations": (KUBERNETES,),
+    "spot": (SKYPILOT,),
 }
 
-OPTIONS = {"directives": "sbatch", "secrets": "secret"}
+OPTIONS = {
+    "directives": "sbatch",
+    "secrets": "secret",
+    "labels": "label",
+    "selectors": "node-selector",
+    "tolerations": "toleration",
+}
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -75,6 +85,22 @@ def add_parser(subparsers: options.Subparsers) -> None:
         metavar="SECONDS",
         help="to save a checkpoint before the job is ended; default: %(default)s",
     )
+    add(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the job, such as NCCL_SOCKET_IFNAME, HTTPS_PROXY or HF_ENDPOINT; no "
+        "secrets; may repeat",
+    )
+    add(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="KEY=V1,V2",
+        help="submit a job for each value, in a folder of its own below --output-dir; several "
+        "give every combination",
+    )
     add = parser.add_argument_group("slurm").add_argument
     add("--partition", metavar="NAME")
     add("--account", metavar="NAME")
@@ -104,7 +130,25 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     add("--kind", choices=(kubernetes.PYTORCHJOB, kubernetes.JOBSET), help="kubernetes only")
     add("--namespace", metavar="NAME", help="kubernetes only")
+    for option, dest, metavar, text in (
+        ("--label", "labels", "KEY=VALUE", "of the job and its pods, such as a queue's"),
+        ("--node-selector", "selectors", "KEY=VALUE", "a label that the nodes must have"),
+        ("--toleration", "tolerations", "KEY[=VALUE][:EFFECT]", "of a taint of the nodes"),
+    ):
+        add(
+            option,
+            action="append",
+            dest=dest,
+            metavar=metavar,
+            help=f"kubernetes only: {text}; may repeat",
+        )
     add("--accelerator", metavar="NAME", help="skypilot only: the GPU, such as H100")
+    add(
+        "--spot",
+        action="store_const",
+        const=True,
+        help="skypilot only: machines that may be taken away, for less money",
+    )
     add("--infra", metavar="CLOUD[/REGION]", help="skypilot only")
     parser.add_argument(
         "--setup",
@@ -115,12 +159,23 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Submits, or prints what it would submit.
+    """Submits, or prints what it would submit: one job, or one for each combination of a sweep.
 
     Raises:
         ConfigError: With every fault.
         MatTrainerError: The cluster's program is not installed here, or fails.
     """
+    faults: list[str] = []
+    varied = sweep.variations(args.sweep, faults)
+    if faults:
+        raise ConfigError(*faults)
+    ready = [_prepared(one) for one in (sweep.applied(args, found) for found in varied)]
+    for submit in ready:  # nothing is submitted if any of them has a fault
+        submit()
+    return 0
+
+
+def _prepared(args: argparse.Namespace) -> Callable[[], None]:
     faults = [
         f"--{OPTIONS.get(option, option)}: only for {' and '.join(targets)}; remove it"
         for option, targets in TAKEN_BY.items()
@@ -133,13 +188,14 @@ def run(args: argparse.Namespace) -> int:
     faults += leaks.leaks(f"{text}{job.recipe_text}", os.environ)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
-    if not args.dry_run:
-        text = submit()
-    elif path is not None and args.to == SLURM:
-        where = f"{job.output_dir}/{slurm.FOLDER}/{job.recipe}"
-        sys.stderr.write(f"The job reads {where}; without --dry-run, {path} is copied there.\n")
-    sys.stdout.write(text)
-    return 0
+
+    def go() -> None:
+        if args.dry_run and path is not None and args.to == SLURM:
+            where = f"{job.output_dir}/{slurm.FOLDER}/{job.recipe}"
+            sys.stderr.write(f"The job reads {where}; without --dry-run, {path} is copied there.\n")
+        sys.stdout.write(text if args.dry_run else submit())
+
+    return go
 
 
 def _file(recipe: str) -> Path | None:
@@ -150,7 +206,11 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     overrides = tuple(args.set)
     text = None
     try:
-        recipes.load(args.recipe, overrides)
+        settings = recipes.load(args.recipe, overrides).settings
+        if args.to == SLURM:
+            sys.stderr.writelines(f"{notice}\n" for notice in reads.absent(settings))
+        else:
+            faults += reads.faults(settings, _mounted(args))
         text = path.read_text(encoding="utf-8") if path else None
     except ConfigError as error:
         faults += error.faults
@@ -174,7 +234,12 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
         cpus=args.cpus_per_node,
         memory=args.memory_per_node,
         time_to_save=args.time_to_save,
+        environment=jobs.pairs("--env", args.env, faults),
     )
+
+
+def _mounted(args: argparse.Namespace) -> tuple[mounts.Mount, ...]:
+    return mounts.parse(args.mount or (), [])
 
 
 def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bool) -> str:
@@ -226,6 +291,9 @@ def _target(
     typed: dict[str, Any] = {name: value for name, value in vars(args).items() if value is not None}
     typed |= {name: tuple(typed.get(name, ())) for name in ("directives", "secrets", "setup")}
     typed["mounts"] = mounts.parse(args.mount or (), faults)
+    typed["labels"] = jobs.pairs("--label", args.labels or (), faults)
+    typed["selectors"] = jobs.pairs("--node-selector", args.selectors or (), faults)
+    typed["tolerations"] = tuple(args.tolerations or ())
     if not args.setup:  # whose lines would say which one is meant
         typed["program"] = _program()
     typed["recipe_path"] = str(path.absolute()) if path else None

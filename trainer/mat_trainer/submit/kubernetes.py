@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -36,6 +37,9 @@ class Kubernetes(msgspec.Struct, frozen=True):
         namespace: Empty for kubectl's current one.
         mounts: PersistentVolumeClaims and their paths.
         secrets: Names of Secrets whose keys become environment variables, HF_TOKEN for example.
+        labels: Of the job and its pods, such as a queue's.
+        selectors: Labels that the nodes must have.
+        tolerations: ``KEY[=VALUE][:EFFECT]`` each, of taints that the pods tolerate.
     """
 
     image: str = ""
@@ -43,13 +47,61 @@ class Kubernetes(msgspec.Struct, frozen=True):
     namespace: str = ""
     mounts: tuple[Mount, ...] = ()
     secrets: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    selectors: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[str, ...] = ()
 
 
 def faults(job: Job, target: Kubernetes) -> list[str]:
     """The faults of a job for Kubernetes, one sentence each."""
     found = mounts.faults(job, target.mounts)
+    found += [
+        f"--mount {mount.source}={mount.path}: the job has a volume of its own there; choose "
+        "another path"
+        for mount in target.mounts
+        if mount.path in ("/dev/shm", CACHE, RECIPES)
+    ]
+    for option, pairs in (("--label", target.labels), ("--node-selector", target.selectors)):
+        found += [
+            f"{option} {key}={value}: must be KEY=VALUE as Kubernetes takes labels, such as "
+            "kueue.x-k8s.io/queue-name=team"
+            for key, value in pairs
+            if not (_KEY.fullmatch(key) and _VALUE.fullmatch(value))
+        ]
+    found += [
+        f"--toleration {text}: must be KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT with one of "
+        f"{', '.join(_EFFECTS)}"
+        for text in target.tolerations
+        if toleration(text) is None
+    ]
     if not target.image:
         found.append("--image is missing: pass an image with mat-trainer, see trainer/Dockerfile")
+    return found
+
+
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
+_VALUE = re.compile(rf"({_NAME})?")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def toleration(text: str) -> Manifest | None:
+    """What Kubernetes calls a toleration; None if the text is none.
+
+    >>> toleration("nvidia.com/gpu:NoSchedule")
+    {'key': 'nvidia.com/gpu', 'operator': 'Exists', 'effect': 'NoSchedule'}
+    >>> toleration("team=vision")
+    {'key': 'team', 'operator': 'Equal', 'value': 'vision'}
+    """
+    taint, colon, effect = text.partition(":")
+    key, sign, value = taint.partition("=")
+    if not (_KEY.fullmatch(key) and _VALUE.fullmatch(value)) or (colon and effect not in _EFFECTS):
+        return None
+    found: Manifest = {"key": key, "operator": "Equal" if sign else "Exists"}
+    if sign:
+        found["value"] = value
+    if effect:
+        found["effect"] = effect
     return found
 
 
@@ -85,7 +137,7 @@ def _pytorchjob(job: Job, target: Kubernetes) -> Manifest:
     pod = _pod(job, target, "$(WORLD_SIZE)", "$(RANK)", "$(MASTER_ADDR)", "$(MASTER_PORT)")
     pod["containers"][0]["ports"] = [{"name": "pytorchjob-port", "containerPort": DEFAULT_PORT}]
     # This policy also replaces an evicted pod, which resumes.
-    replica = {"restartPolicy": "OnFailure", "template": {"spec": pod}}
+    replica = {"restartPolicy": "OnFailure", "template": _template(pod, target)}
     replicas = {"Master": {"replicas": 1, **replica}}
     if job.nodes > 1:
         replicas["Worker"] = {"replicas": job.nodes - 1, **replica}
@@ -116,7 +168,7 @@ def _jobset(job: Job, target: Kubernetes) -> Manifest:
         "completionMode": "Indexed",
         "backoffLimit": 0,
         "podFailurePolicy": {"rules": [final]},
-        "template": {"spec": pod},
+        "template": _template(pod, target),
     }
     return {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
@@ -160,6 +212,8 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         "env": [
             {"name": "MAT_TRAINER_CACHE", "value": f"{CACHE}/mat-trainer"},
             {"name": "HF_HOME", "value": f"{CACHE}/huggingface"},
+            # Kubernetes replaces $(…), and reads $$ as $.
+            *({"name": name, "value": value.replace("$", "$$")} for name, value in job.environment),
         ],
         "resources": {"limits": limits},
         "volumeMounts": places,
@@ -172,7 +226,7 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
     }
     if target.secrets:
         container["envFrom"] = [{"secretRef": {"name": name}} for name in target.secrets]
-    return {
+    pod: Manifest = {
         "containers": [container],
         "volumes": volumes,
         "securityContext": {"fsGroup": USER},
@@ -180,6 +234,11 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         # The time after saving is for the processes to end.
         "terminationGracePeriodSeconds": job.time_to_save + 30,
     }
+    if target.selectors:
+        pod["nodeSelector"] = dict(target.selectors)
+    if target.tolerations:
+        pod["tolerations"] = [toleration(text) for text in target.tolerations]
+    return pod
 
 
 def _volumes(job: Job, target: Kubernetes) -> tuple[list[Manifest], list[Manifest]]:
@@ -207,5 +266,14 @@ def _config_name(job: Job) -> str:
     return f"{job.name}-recipe-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
-def _metadata(name: str, target: Kubernetes) -> dict[str, str]:
-    return {"name": name, **({"namespace": target.namespace} if target.namespace else {})}
+def _template(pod: Manifest, target: Kubernetes) -> Manifest:
+    return {**({"metadata": {"labels": dict(target.labels)}} if target.labels else {}), "spec": pod}
+
+
+def _metadata(name: str, target: Kubernetes) -> Manifest:
+    metadata: Manifest = {"name": name}
+    if target.namespace:
+        metadata["namespace"] = target.namespace
+    if target.labels:
+        metadata["labels"] = dict(target.labels)
+    return metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -22,10 +23,11 @@ def parse(texts: Sequence[str], found: list[str]) -> tuple[Mount, ...]:
     mounts = []
     for text in texts:
         source, _, path = text.rpartition("=")
-        if not source or not PurePosixPath(path).is_absolute() or path == "/":
+        place = os.path.normpath(path)
+        if not source or not os.path.isabs(path) or not place.strip("/"):
             found.append(f"--mount {text}: must be SOURCE=PATH, such as training-data=/data")
             continue
-        mounts.append(Mount(source, str(PurePosixPath(path))))
+        mounts.append(Mount(source, place))
     paths = [mount.path for mount in mounts]
     found += [
         f"--mount: {path} is given twice; use another path for each source"

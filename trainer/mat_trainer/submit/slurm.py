@@ -100,6 +100,9 @@ def render(job: Job, slurm: Slurm) -> str:
         title=jobs.title(job),
         directives="\n".join(f"#SBATCH {text}" for text in _directives(job, slurm, folder)),
         setup="".join(f"{line}\n" for line in ("", *slurm.setup)) if slurm.setup else "",
+        environment="".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in job.environment
+        ),
         command=command,
         cpus=f" --cpus-per-task={job.cpus}" if job.cpus else "",
         wait=job.time_to_save + 60,

@@ -216,3 +216,48 @@ _ANY = _Any()
 
 def _value(words: list[str], option: str) -> str:
     return words[words.index(option) + 1]
+
+
+PLACED: dict[str, Any] = {
+    "labels": (("kueue.x-k8s.io/queue-name", "team"),),
+    "selectors": (("gpu", "h100"),),
+    "tolerations": ("nvidia.com/gpu:NoSchedule", "team=vision", "any"),
+}
+
+
+@KINDS
+def test_pods_go_where_they_are_meant_to_with_their_variables(kind: str) -> None:
+    job = jobs.changed(environment=(("NCCL_SOCKET_IFNAME", "eth0"), ("PROMPT", "$(HOME) $x")))
+    cluster = target(kind, **PLACED)
+    assert kubernetes.faults(job, cluster) == []
+    manifest = kubernetes.manifest(job, cluster)
+    assert crds.faults(manifest, kind) == []
+    assert manifest["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "team"}
+    for pod in pods(job, cluster):
+        assert pod["nodeSelector"] == {"gpu": "h100"}
+        assert [one["operator"] for one in pod["tolerations"]] == ["Exists", "Equal", "Exists"]
+        variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+        assert variables["NCCL_SOCKET_IFNAME"] == "eth0"
+        assert variables["PROMPT"] == "$$(HOME) $$x"  # as Kubernetes writes what it must not fill
+
+
+@pytest.mark.parametrize("path", ["/cache", "/dev/shm", "/etc/mat-trainer"])
+def test_a_mount_where_the_job_has_one_of_its_own_is_told(path: str) -> None:
+    cluster = Kubernetes("i", mounts=(Mount("work", "/shared"), Mount("other", path)))
+    (fault,) = kubernetes.faults(jobs.JOB, cluster)
+    assert f"--mount other={path}: the job has a volume of its own there" in fault
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [
+        ("--label", {"labels": (("a b", "c"),)}),
+        ("--label", {"labels": (("a", "c d"),)}),
+        ("--node-selector", {"selectors": (("/a", "c"),)}),
+        ("--toleration", {"tolerations": ("a:Never",)}),
+        ("--toleration", {"tolerations": ("",)}),
+    ],
+)
+def test_what_kubernetes_would_refuse_is_told(option: str, more: dict[str, Any]) -> None:
+    (fault,) = kubernetes.faults(jobs.JOB, target(JOBSET, **more))
+    assert fault.startswith(option)
