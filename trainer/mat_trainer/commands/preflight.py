@@ -299,16 +299,8 @@ def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> R
     measured = measure(staged, job.settings, job.cache)
     over = lengths.over(measured, lengths.cutoff(job.settings))
     say("length", length_words(over))
-    if measured.fault_count == over.rows:
-        template = job.settings.get("template")
-        raise PreflightError(
-            f"template {template}: none of the {over.rows:,} rows can be encoded with it; choose "
-            f"the template of the model, or another model. The first: {measured.faults[0]}"
-        )
     if measured.fault_count:
-        more = measured.fault_count - len(measured.faults)
-        also = [f"and {more:,} more rows with faults like these"] if more else []
-        raise PreflightError(*measured.faults, *also)
+        raise PreflightError(*lengths.row_faults(measured, job.settings.get("template")))
     return Ready(leave_out(staged, over.long, job.cache), over, nproc)
 
 

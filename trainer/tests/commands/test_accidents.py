@@ -138,6 +138,18 @@ def test_more_steps_go_on_with_a_word_about_the_learning_rate_and_save_as_asked(
     assert "finished     already" in ran("run", "tiny_cpu", *more).stderr
 
 
+def test_fewer_steps_than_the_checkpoint_has_are_refused(
+    finished: Path, short_dataset: Path
+) -> None:
+    before = state(finished)
+    for command in ("check", "run"):
+        done = ran(command, "tiny_cpu", *rest(short_dataset, finished, max_steps=1))
+        assert done.returncode == 4, done.stdout + done.stderr
+        assert "checkpoint-2 is at step 2, and these settings end at step 1" in done.stderr
+    after = state(finished)
+    assert {**after, owner.NAME: None} == {**before, owner.NAME: None}
+
+
 def test_training_anew_keeps_the_earlier_checkpoints_whatever_the_limit(
     finished: Path, short_dataset: Path, tmp_path: Path
 ) -> None:
