@@ -31,6 +31,7 @@ TAKEN_BY = {
     "directives": (SLURM,),
     "kind": (KUBERNETES,),
     "namespace": (KUBERNETES,),
+    "runtime": (KUBERNETES,),
     "accelerator": (SKYPILOT,),
     "infra": (SKYPILOT,),
     "image": (KUBERNETES, SKYPILOT),
@@ -125,10 +126,19 @@ def add_parser(subparsers: options.Subparsers) -> None:
         action="append",
         dest="secrets",
         metavar="NAME",
-        help="a Secret whose keys become environment variables (kubernetes), or a variable of this "
-        "environment (skypilot), such as HF_TOKEN",
+        help="a Secret whose keys become environment variables, or SECRET/KEY for one of them "
+        "(kubernetes); a variable of this environment, such as HF_TOKEN (skypilot)",
     )
-    add("--kind", choices=(kubernetes.PYTORCHJOB, kubernetes.JOBSET), help="kubernetes only")
+    add(
+        "--kind",
+        choices=(kubernetes.PYTORCHJOB, kubernetes.JOBSET, kubernetes.TRAINJOB),
+        help="kubernetes only; default: pytorchjob",
+    )
+    add(
+        "--runtime",
+        metavar="NAME",
+        help="kubernetes only: the ClusterTrainingRuntime of a trainjob",
+    )
     add("--namespace", metavar="NAME", help="kubernetes only")
     for option, dest, metavar, text in (
         ("--label", "labels", "KEY=VALUE", "of the job and its pods, such as a queue's"),

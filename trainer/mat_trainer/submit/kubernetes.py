@@ -1,4 +1,4 @@
-"""Kubernetes: a PyTorchJob of Kubeflow's training operator, or a JobSet; one pod for each node."""
+"""Kubernetes: Kubeflow's PyTorchJob or TrainJob, or a JobSet; one pod for each node."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import msgspec
 from mat_trainer.core import document
 from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.submit import job as jobs
-from mat_trainer.submit import mounts
+from mat_trainer.submit import mounts, trainjob
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.mounts import Mount
 
 PYTORCHJOB = "pytorchjob"
 JOBSET = "jobset"
+TRAINJOB = "trainjob"
+RUNTIME = "torch-distributed"
+"""The ClusterTrainingRuntime that comes with Kubeflow Trainer 2."""
 RECIPES = "/etc/mat-trainer"
 CACHE = "/cache"
 USER = 1000
@@ -33,13 +36,15 @@ class Kubernetes(msgspec.Struct, frozen=True):
 
     Attributes:
         image: An image with `mat-trainer`: trainer/Dockerfile makes one.
-        kind: `PYTORCHJOB` or `JOBSET`.
+        kind: `PYTORCHJOB`, `JOBSET` or `TRAINJOB`.
         namespace: Empty for kubectl's current one.
         mounts: PersistentVolumeClaims and their paths.
-        secrets: Names of Secrets whose keys become environment variables, HF_TOKEN for example.
+        secrets: Names of Secrets whose keys become environment variables, or ``NAME/KEY`` for one
+            of its keys, such as ``hub/HF_TOKEN``.
         labels: Of the job and its pods, such as a queue's.
         selectors: Labels that the nodes must have.
         tolerations: ``KEY[=VALUE][:EFFECT]`` each, of taints that the pods tolerate.
+        runtime: Name of the ClusterTrainingRuntime of a TrainJob.
     """
 
     image: str = ""
@@ -50,6 +55,7 @@ class Kubernetes(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     selectors: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[str, ...] = ()
+    runtime: str = RUNTIME
 
 
 def faults(job: Job, target: Kubernetes) -> list[str]:
@@ -73,6 +79,11 @@ def faults(job: Job, target: Kubernetes) -> list[str]:
         f"{', '.join(_EFFECTS)}"
         for text in target.tolerations
         if toleration(text) is None
+    ]
+    found += [
+        f"--secret {secret}: a TrainJob takes single keys; pass SECRET/KEY, such as hub/HF_TOKEN"
+        for secret in target.secrets
+        if target.kind == TRAINJOB and "/" not in secret
     ]
     if not target.image:
         found.append("--image is missing: pass an image with mat-trainer, see trainer/Dockerfile")
@@ -127,7 +138,17 @@ def config_map(job: Job, target: Kubernetes) -> Manifest | None:
 
 def manifest(job: Job, target: Kubernetes) -> Manifest:
     """The job itself."""
-    return _jobset(job, target) if target.kind == JOBSET else _pytorchjob(job, target)
+    return {JOBSET: _jobset, TRAINJOB: _trainjob, PYTORCHJOB: _pytorchjob}[target.kind](job, target)
+
+
+def _trainjob(job: Job, target: Kubernetes) -> Manifest:
+    pod = _pod(job, target, trainjob.NODES, trainjob.RANK, trainjob.MASTER, trainjob.PORT)
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": _metadata(job.name, target),
+        "spec": trainjob.spec(pod, job.nodes, job.processes, target.runtime),
+    }
 
 
 def _pytorchjob(job: Job, target: Kubernetes) -> Manifest:
@@ -224,8 +245,14 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
             }
         },
     }
-    if target.secrets:
-        container["envFrom"] = [{"secretRef": {"name": name}} for name in target.secrets]
+    whole = [name for name in target.secrets if "/" not in name]
+    if whole:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in whole]
+    for secret in target.secrets:
+        name, slash, key = secret.partition("/")
+        if slash:
+            reference = {"secretKeyRef": {"name": name, "key": key}}
+            container["env"].append({"name": key, "valueFrom": reference})
     pod: Manifest = {
         "containers": [container],
         "volumes": volumes,
