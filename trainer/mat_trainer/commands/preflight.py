@@ -259,6 +259,15 @@ def _step_faults(job: Asked, ready: Ready, last: Path | None, say: Say) -> list[
     plan = bind(job.recipe, options.dataset_facts(ready.dataset), job.output_dir, model=job.model)
     processes = job.topology.nnodes * ready.nproc_per_node
     say("steps", steps.words(plan.settings, plan.used, processes))
+    begun = resuming.read(Path(job.output_dir)) if last else None
+    if begun and begun.processes != processes:
+        say(
+            "notice",
+            f"the run was begun with {begun.processes} processes and resumes with {processes}: a "
+            "step has another number of rows, so that their order is not that of one run",
+        )
+    if job.settings.get("save_only_model"):
+        say("notice", "save_only_model: an interrupted run cannot resume from its checkpoints")
     total = steps.total(plan.settings, plan.used, processes)
     reached = checkpoints.step_of(last) if last else 0
     if total is None or reached <= total:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -196,6 +197,10 @@ def _file_faults_of(folder: Path, names: set[str]) -> Iterator[str]:
 def _weight_faults(folder: Path) -> Iterator[str]:
     names = set(_weights(folder))
     yield from _file_faults_of(folder, names)
+    if (folder / core.CHECKSUMS).is_file():
+        for name, crc32 in _decoded(folder / core.CHECKSUMS, dict[str, int]).items():
+            if (folder / name).is_file() and _crc32(folder / name) != crc32:
+                yield f"has a damaged {name}"
     if not (names or _is_deepspeed(folder) or any(folder.glob("pytorch_model_fsdp*"))):
         yield "has no weights"
 
@@ -213,6 +218,20 @@ def _is_sound_as_of(file: Path, _bytes: int, _mtime_ns: int) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
         return False
+
+
+def _crc32(file: Path) -> int:
+    status = file.stat()
+    return _crc32_as_of(file, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _crc32_as_of(file: Path, _bytes: int, _mtime_ns: int) -> int:
+    value = 0
+    with file.open("rb") as source:
+        while block := source.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value
 
 
 def _decoded(file: Path, kind: type[T]) -> T:

@@ -97,12 +97,20 @@ def _train() -> None:
         from torch.distributed.elastic.multiprocessing.errors import record
 
         from mat_trainer.worker import part_order
+        from mat_trainer.worker.checksums import NoteChecksums
         from mat_trainer.worker.resuming import AskedSteps, RestoreNames, mend
         from mat_trainer.worker.save_on_request import SaveOnRequest, Stopped
 
     def train() -> None:
         try:
-            run_exp(callbacks=[RestoreNames(), AskedSteps(), *SaveOnRequest.callbacks()])
+            run_exp(
+                callbacks=[
+                    RestoreNames(),
+                    AskedSteps(),
+                    NoteChecksums(),
+                    *SaveOnRequest.callbacks(),
+                ]
+            )
         except Stopped as stopped:
             sys.stdout.write(f"{stopped}\n")
 

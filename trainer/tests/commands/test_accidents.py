@@ -53,6 +53,8 @@ def finished(short_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     output = tmp_path_factory.mktemp("finished") / "out"
     done = ran("run", "tiny_cpu", *rest(short_dataset, output))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"next         mat-trainer status {output}" in done.stderr
+    assert f"llamafactory-cli chat --model_name_or_path {output} --template qwen2_vl" in done.stderr
     return output
 
 
@@ -296,7 +298,7 @@ def test_a_real_checkpoint_with_zeros_inside_falls_back_to_the_one_before(
     finished: Path, short_dataset: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    for name in ("optimizer.pt", "rng_state.pth", "scheduler.pt"):
+    for name in ("model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt"):
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(finished, output)
         assert checkpoints.fault(output / "checkpoint-2") is None
