@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,12 @@ from typing import TextIO, TypeVar
 import msgspec
 
 from mat_trainer.commands import models, options, pinning, resuming
+from mat_trainer.commands.output_folder import (
+    output_faults,
+    resume_faults,
+    rotation_faults,
+    step_faults,
+)
 from mat_trainer.commands.pinning import Settled
 from mat_trainer.commands.resuming import Standing
 from mat_trainer.core import command, lengths, steps, traps
@@ -179,15 +184,16 @@ def preflight(
         faults += _gpu_faults(job.recipe, found, nproc)
         if model := job.model:
             tried(lambda: workers.make_tiny_model(Path(model)))
-    faults += output_faults(Path(job.output_dir))
+    folder = Path(job.output_dir)
+    faults += output_faults(folder)
     found_there = None
     if job.topology.node_rank == 0:
-        found_there = tried(lambda: checkpoints.examine(Path(job.output_dir), job.resume))
-        faults += filter(None, [room.fault(Path(job.output_dir), job.settings, job.resume)])
-        faults += _rotation_faults(job)
+        found_there = tried(lambda: checkpoints.examine(folder, job.resume))
+        faults += filter(None, [room.fault(folder, job.settings, job.resume)])
+        faults += rotation_faults(folder, job.settings)
     unreadable = [] if job.model else models.faults(job.settings)
     faults += unreadable
-    faults += _resume_faults(job)
+    faults += resume_faults(folder, job.settings, job.resume)
     faults += traps.faults(job.recipe.settings)
     staged = tried(
         lambda: stage(
@@ -242,60 +248,21 @@ def _gpu_faults(recipe: Recipe, found: Software, nproc: int) -> list[str]:
     return []
 
 
-def output_faults(folder: Path) -> list[str]:
-    """Why an output folder, which need not exist yet, could not be written to."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        return [f"--output-dir {folder}: {place} is not a folder; choose another path"]
-    if not os.access(place, os.W_OK | os.X_OK):
-        return [f"--output-dir {folder}: no permission to write to {place}; choose another path"]
-    return []
-
-
 def _step_faults(job: Asked, ready: Ready, last: Path | None, say: Say) -> list[str]:
-    """Says how many steps the run has; a checkpoint must not be beyond them."""
+    """Says how many steps the run has, and what to know about resuming."""
     plan = bind(job.recipe, options.dataset_facts(ready.dataset), job.output_dir, model=job.model)
-    processes = job.topology.nnodes * ready.nproc_per_node
-    say("steps", steps.words(plan.settings, plan.used, processes))
+    count = job.topology.nnodes * ready.nproc_per_node
+    say("steps", steps.words(plan.settings, plan.used, count))
     begun = resuming.read(Path(job.output_dir)) if last else None
-    if begun and begun.processes != processes:
+    if begun and begun.processes != count:
         say(
             "notice",
-            f"the run was begun with {begun.processes} processes and resumes with {processes}: a "
-            "step has another number of rows, so that their order is not that of one run",
+            f"the run was begun with {begun.processes} processes and resumes with {count}: a step "
+            "has another number of rows, so that their order is not that of one run",
         )
     if job.settings.get("save_only_model"):
         say("notice", "save_only_model: an interrupted run cannot resume from its checkpoints")
-    total = steps.total(plan.settings, plan.used, processes)
-    reached = checkpoints.step_of(last) if last else 0
-    if total is None or reached <= total:
-        return []
-    return [
-        f"--output-dir {job.output_dir}: {last} is at step {reached:,}, and these settings end at "
-        f"step {total:,}, so that nothing is left to train: raise max_steps or num_train_epochs, "
-        "choose another --output-dir, or use --resume never to train anew"
-    ]
-
-
-def _resume_faults(job: Asked) -> list[str]:
-    named = job.settings.get("resume_from_checkpoint")
-    if not named or job.resume == checkpoints.NEVER or checkpoints.exist(Path(job.output_dir)):
-        return []  # the last checkpoint in the folder is used instead
-    folder = Path(str(named))
-    why = checkpoints.fault(folder) if folder.is_dir() else "is no folder"
-    return [f"resume_from_checkpoint {named}: {why}; correct it or remove it"] if why else []
-
-
-def _rotation_faults(job: Asked) -> list[str]:
-    if not job.settings.get("save_total_limit"):
-        return []
-    return [
-        f"--output-dir {job.output_dir}: save_total_limit deletes every folder whose name begins "
-        f"with checkpoint-, also {name}; rename it, such as to kept-{name}"
-        for name in checkpoints.rotated(Path(job.output_dir))
-    ]
+    return step_faults(plan, count, last)
 
 
 def _plan_yaml(job: Asked, dataset: StagedDataset) -> str:

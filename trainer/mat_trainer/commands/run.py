@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shlex
 import signal
-import socket
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
 from mat_trainer.commands import options, pinning, resuming
+from mat_trainer.commands.agreeing import StopAskedError, agreed
+from mat_trainer.commands.output_folder import output_faults
 from mat_trainer.commands.preflight import (
     Asked,
     Ready,
-    adopt,
     asked,
-    output_faults,
-    preflight,
-    processes,
     say,
     say_asked,
     say_finished,
@@ -32,12 +26,8 @@ from mat_trainer.commands.preflight import (
 from mat_trainer.core.command import Topology, launch
 from mat_trainer.core.control import EXIT_SAVED, rank_log
 from mat_trainer.core.errors import PreflightError
-from mat_trainer.core.node import Begin, NodeFacts, Software
 from mat_trainer.core.plan import Plan, bind
-from mat_trainer.launch import checkpoints, owner, ports, process, room, shared_folder
-from mat_trainer.launch.in_touch import in_touch
-from mat_trainer.launch.rendezvous import meet
-from mat_trainer.launch.wire import Verdict
+from mat_trainer.launch import checkpoints, owner, ports, process, room
 from mat_trainer.launch.workers import software
 
 
@@ -69,21 +59,15 @@ def run(args: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGUSR1, _stop)
     try:
         return _run(job)
-    except _StopAskedError:
+    except StopAskedError:
         say("stopped", "before the first step, because of SIGUSR1; the same command starts again")
         return EXIT_SAVED
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
-class _StopAskedError(Exception):
-    """SIGUSR1 came before training began, so there is nothing to save."""
-
-    is_stop = True
-
-
 def _stop(*_: object) -> None:
-    raise _StopAskedError
+    raise StopAskedError
 
 
 def _run(job: Asked) -> int:
@@ -98,7 +82,7 @@ def _run(job: Asked) -> int:
                 ownership = held.enter_context(owner.owned(folder))
             except PreflightError as error:
                 faults += error.faults
-        ready, checkpoint = _agreed(job, installed, faults)
+        ready, checkpoint = agreed(job, installed, faults)
         plan = bind(
             job.recipe,
             options.dataset_facts(ready.dataset),
@@ -145,123 +129,6 @@ def try_out(plan: Plan) -> str:
         words["trust_remote_code"] = "true"
     named = [word for key, value in words.items() for word in (f"--{key}", value)]
     return shlex.join(["llamafactory-cli", "chat", *named])
-
-
-def _agreed(job: Asked, installed: Software, faults: list[str]) -> tuple[Ready, str]:
-    """What to train on, and the checkpoint to resume from; the same on all nodes.
-
-    Args:
-        job: The options.
-        installed: The versions installed here.
-        faults: Those of this node that are known already.
-
-    Raises:
-        ConfigError, PreflightError: Training would fail, on this node or another.
-    """
-    folder, topology = Path(job.output_dir), job.topology
-    first = topology.node_rank == 0
-    if topology.nnodes == 1:
-        if faults:
-            raise PreflightError(*faults)
-        return _prepared(job, installed)
-    with shared_folder.marked(folder) if first and not faults else nullcontext("") as mark:
-        # Before anything is staged, so that a missing or different node shows within a minute.
-        dataset = job.dataset.lineage if job.settled.is_open else job.dataset.digest
-        ours = Begin(mark, job.dataset.generation)
-        facts = _facts(job, installed, dataset, tuple(faults))
-        begin = msgspec.json.decode(
-            meet(
-                facts,
-                nnodes=topology.nnodes,
-                master_addr=topology.master_addr,
-                master_port=topology.master_port,
-                announcement=msgspec.json.encode(ours).decode(),
-            ),
-            type=Begin,
-        )
-        checkpoint = ""
-        with (
-            interruptible() as ended,
-            in_touch(
-                facts,
-                nnodes=topology.nnodes,
-                master_addr=topology.master_addr,
-                master_port=topology.master_port,
-                announcement=lambda: checkpoint,
-                ended=ended,
-            ) as others,
-        ):
-            if fault := shared_folder.fault(folder, begin.mark):
-                raise PreflightError(fault)
-            if job.settled.is_open and not first:
-                job = adopt(job, begin.generation)
-                say("generation", f"{begin.generation} of the dataset, as on node 0")
-            ready, checkpoint = _prepared(job, installed)
-            return ready, others.agree(_facts(job, installed, ready.dataset.digest))
-
-
-def _prepared(job: Asked, installed: Software) -> tuple[Ready, str]:
-    """What to train on, and on node 0 the checkpoint to resume from, or an empty text."""
-    ready = preflight(job, installed, say)
-    first = job.topology.node_rank == 0
-    found = checkpoints.prepare(Path(job.output_dir), job.resume) if first else None
-    return ready, str(found or "")
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[Verdict], None]]:
-    """Ends the block when another node has failed, whatever this one does just now.
-
-    Yields:
-        A function for another thread to call.
-
-    Raises:
-        PreflightError: Another node has failed; with its name.
-    """
-    told: list[Verdict] = []
-
-    def ended(verdict: Verdict) -> None:
-        told.append(verdict)
-        main = threading.main_thread().ident
-        assert main is not None
-        signal.pthread_kill(main, _ENDED)  # so that it does not wait in a system call
-
-    def interrupt(*_: object) -> None:
-        if told:
-            raise _OthersEnded
-
-    before = signal.signal(_ENDED, interrupt)
-    try:
-        yield ended
-    except _OthersEnded:
-        if told[0].stopped:
-            raise _StopAskedError from None
-        raise PreflightError(*told[0].faults) from None
-    finally:
-        signal.signal(_ENDED, before)
-
-
-_ENDED = signal.SIGUSR2
-
-
-class _OthersEnded(BaseException):
-    """Another node has failed. Not an `Exception`, so that nothing takes it for an error here."""
-
-
-def _facts(
-    job: Asked, installed: Software, dataset: str, faults: tuple[str, ...] = ()
-) -> NodeFacts:
-    settings = msgspec.json.encode(job.recipe.settings, order="sorted")
-    gpus = 0 if job.recipe.on_cpu else processes(job.topology, installed)
-    return NodeFacts(
-        rank=job.topology.node_rank,
-        host=socket.gethostname(),
-        dataset=dataset,
-        recipe=hashlib.sha256(settings).hexdigest(),
-        software=installed,
-        promised_gpus=gpus,
-        faults=faults,
-    )
 
 
 def _train(job: Asked, ready: Ready, plan: Plan) -> int:
