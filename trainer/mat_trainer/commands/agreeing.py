@@ -59,6 +59,8 @@ def agreed(job: Asked, installed: Software, faults: list[str]) -> tuple[Ready, s
             )
         except PreflightError as error:  # perhaps another one than this node's own
             untold = [fault for fault in faults if fault not in " ".join(error.faults)]
+            if not untold:
+                raise
             raise PreflightError(*untold, *error.faults) from None
         begin = msgspec.json.decode(theirs, type=Begin)
         checkpoint = ""
@@ -98,6 +100,7 @@ def interruptible() -> Iterator[Callable[[Verdict], None]]:
         A function for another thread to call.
 
     Raises:
+        NodeError: Another node is lost; with its name.
         PreflightError: Another node has failed; with its name.
     """
     told: list[Verdict] = []
@@ -118,7 +121,7 @@ def interruptible() -> Iterator[Callable[[Verdict], None]]:
     except _OthersEnded:
         if told[0].stopped:
             raise StopAskedError from None
-        raise PreflightError(*told[0].faults) from None
+        told[0].check()
     finally:
         signal.signal(_ENDED, before)
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.node import NodeFacts, disagreements
 from mat_trainer.launch.reception import listen
 from mat_trainer.launch.wire import MAX_ANSWER_BYTES, MAX_LINE_BYTES, Verdict, shortened
@@ -81,12 +80,10 @@ class InTouch:
             Node 0's announcement.
 
         Raises:
-            PreflightError: A node is not ready, or lost; with the name of that node.
+            NodeError: A node is lost; with its name.
+            PreflightError: A node is not ready; with its name.
         """
-        verdict = self.tell(Ready(shortened(facts)))
-        if verdict.faults:
-            raise PreflightError(*verdict.faults)
-        return verdict.announcement
+        return self.tell(Ready(shortened(facts))).check()
 
     def tell(self, ready: Ready) -> Verdict:
         """Sends how this node is, and waits for node 0's answer."""
@@ -109,7 +106,7 @@ class InTouch:
         why = "no answer"
         while self._verdict is None:
             if time.monotonic() - heard > SILENCE_SECONDS:
-                self._verdict = Verdict([self._lost(why)], "")
+                self._verdict = Verdict([self._lost(why)], "", lost=True)
                 break
             try:
                 with socket.create_connection(self._place, timeout=BEAT_SECONDS) as connection:
@@ -269,7 +266,7 @@ class Hub:
             if now - heard > SILENCE_SECONDS
         ]
         if faults:
-            return Verdict(faults, "")
+            return Verdict(faults, "", lost=not troubled)
         if len(ready) < len(self._heard):
             return None
         faults = disagreements([one.facts for one in ready], len(self._heard))

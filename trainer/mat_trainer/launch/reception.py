@@ -66,8 +66,10 @@ class Reception:
         # Frees the port before another process learns that it may use it.
         self._selector.unregister(self._listener)
         self._listener.close()
-        faults = disagreements([call.facts for call in self._calls()], self._nnodes)
-        self._answer(Verdict(faults, self._announcement))
+        nodes = [call.facts for call in self._calls()]
+        faults = disagreements(nodes, self._nnodes)
+        lost = len(faults) == 1 and len({node.rank for node in nodes}) < self._nnodes
+        self._answer(Verdict(faults, self._announcement, lost=lost))
 
     def _calls(self) -> list[Call]:
         return [guest.call for guest in self._guests.values() if guest.call is not None]

@@ -232,7 +232,7 @@ def test_a_node_that_dies_while_the_dataset_is_staged_is_named(
                 break
         second.kill()
         said = first.communicate()[1]
-    assert first.returncode == 4, said
+    assert first.returncode == 1, said  # another start may have all nodes
     assert re.search(r"node 1( \(.*\))? is lost: node 0 did not hear from it", said)
     assert not output.joinpath("logs").exists()
 

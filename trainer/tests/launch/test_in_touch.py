@@ -176,7 +176,9 @@ def test_a_node_that_is_lost_is_named_to_the_others(free_port: int, number: int)
             outcomes[0].release.set()
             for future in futures:
                 future.result()
-    (fault,) = outcomes[0].verdict.faults if outcomes[0].verdict else [""]
+    assert outcomes[0].verdict is not None
+    assert outcomes[0].verdict.lost
+    (fault,) = outcomes[0].verdict.faults
     assert re.match(r"node 2( \(host2\))? is lost", fault)
     assert outcomes[1].faults == (fault,)
 
