@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import mat_trainer
 from mat_trainer.commands import check, plan, presets, run, status, submit
 from mat_trainer.core.errors import ConfigError, MatTrainerError, PreflightError
+from mat_trainer.launch.room import FULL
 
 EPILOG = """\
 exit codes: 0 done, 1 failed, 2 configuration error, 4 training would fail, 75 stopped on request
@@ -58,6 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mat-trainer plan … | head`
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            traceback.print_exc()
+            return 1
+        where = error.filename or "a file"
+        print(
+            f"mat-trainer: {where}: {error.strerror}; free some space on its disk, and start again",
+            file=sys.stderr,
+        )
+        return 1
     except Exception:  # noqa: BLE001 the last resort: the whole traceback
         traceback.print_exc()
         return 1

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 
 from mat_trainer.commands import options
-from mat_trainer.commands.preflight import asked, preflight, say, say_asked
+from mat_trainer.commands.preflight import asked, preflight, say, say_asked, say_finished
+from mat_trainer.launch import owner
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -33,6 +35,10 @@ def run(args: argparse.Namespace) -> int:
     """
     job, show = asked(args), partial(say, out=sys.stdout)
     say_asked(job, show)
-    preflight(job, None, show)
+    if job.standing.is_finished:
+        say_finished(job, show)
+        return 0
+    held = owner.fault(Path(job.output_dir))
+    preflight(job, None, show, faults=[held] if held else [])
     show("ready", "found nothing that would make training fail")
     return 0

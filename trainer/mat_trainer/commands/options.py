@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from os.path import expanduser
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +16,7 @@ from mat_trainer.core.recipe import Recipe
 from mat_trainer.dataset import stage
 from mat_trainer.dataset.resolve import Resolved
 from mat_trainer.dataset.stage import StagedDataset
+from mat_trainer.launch import checkpoints
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 DATASET = (
@@ -38,8 +40,10 @@ def add_command(
 
 def add_recipe(parser: argparse.ArgumentParser, dataset: str = DATASET) -> None:
     """Adds the options for what is trained."""
-    parser.add_argument("recipe", metavar="RECIPE", help="the name of a preset, or a YAML file")
-    parser.add_argument("--dataset", required=True, metavar="URI", help=dataset)
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=expanduser, help="the name of a preset, or a YAML file"
+    )
+    parser.add_argument("--dataset", required=True, metavar="URI", type=expanduser, help=dataset)
     parser.add_argument(
         "--set",
         action="append",
@@ -54,9 +58,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument(
         "--output-dir",
+        type=expanduser,
         metavar="DIR",
         help="for checkpoints and logs, shared by all nodes; default: the recipe's own",
     )
+    add_resume(parser)
     add = parser.add_argument_group("nodes and processes").add_argument
     add(
         "--nproc-per-node",
@@ -77,7 +83,19 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_PORT,
         metavar="P",
-        help="a free port of node 0, the same on all nodes; default: %(default)s",
+        help="a free port of node 0, the same on all nodes; default: %(default)s; one node takes "
+        "another port if this one is in use",
+    )
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """Adds the option for what to do with an earlier run in the output folder."""
+    parser.add_argument(
+        "--resume",
+        choices=(checkpoints.AUTO, checkpoints.NEVER),
+        default=checkpoints.AUTO,
+        help="auto resumes from the last complete checkpoint, never trains anew; default: "
+        "%(default)s",
     )
 
 
@@ -109,6 +127,20 @@ def output_dir(typed: str | None, recipe: Recipe) -> str | None:
     """The output folder as an absolute path: --output-dir, else the recipe's, else None."""
     folder = typed or recipe.settings.get("output_dir")
     return os.path.abspath(folder) if folder else None
+
+
+def yaml_path(output_dir: str, node_rank: int = 0, elsewhere: str = "/tmp/mat-trainer") -> str:
+    """The file of settings of a node: the dataset may be staged at different places.
+
+    LLaMA-Factory's launcher splits its arguments at spaces.
+
+    Args:
+        output_dir: The run's folder.
+        node_rank: The node's number.
+        elsewhere: A folder without spaces, for an output folder that has some.
+    """
+    name = "train.yaml" if node_rank == 0 else f"train-node-{node_rank}.yaml"
+    return f"{elsewhere if len(output_dir.split()) > 1 else output_dir}/{name}"
 
 
 def tiny_model(recipe: Recipe, cache: Path) -> str | None:

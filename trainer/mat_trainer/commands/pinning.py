@@ -51,7 +51,7 @@ def settle(typed: str, output_dir: str | None, resume: str) -> Settled:
     is_open = found.is_newest and found.snapshot is not None
     if output_dir is None or resume == checkpoints.NEVER:
         return Settled(found, is_open)
-    begun, has_checkpoints = read(Path(output_dir)), checkpoints.exist(Path(output_dir))
+    begun, has_checkpoints = read(Path(output_dir)), _has_trained(Path(output_dir))
     notices = []
     if begun and begun.generation and is_open:
         newest = found.manifest.generation
@@ -71,6 +71,10 @@ def settle(typed: str, output_dir: str | None, resume: str) -> Settled:
             f"the run resumes from them with {found.name}"
         )
     return Settled(found, is_open, tuple(notices))
+
+
+def _has_trained(output_dir: Path) -> bool:
+    return checkpoints.exist(output_dir) or checkpoints.model_in(output_dir) is not None
 
 
 def adopt(settled: Settled, generation: int | None) -> Settled:

@@ -6,17 +6,19 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
-from mat_trainer.commands import options, pinning
+from mat_trainer.commands import options, pinning, resuming
 from mat_trainer.core import recipe as recipes
+from mat_trainer.core import steps as counting
 from mat_trainer.core.command import Launch, launch
+from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.plan import Plan, bind
 from mat_trainer.core.recipe import Recipe
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.stage import StagedDataset
-from mat_trainer.launch import checkpoints
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipes.load(args.recipe, args.set)
     cache = default_cache()
     output_dir = options.output_dir(args.output_dir, recipe)
-    settled = pinning.settle(args.dataset, output_dir, checkpoints.AUTO)
+    settled = pinning.settle(args.dataset, output_dir, args.resume)
     dataset = options.place(settled.found, cache, recipe)
     plan = bind(
         recipe,
@@ -49,28 +51,47 @@ def run(args: argparse.Namespace) -> int:
         output_dir,
         model=options.tiny_model(recipe, cache),
     )
+    topology = options.topology(args, recipe)
+    nproc = topology.nproc_per_node
+    processes = None if nproc is None else topology.nnodes * nproc
     start = launch(
-        plan.yaml_path,
-        options.topology(args, recipe),
+        options.yaml_path(plan.output_dir),
+        topology,
         plan.log_dir,
         sys.executable,
         deepspeed=plan.deepspeed,
     )
-    plan = msgspec.structs.replace(plan, notices=(*plan.notices, *settled.notices))
-    sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start)) + "\n")
+    standing = resuming.look(
+        Path(plan.output_dir), resuming.record_of(recipe, dataset), args.resume
+    )
+    if standing.faults:
+        raise ConfigError(*standing.faults)
+    notices = [*plan.notices, *settled.notices, *standing.notices]
+    if standing.is_finished:
+        notices.append(f"{plan.output_dir}: this run has finished already; `run` would do nothing")
+    plan = msgspec.structs.replace(plan, notices=tuple(notices))
+    sys.stdout.write("\n".join(_lines(recipe, dataset, plan, start, processes)) + "\n")
     return 0
 
 
-def _lines(recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch) -> Iterator[str]:
+def _lines(
+    recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch, processes: int | None
+) -> Iterator[str]:
     yield from _row("recipe", f"{recipe.name}: {recipe.about}" if recipe.about else recipe.name)
     yield from _row("dataset", f"{dataset.uri}, entry {dataset.entry.name}")
     yield from _row("rows", rows(plan))
+    yield from _row("steps", counting.words(plan.settings, plan.used, processes))
     if recipe.tiny_model:
         yield from _row("model", "tiny and random; `run` makes it before training")
     yield from _row("remote code", remote_code(recipe))
     for notice in plan.notices:
         yield from _row("notice", notice)
-    yield from ("", f"{plan.yaml_path}:", "", textwrap.indent(plan.yaml(), "  "))
+    yield from (
+        "",
+        f"{options.yaml_path(plan.output_dir)}:",
+        "",
+        textwrap.indent(plan.yaml(), "  "),
+    )
     yield from ("command:", "", textwrap.indent(start.shell(), "  "))
 
 

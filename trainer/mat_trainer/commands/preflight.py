@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 import msgspec
 
-from mat_trainer.commands import options, pinning
+from mat_trainer.commands import models, options, pinning, resuming
+from mat_trainer.commands.output_folder import (
+    output_faults,
+    resume_faults,
+    rotation_faults,
+    step_faults,
+)
 from mat_trainer.commands.pinning import Settled
-from mat_trainer.core import command, lengths, traps
+from mat_trainer.commands.resuming import Standing
+from mat_trainer.core import command, lengths, steps, traps
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.command import Topology
 from mat_trainer.core.errors import ConfigError, PreflightError
@@ -21,11 +27,12 @@ from mat_trainer.core.lengths import Over
 from mat_trainer.core.node import Software
 from mat_trainer.core.plan import bind
 from mat_trainer.core.recipe import Recipe
+from mat_trainer.core.run_record import Record
 from mat_trainer.dataset.cache import default_cache
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
 from mat_trainer.dataset.stage import StagedDataset, stage
-from mat_trainer.launch import checkpoints, workers
+from mat_trainer.launch import checkpoints, room, workers
 
 T = TypeVar("T")
 Say = Callable[[str, str], None]
@@ -47,6 +54,8 @@ class Asked(msgspec.Struct, frozen=True):
         dataset: Where the dataset is or will be on this machine.
         output_dir: An absolute path.
         cache: The folder for staged and filtered datasets and for lengths.
+        resume: As in `mat_trainer.launch.checkpoints`.
+        standing: What the output folder means for this run.
     """
 
     recipe: Recipe
@@ -55,6 +64,8 @@ class Asked(msgspec.Struct, frozen=True):
     dataset: StagedDataset
     output_dir: str
     cache: Path
+    resume: str
+    standing: Standing
 
     @property
     def model(self) -> str | None:
@@ -66,6 +77,11 @@ class Asked(msgspec.Struct, frozen=True):
         """The recipe's settings, with the model that is trained."""
         model = {"model_name_or_path": self.model} if self.model else {}
         return {**model, **self.recipe.settings}
+
+    @property
+    def record(self) -> Record:
+        """What this run is, as the output folder remembers it."""
+        return resuming.record_of(self.recipe, self.dataset)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -96,15 +112,29 @@ def asked(args: argparse.Namespace) -> Asked:
         faults.append("--output-dir is missing, and the recipe has no output_dir: pass one")
     cache = default_cache()
     settled = dataset = None
+    standing = Standing()
     try:
-        resume = getattr(args, "resume", checkpoints.AUTO)
-        settled = pinning.settle(args.dataset, output_dir, resume)
+        settled = pinning.settle(args.dataset, output_dir, args.resume)
         dataset = options.place(settled.found, cache, recipe)
+        if output_dir is not None:
+            standing = resuming.look(
+                Path(output_dir), resuming.record_of(recipe, dataset), args.resume
+            )
+            faults += standing.faults
     except ConfigError as error:
         faults += error.faults
     if faults or settled is None or dataset is None or output_dir is None:
         raise ConfigError(*faults)
-    return Asked(recipe, topology, settled, dataset, output_dir, cache)
+    return Asked(recipe, topology, settled, dataset, output_dir, cache, args.resume, standing)
+
+
+def say_finished(job: Asked, say: Say) -> None:
+    """Prints that nothing is left to do."""
+    say(
+        "finished",
+        f"already: {job.output_dir} has the trained model of this run, and nothing there is "
+        "touched; to train anew, use --resume never or another --output-dir",
+    )
 
 
 def adopt(job: Asked, generation: int | None) -> Asked:
@@ -116,7 +146,7 @@ def adopt(job: Asked, generation: int | None) -> Asked:
 
 def say_asked(job: Asked, say: Say) -> None:
     """Prints the notices and the generation."""
-    for notice in (*job.recipe.notices, *job.settled.notices):
+    for notice in (*job.recipe.notices, *job.settled.notices, *job.standing.notices):
         say("notice", notice)
     number, is_newest = job.dataset.generation, job.settled.found.is_newest
     if number is not None and (job.topology.node_rank == 0 or not job.settled.is_open):
@@ -124,18 +154,21 @@ def say_asked(job: Asked, say: Say) -> None:
         say("generation", f"{number} of the dataset, {why}: all nodes and restarts stay on it")
 
 
-def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
+def preflight(
+    job: Asked, installed: Software | None, say: Say, faults: Sequence[str] = ()
+) -> Ready:
     """Stages and checks everything that training will use.
 
     Args:
         job: The options.
         installed: The versions installed here; None to find them out.
         say: Prints the results.
+        faults: Those that are known already.
 
     Raises:
         PreflightError: With every fault, however many of the checks fail.
     """
-    faults: list[str] = []
+    faults = list(faults)
 
     def tried(look: Callable[[], T]) -> T | None:
         try:
@@ -151,8 +184,16 @@ def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
         faults += _gpu_faults(job.recipe, found, nproc)
         if model := job.model:
             tried(lambda: workers.make_tiny_model(Path(model)))
-    faults += output_faults(Path(job.output_dir))
-    faults += _model_faults(job)
+    folder = Path(job.output_dir)
+    faults += output_faults(folder)
+    found_there = None
+    if job.topology.node_rank == 0:
+        found_there = tried(lambda: checkpoints.examine(folder, job.resume))
+        faults += filter(None, [room.fault(folder, job.settings, job.resume)])
+        faults += rotation_faults(folder, job.settings)
+    unreadable = [] if job.model else models.faults(job.settings)
+    faults += unreadable
+    faults += resume_faults(folder, job.settings, job.resume)
     faults += traps.faults(job.recipe.settings)
     staged = tried(
         lambda: stage(
@@ -166,11 +207,19 @@ def preflight(job: Asked, installed: Software | None, say: Say) -> Ready:
         entry = f"{staged.entry.name} of {staged.uri}, {staged.entry.rows:,} rows"
         say("dataset", f"{entry}, verified: {staged.path}")
     if staged and found:
-        if fault := tried(lambda: workers.parser_fault(_plan_yaml(job, staged))):
-            faults.append(f"LLaMA-Factory rejects the settings: {fault}")
-        ready = tried(lambda: _within_cutoff(job, staged, nproc, say))
-        if ready and not faults:
-            return ready
+        verdict = tried(lambda: workers.verdict(_plan_yaml(job, staged), has_model=not unreadable))
+        if verdict and verdict.rejected:
+            faults.append(f"LLaMA-Factory rejects the settings: {verdict.rejected}")
+        if verdict:
+            faults += verdict.faults
+        # What the parser or the model's files refuse would be found in each row once more.
+        if verdict and not verdict.rejected and not unreadable:
+            ready = tried(lambda: _within_cutoff(job, staged, nproc, say))
+            if ready:
+                last = found_there.last if found_there else None
+                faults += _step_faults(job, ready, last, say)
+            if ready and not faults:
+                return ready
     raise PreflightError(*faults)
 
 
@@ -199,32 +248,27 @@ def _gpu_faults(recipe: Recipe, found: Software, nproc: int) -> list[str]:
     return []
 
 
-def output_faults(folder: Path) -> list[str]:
-    """Why an output folder, which need not exist yet, could not be written to."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        return [f"--output-dir {folder}: {place} is not a folder; choose another path"]
-    if not os.access(place, os.W_OK | os.X_OK):
-        return [f"--output-dir {folder}: no permission to write to {place}; choose another path"]
-    return []
-
-
-def _model_faults(job: Asked) -> list[str]:
-    name = str(job.settings.get("model_name_or_path") or "")
-    is_path = name.startswith((os.sep, ".", "~")) or name.count("/") > 1
-    if job.model or not is_path:
-        return []  # an id on the model hub: its tokenizer is loaded to measure the rows
-    folder = Path(name).expanduser()
-    if not (folder / "config.json").is_file():
-        return [f"model_name_or_path {name}: no config.json in this folder, so no model; check it"]
-    return []
+def _step_faults(job: Asked, ready: Ready, last: Path | None, say: Say) -> list[str]:
+    """Says how many steps the run has, and what to know about resuming."""
+    plan = bind(job.recipe, options.dataset_facts(ready.dataset), job.output_dir, model=job.model)
+    count = job.topology.nnodes * ready.nproc_per_node
+    say("steps", steps.words(plan.settings, plan.used, count))
+    begun = resuming.read(Path(job.output_dir)) if last else None
+    if begun and begun.processes != count:
+        say(
+            "notice",
+            f"the run was begun with {begun.processes} processes and resumes with {count}: a step "
+            "has another number of rows, so that their order is not that of one run",
+        )
+    if job.settings.get("save_only_model"):
+        say("notice", "save_only_model: an interrupted run cannot resume from its checkpoints")
+    return step_faults(plan, count, last)
 
 
 def _plan_yaml(job: Asked, dataset: StagedDataset) -> str:
     facts = options.dataset_facts(dataset)
-    return bind(job.recipe, facts, job.output_dir, model=job.model).yaml()
+    # The parser refuses folders with a model, which are looked at here.
+    return bind(job.recipe, facts, job.output_dir, start_over=True, model=job.model).yaml()
 
 
 def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> Ready:
@@ -232,19 +276,18 @@ def _within_cutoff(job: Asked, staged: StagedDataset, nproc: int, say: Say) -> R
     over = lengths.over(measured, lengths.cutoff(job.settings))
     say("length", length_words(over))
     if measured.fault_count:
-        more = measured.fault_count - len(measured.faults)
-        also = [f"and {more:,} more rows with faults like these"] if more else []
-        raise PreflightError(*measured.faults, *also)
+        raise PreflightError(*lengths.row_faults(measured, job.settings.get("template")))
     return Ready(leave_out(staged, over.long, job.cache), over, nproc)
 
 
 def length_words(over: Over) -> str:
     """How many rows are left out, and why."""
-    words = f"{over.count():,} of {over.rows:,} rows exceed cutoff_len {over.cutoff:,}"
+    words = f"{over.count():,} of {over.rows:,} rows are longer than cutoff_len {over.cutoff:,}"
     if over.count():
         images = over.with_images
         words += (
             f" and are left out ({images:,} with images, which would stop training, and "
             f"{over.count() - images:,} without, whose end would be cut off)"
         )
-    return f"{words}; the longest has {over.longest:,} tokens"
+    words += f"; the longest has {over.longest:,} tokens"
+    return f"{words}: cutoff_len {over.longest} keeps all" if over.count() else words

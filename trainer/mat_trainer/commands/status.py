@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from mat_trainer.commands import options
+from mat_trainer.core.control import EXIT_SAVED
 from mat_trainer.core.errors import MatTrainerError
+from mat_trainer.launch import owner
+from mat_trainer.launch.owner import Owner
 from mat_trainer.status import folder as folders
 from mat_trainer.status import report
 from mat_trainer.status.log import NAME
@@ -19,7 +23,12 @@ from mat_trainer.status.plot import plot
 
 PLOT = "loss.png"
 WIDEST = 100
-COLOURS = {report.FINISHED: "green", report.RUNNING: "cyan", report.SILENT: "red"}
+COLOURS = {
+    report.FINISHED: "green",
+    report.RUNNING: "cyan",
+    report.SILENT: "red",
+    report.ENDED: "red",
+}
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -32,7 +41,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
         description="Shows progress, loss, speed and time left of a run, from the log that "
         "LLaMA-Factory writes. Only reads. Exit code 1 if nothing is logged yet.",
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the run's --output-dir")
+    parser.add_argument("folder", metavar="DIR", type=_folder, help="the run's --output-dir")
     parser.add_argument(
         "--plot",
         nargs="?",
@@ -50,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         MatTrainerError: The picture cannot be drawn.
     """
     folder = folders.read(args.folder)
+    if (life := owner.life(args.folder)) is not None:
+        folder = msgspec.structs.replace(folder, is_alive=life.is_alive, end=_end(life.owner))
     console = Console(file=sys.stdout, highlight=False)
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in ("utf8", "utf16")
     lines = report.report(folder, time.time(), min(console.width, WIDEST), plain=plain)
@@ -57,7 +68,11 @@ def run(args: argparse.Namespace) -> int:
         began = (
             " yet; the logs of its ranks are in logs/" if folder.last_word is not None else " yet"
         )
-        console.print(f"{args.folder} has nothing in {NAME}{began}", markup=False, soft_wrap=True)
+        said = f"{args.folder} has nothing in {NAME}{began}"
+        if folder.is_alive is not None:
+            state = report.RUNNING if folder.is_alive else f"it {report.ENDED}: {folder.end}"
+            said = f"{said}; {state}"
+        console.print(said, markup=False, soft_wrap=True)
         return 1
     for line in lines:
         console.print(_coloured(line), soft_wrap=True)
@@ -70,6 +85,23 @@ def run(args: argparse.Namespace) -> int:
         plot(folder.log, args.folder.resolve().name, path)
         console.print(f"{'plot':<14}{path}", markup=False, soft_wrap=True)
     return 0
+
+
+def _end(owner: Owner) -> str:
+    """How a launcher ended."""
+    if not owner.ended:
+        return f"its launcher, {owner.words()}, was killed"
+    if owner.code is None:
+        return "before training began; it said why"
+    if owner.code == EXIT_SAVED:
+        return "on request, with a checkpoint saved; the same command resumes"
+    if owner.code == 0:
+        return "with exit code 0"
+    return f"with exit code {owner.code}; see the logs of its ranks in logs/"
+
+
+def _folder(typed: str) -> Path:
+    return Path(typed).expanduser()
 
 
 def _coloured(line: str) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from mat_trainer.core import recipe as recipes
 from mat_trainer.core.errors import ConfigError, UnreachableError
 from mat_trainer.launch import checkpoints
 from mat_trainer.submit import job as jobs
-from mat_trainer.submit import kubernetes, leaks, mounts, send, skypilot, slurm
+from mat_trainer.submit import kubernetes, leaks, mounts, reads, send, skypilot, slurm, sweep
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.kubernetes import Kubernetes
 from mat_trainer.submit.skypilot import SkyPilot
@@ -30,15 +31,26 @@ TAKEN_BY = {
     "directives": (SLURM,),
     "kind": (KUBERNETES,),
     "namespace": (KUBERNETES,),
+    "runtime": (KUBERNETES,),
     "accelerator": (SKYPILOT,),
     "infra": (SKYPILOT,),
     "image": (KUBERNETES, SKYPILOT),
     "mount": (KUBERNETES, SKYPILOT),
     "secrets": (KUBERNETES, SKYPILOT),
     "setup": (SLURM, SKYPILOT),
+    "labels": (KUBERNETES,),
+    "selectors": (KUBERNETES,),
+    "tolerations": (KUBERNETES,),
+    "spot": (SKYPILOT,),
 }
 
-OPTIONS = {"directives": "sbatch", "secrets": "secret"}
+OPTIONS = {
+    "directives": "sbatch",
+    "secrets": "secret",
+    "labels": "label",
+    "selectors": "node-selector",
+    "tolerations": "toleration",
+}
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -53,7 +65,13 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     options.add_recipe(parser, "as for run; a plain URI becomes the newest generation of now")
     add = parser.add_argument
-    add("--output-dir", required=True, metavar="DIR", help="a folder that all nodes share")
+    add(
+        "--output-dir",
+        required=True,
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="a folder that all nodes share",
+    )
     add("--to", required=True, choices=(SLURM, KUBERNETES, SKYPILOT))
     add("--dry-run", action="store_true", help="print the job file; submit nothing")
     add("--name", metavar="NAME", help="of the job; default: made from the recipe's")
@@ -67,6 +85,22 @@ def add_parser(subparsers: options.Subparsers) -> None:
         default=jobs.TIME_TO_SAVE,
         metavar="SECONDS",
         help="to save a checkpoint before the job is ended; default: %(default)s",
+    )
+    add(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the job, such as NCCL_SOCKET_IFNAME, HTTPS_PROXY or HF_ENDPOINT; no "
+        "secrets; may repeat",
+    )
+    add(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="KEY=V1,V2",
+        help="submit a job for each value, in a folder of its own below --output-dir; several "
+        "give every combination",
     )
     add = parser.add_argument_group("slurm").add_argument
     add("--partition", metavar="NAME")
@@ -92,12 +126,39 @@ def add_parser(subparsers: options.Subparsers) -> None:
         action="append",
         dest="secrets",
         metavar="NAME",
-        help="a Secret whose keys become environment variables (kubernetes), or a variable of this "
-        "environment (skypilot), such as HF_TOKEN",
+        help="a Secret whose keys become environment variables, or SECRET/KEY for one of them "
+        "(kubernetes); a variable of this environment, such as HF_TOKEN (skypilot)",
     )
-    add("--kind", choices=(kubernetes.PYTORCHJOB, kubernetes.JOBSET), help="kubernetes only")
+    add(
+        "--kind",
+        choices=(kubernetes.PYTORCHJOB, kubernetes.JOBSET, kubernetes.TRAINJOB),
+        help="kubernetes only; default: pytorchjob",
+    )
+    add(
+        "--runtime",
+        metavar="NAME",
+        help="kubernetes only: the ClusterTrainingRuntime of a trainjob",
+    )
     add("--namespace", metavar="NAME", help="kubernetes only")
+    for option, dest, metavar, text in (
+        ("--label", "labels", "KEY=VALUE", "of the job and its pods, such as a queue's"),
+        ("--node-selector", "selectors", "KEY=VALUE", "a label that the nodes must have"),
+        ("--toleration", "tolerations", "KEY[=VALUE][:EFFECT]", "of a taint of the nodes"),
+    ):
+        add(
+            option,
+            action="append",
+            dest=dest,
+            metavar=metavar,
+            help=f"kubernetes only: {text}; may repeat",
+        )
     add("--accelerator", metavar="NAME", help="skypilot only: the GPU, such as H100")
+    add(
+        "--spot",
+        action="store_const",
+        const=True,
+        help="skypilot only: machines that may be taken away, for less money",
+    )
     add("--infra", metavar="CLOUD[/REGION]", help="skypilot only")
     parser.add_argument(
         "--setup",
@@ -108,12 +169,23 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Submits, or prints what it would submit.
+    """Submits, or prints what it would submit: one job, or one for each combination of a sweep.
 
     Raises:
         ConfigError: With every fault.
         MatTrainerError: The cluster's program is not installed here, or fails.
     """
+    faults: list[str] = []
+    varied = sweep.variations(args.sweep, faults)
+    if faults:
+        raise ConfigError(*faults)
+    ready = [_prepared(one) for one in (sweep.applied(args, found) for found in varied)]
+    for submit in ready:  # nothing is submitted if any of them has a fault
+        submit()
+    return 0
+
+
+def _prepared(args: argparse.Namespace) -> Callable[[], None]:
     faults = [
         f"--{OPTIONS.get(option, option)}: only for {' and '.join(targets)}; remove it"
         for option, targets in TAKEN_BY.items()
@@ -126,13 +198,14 @@ def run(args: argparse.Namespace) -> int:
     faults += leaks.leaks(f"{text}{job.recipe_text}", os.environ)
     if faults:
         raise ConfigError(*dict.fromkeys(faults))
-    if not args.dry_run:
-        text = submit()
-    elif path is not None and args.to == SLURM:
-        where = f"{job.output_dir}/{slurm.FOLDER}/{job.recipe}"
-        sys.stderr.write(f"The job reads {where}; without --dry-run, {path} is copied there.\n")
-    sys.stdout.write(text)
-    return 0
+
+    def go() -> None:
+        if args.dry_run and path is not None and args.to == SLURM:
+            where = f"{job.output_dir}/{slurm.FOLDER}/{job.recipe}"
+            sys.stderr.write(f"The job reads {where}; without --dry-run, {path} is copied there.\n")
+        sys.stdout.write(text if args.dry_run else submit())
+
+    return go
 
 
 def _file(recipe: str) -> Path | None:
@@ -143,7 +216,11 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     overrides = tuple(args.set)
     text = None
     try:
-        recipes.load(args.recipe, overrides)
+        settings = recipes.load(args.recipe, overrides).settings
+        if args.to == SLURM:
+            sys.stderr.writelines(f"{notice}\n" for notice in reads.absent(settings))
+        else:
+            faults += reads.faults(settings, _mounted(args))
         text = path.read_text(encoding="utf-8") if path else None
     except ConfigError as error:
         faults += error.faults
@@ -167,7 +244,12 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
         cpus=args.cpus_per_node,
         memory=args.memory_per_node,
         time_to_save=args.time_to_save,
+        environment=jobs.pairs("--env", args.env, faults),
     )
+
+
+def _mounted(args: argparse.Namespace) -> tuple[mounts.Mount, ...]:
+    return mounts.parse(args.mount or (), [])
 
 
 def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bool) -> str:
@@ -199,6 +281,15 @@ def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bo
     return settled.found.address if settled.is_open else dataset
 
 
+def _program() -> tuple[str, ...]:
+    """This command by its absolute path, since a job need not find it by its name."""
+    typed = Path(sys.argv[0])
+    if typed.name == "mat-trainer" and typed.is_file():
+        return (os.path.abspath(typed),)
+    found = shutil.which("mat-trainer")
+    return (os.path.abspath(found),) if found else (sys.executable, "-m", "mat_trainer.cli")
+
+
 def _absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
@@ -210,6 +301,11 @@ def _target(
     typed: dict[str, Any] = {name: value for name, value in vars(args).items() if value is not None}
     typed |= {name: tuple(typed.get(name, ())) for name in ("directives", "secrets", "setup")}
     typed["mounts"] = mounts.parse(args.mount or (), faults)
+    typed["labels"] = jobs.pairs("--label", args.labels or (), faults)
+    typed["selectors"] = jobs.pairs("--node-selector", args.selectors or (), faults)
+    typed["tolerations"] = tuple(args.tolerations or ())
+    if not args.setup:  # whose lines would say which one is meant
+        typed["program"] = _program()
     typed["recipe_path"] = str(path.absolute()) if path else None
     kind = {SLURM: Slurm, KUBERNETES: Kubernetes, SKYPILOT: SkyPilot}[args.to]
     target = kind(**{name: typed[name] for name in kind.__struct_fields__ if name in typed})

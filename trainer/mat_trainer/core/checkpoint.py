@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import msgspec
 
 STATE = "trainer_state.json"
+CHECKSUMS = "weights_crc32.json"
+"""CRC-32 of each file of weights, by name. Written by `mat_trainer.worker.checksums`."""
 DEEPSPEED_LATEST = "latest"
 WEIGHTS = ("model", "pytorch_model", "adapter_model")
 """Stems of the files of weights (``.safetensors``, ``.bin``) and of their index of shards."""
@@ -40,7 +42,7 @@ class _Tensor(msgspec.Struct, frozen=True):
 def step(name: str) -> int | None:
     """The step that a checkpoint's folder name says; None for other names.
 
-    >>> step("checkpoint-500"), step("checkpoint-500.incomplete")
+    >>> step("checkpoint-500"), step("incomplete-checkpoint-500")
     (500, None)
     """
     found = _NAME.fullmatch(name)

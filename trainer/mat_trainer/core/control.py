@@ -10,6 +10,9 @@ LOG_DIR = "MAT_TRAINER_LOG_DIR"
 CONTROL_DIR = "MAT_TRAINER_CONTROL_DIR"
 """Variable: the folder through which the launcher and the ranks of a node communicate."""
 
+LAUNCHER = "MAT_TRAINER_LAUNCHER"
+"""Variable: the launcher's process id on this node."""
+
 SAVE_AND_STOP = "save-and-stop"
 """File in it, made by the launcher: save a checkpoint after this step, then stop."""
 

@@ -29,3 +29,9 @@ class PreflightError(_Faults):
     """Training would fail; with every fault that was found before it, one sentence each."""
 
     exit_code = 4
+
+
+class NodeError(PreflightError):
+    """A node is missing or lost, which another start may cure: clusters start such jobs again."""
+
+    exit_code = 1

@@ -27,6 +27,23 @@ SECRETS = {
     "swanlab_lark_webhook_url": "leave it out",
 }
 
+# What people and other trainers call some keys.
+_SHORT = {
+    "batch_size": "per_device_train_batch_size",
+    "lr": "learning_rate",
+    "lr_scheduler": "lr_scheduler_type",
+    "scheduler": "lr_scheduler_type",
+    "max_length": "cutoff_len",
+    "max_seq_length": "cutoff_len",
+    "max_seq_len": "cutoff_len",
+    "model": "model_name_or_path",
+    "model_name": "model_name_or_path",
+    "adapter": "adapter_name_or_path",
+    "optimizer": "optim",
+    "rank": "lora_rank",
+    "max_pixels": "image_max_pixels",
+    "min_pixels": "image_min_pixels",
+}
 _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
@@ -103,10 +120,22 @@ def unknown(names: Iterable[str], known: KnownKeys) -> list[str]:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The most similar name; None if none is similar.
 
+    A name of which the given one is a part is nearer than one that is spelled alike.
+
     >>> nearest("learning_rat", ["learning_rate", "logging_steps"])
     'learning_rate'
+    >>> nearest("epochs", ["num_train_epochs", "eval_steps"])
+    'num_train_epochs'
     """
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.5)
+    wanted = name.lower().replace("-", "_")
+    names = list(names)
+    if (short := _SHORT.get(wanted, wanted)) in names:
+        return short
+    words = set(wanted.split("_"))
+    longer = [one for one in names if words < set(one.split("_"))]
+    if longer:
+        return min(longer, key=lambda one: ("train" not in one.split("_"), len(one), one))
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
     return near[0] if near else None
 
 

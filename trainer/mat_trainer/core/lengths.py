@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,38 @@ class Lengths(msgspec.Struct, frozen=True):
     parts: dict[str, PartLengths]
     faults: tuple[str, ...] = ()
     fault_count: int = 0
+
+
+_ROW = re.compile(r"(.*, row \d+): (.*); leave the record out", re.DOTALL)
+
+
+def row_faults(measured: Lengths, template: object) -> list[str]:
+    """The faults of rows, one sentence for each cause.
+
+    Args:
+        measured: The lengths; their faults are the first ones only.
+        template: The template's name. One that is not the model's fails for many rows alike.
+    """
+    groups: dict[str, list[str]] = {}
+    for fault in measured.faults:
+        found = _ROW.fullmatch(fault)
+        where, cause = found.groups() if found else ("", fault)
+        groups.setdefault(cause, []).append(where)
+    more = measured.fault_count - len(measured.faults)
+    if len(groups) == 1 and measured.fault_count > 1:
+        ((cause, places),) = groups.items()
+        return [
+            f"{measured.fault_count:,} rows fail{f', the first {len(places)} of them' * bool(more)}"
+            f" alike: {places[0]}: {cause}; if template {template} is not the model's, choose that "
+            "one, else leave these records out"
+        ]
+    said = [
+        f"{cause} ({len(places)} rows, the first is {places[0]}); leave the records out"
+        if len(places) > 1
+        else f"{places[0]}: {cause}; leave the record out"
+        for cause, places in groups.items()
+    ]
+    return said + ([f"and {more:,} more rows with faults like these"] if more else [])
 
 
 class Over(msgspec.Struct, frozen=True):

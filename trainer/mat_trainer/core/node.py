@@ -20,6 +20,18 @@ class Software(msgspec.Struct, frozen=True):
     gpus: int
 
 
+class SettingsVerdict(msgspec.Struct, frozen=True):
+    """What LLaMA-Factory's own code on a machine says of settings, before a model is loaded.
+
+    Attributes:
+        rejected: Why its parser rejects them; empty if it accepts them.
+        faults: Why training would fail nevertheless, one sentence each.
+    """
+
+    rejected: str = ""
+    faults: tuple[str, ...] = ()
+
+
 class NodeFacts(msgspec.Struct, frozen=True):
     """The facts of a node.
 

@@ -37,17 +37,23 @@ def write(pin: Pin) -> bytes:
 
 
 def differs(begun: Pin, now: Pin) -> str | None:
-    """Why a run must not resume with `now` after it began with `begun`; None if it may.
-
-    Datasets whose lineage is not known cannot be told apart, so nothing is refused.
-    """
-    if begun.digest == now.digest or not (begun.lineage or now.lineage):
+    """Why a run must not resume with `now` after it began with `begun`; None if it may."""
+    if begun.digest == now.digest:
         return None
     # The same generation, once in place and once as a snapshot.
     if begun.lineage and (begun.lineage, begun.generation) == (now.lineage, now.generation):
         return None
+    then, today = _named(begun), _named(now)
+    if then == today:
+        then, today = (
+            f"{then} with other content ({begun.digest[:12]})",
+            f"{today} ({now.digest[:12]})",
+        )
     return (
-        f"its checkpoints were trained on {begun.uri} (generation {begun.generation}), but "
-        f"--dataset is {now.uri} (generation {now.generation}): pass the former to resume, "
-        "use --resume never to train anew, or choose another --output-dir"
+        f"its checkpoints were trained on {then}, but --dataset is {today}: pass the former to "
+        "resume, use --resume never to train anew, or choose another --output-dir"
     )
+
+
+def _named(pin: Pin) -> str:
+    return pin.uri if pin.generation is None else f"{pin.uri} (generation {pin.generation})"

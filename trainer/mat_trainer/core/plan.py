@@ -54,11 +54,6 @@ class Plan(msgspec.Struct, frozen=True):
         return str(self.settings["output_dir"])
 
     @property
-    def yaml_path(self) -> str:
-        """The file for `yaml`."""
-        return f"{self.output_dir}/train.yaml"
-
-    @property
     def log_dir(self) -> str:
         """The folder for the ranks' logs."""
         return f"{self.output_dir}/logs"

@@ -10,13 +10,21 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core import document, known_keys, migrate, overrides
+from mat_trainer.core import document, known_keys, migrate, overrides, purpose
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.known_keys import KnownKeys
 
 ABOUT = "mat_trainer"
 """The only key of a recipe that is not LLaMA-Factory's: a description of the recipe."""
 
+_PATHS = frozenset(
+    """
+    adapter_folder adapter_name_or_path cache_dir deepspeed fsdp_config logging_dir
+    model_name_or_path new_special_tokens_config offload_folder output_dir profiler_output_dir
+    ref_model ref_model_adapters resume_from_checkpoint reward_model reward_model_adapters
+    swanlab_logdir tokenized_path
+    """.split()
+)
 _PRESETS = resources.files("mat_trainer").joinpath("presets")
 ENTRIES = ("mat", "mat_parquet", "mat_val", "mat_parquet_val")
 """The registry entries that beam-mat writes into dataset_info.json."""
@@ -90,9 +98,11 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     faults += known_keys.faults(_merged(settings, changed), known)
     removed = [key for key, value in changed.items() if value is None]
     faults += known_keys.unknown([key for key in removed if key not in settings], known)
+    settings = _expanded(_merged(settings, changed))
+    if other := purpose.fault(settings, name_or_path):
+        faults.append(other)
     if faults:
         raise ConfigError(*faults)
-    settings = _merged(settings, changed)
     return Recipe(
         name=name_or_path if is_preset else Path(name_or_path).stem,
         settings=settings,
@@ -106,6 +116,14 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
 def _merged(settings: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     merged = settings | changed
     return {k: v for k, v in merged.items() if not (v is None and k in changed)}
+
+
+def _expanded(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with ~ expanded in paths, which LLaMA-Factory does not do."""
+    return {
+        key: os.path.expanduser(value) if key in _PATHS and isinstance(value, str) else value
+        for key, value in settings.items()
+    }
 
 
 def _text(name_or_path: str) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
     PosixPath('/var/cache/mat-trainer')
     """
     if chosen := environment.get("MAT_TRAINER_CACHE"):
-        return Path(chosen).absolute()
+        return Path(chosen).expanduser().absolute()
     return user_cache(environment) / "mat-trainer"
 
 

@@ -29,15 +29,42 @@ def fingerprint(settings: Mapping[str, Any], environment: Mapping[str, str]) -> 
     if Path(name).is_dir():
         files = [path for path in Path(name).rglob("*") if path.is_file()]
         return _hash([path for path in files if path.suffix not in _WEIGHTS]) + beside
+    folder = snapshot(settings, environment)
+    return folder.name + beside if folder else None
+
+
+def snapshot(settings: Mapping[str, Any], environment: Mapping[str, str]) -> Path | None:
+    """The folder of a hub's model in the hub's cache; None if it is not there.
+
+    It has the files that were needed so far, perhaps without weights.
+    """
+    name = str(settings["model_name_or_path"])
     cache = settings.get("cache_dir")
     model = (
         Path(cache) if cache else _hub_cache(environment)
     ) / f"models--{name.replace('/', '--')}"
     revision = str(settings.get("model_revision") or "main")
-    if (model / "snapshots" / revision).is_dir():
-        return revision + beside
     reference = model / "refs" / revision
-    return reference.read_text().strip() + beside if reference.is_file() else None
+    commit = revision
+    if not (model / "snapshots" / revision).is_dir():
+        if not reference.is_file():
+            return None
+        commit = reference.read_text().strip()
+    return model / "snapshots" / commit
+
+
+def content(settings: Mapping[str, Any]) -> str:
+    """Identifies the files of a local model; empty for a model of the hub, or for none.
+
+    Weights count by name and size only, since they are large.
+    """
+    name = settings.get("model_name_or_path")
+    if not name or not Path(str(name)).is_dir():
+        return ""
+    files = sorted(path for path in Path(str(name)).iterdir() if path.is_file())
+    weights = [f"{path.name} {path.stat().st_size}" for path in files if path.suffix in _WEIGHTS]
+    others = _hash([path for path in files if path.suffix not in _WEIGHTS])
+    return hashlib.sha256("\n".join([others, *weights]).encode()).hexdigest()
 
 
 def _hub_cache(environment: Mapping[str, str]) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mat_trainer.core.control import CONTROL_DIR, EXIT_SAVED, SAVE_AND_STOP, STOPPED
+from mat_trainer.core.control import CONTROL_DIR, EXIT_SAVED, LAUNCHER, SAVE_AND_STOP, STOPPED
 from mat_trainer.launch import descendants
 from mat_trainer.launch.follow import shown
 from mat_trainer.launch.signals import ENDING, Wait, received
@@ -57,7 +57,12 @@ def run(
             with _requests_held():
                 process = subprocess.Popen(
                     command,
-                    env={**os.environ, **environment, CONTROL_DIR: control},
+                    env={
+                        **os.environ,
+                        **environment,
+                        CONTROL_DIR: control,
+                        LAUNCHER: str(os.getpid()),
+                    },
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )

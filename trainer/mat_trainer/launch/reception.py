@@ -13,6 +13,7 @@ import msgspec
 
 from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.node import disagreements
+from mat_trainer.launch import ports
 from mat_trainer.launch.wire import MAX_LINE_BYTES, Call, Verdict
 
 _SILENCE_SECONDS = 10.0  # until a silent connection is closed
@@ -38,7 +39,7 @@ class Reception:
         self._end = time.monotonic() + limit
         self._nnodes = nnodes
         self._announcement = announcement
-        self._listener = _listen(port, min(limit, _BIND_SECONDS))
+        self._listener = listen(port, min(limit, _BIND_SECONDS))
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._guests: dict[socket.socket, _Guest] = {}
@@ -65,8 +66,10 @@ class Reception:
         # Frees the port before another process learns that it may use it.
         self._selector.unregister(self._listener)
         self._listener.close()
-        faults = disagreements([call.facts for call in self._calls()], self._nnodes)
-        self._answer(Verdict(faults, self._announcement))
+        nodes = [call.facts for call in self._calls()]
+        faults = disagreements(nodes, self._nnodes)
+        lost = len(faults) == 1 and len({node.rank for node in nodes}) < self._nnodes
+        self._answer(Verdict(faults, self._announcement, lost=lost))
 
     def _calls(self) -> list[Call]:
         return [guest.call for guest in self._guests.values() if guest.call is not None]
@@ -132,7 +135,16 @@ class Reception:
         del self._guests[guest.connection]
 
 
-def _listen(port: int, seconds: float) -> socket.socket:
+def listen(port: int, seconds: float = _BIND_SECONDS) -> socket.socket:
+    """A socket that listens at a port of this machine.
+
+    Args:
+        port: The port.
+        seconds: Time for another program to free it.
+
+    Raises:
+        PreflightError: Another program uses it; the message says which.
+    """
     end = time.monotonic() + seconds
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -143,8 +155,10 @@ def _listen(port: int, seconds: float) -> socket.socket:
             return listener
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= end:
+                user = ports.user(port) or "another program"
                 raise PreflightError(
-                    f"node 0 cannot listen at port {port} ({error.strerror}): another program uses "
-                    "it; stop that program, or choose another --master-port",
+                    f"node 0 ({socket.gethostname()}) cannot listen at port {port} "
+                    f"({error.strerror}): {user} uses it; stop that program, or choose another "
+                    "--master-port on all nodes",
                 ) from None
         time.sleep(0.2)

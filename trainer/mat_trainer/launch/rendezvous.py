@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.errors import NodeError
 from mat_trainer.core.node import NodeFacts
 from mat_trainer.launch.reception import Reception
 from mat_trainer.launch.wire import Call, call, shortened
@@ -47,8 +47,8 @@ def meet(
         Node 0's announcement, on every node.
 
     Raises:
-        PreflightError: The nodes do not fit together, one did not call, or this node cannot reach
-            the master.
+        NodeError: A node did not call, or this node cannot reach the master.
+        PreflightError: The nodes do not fit together.
     """
     if facts.rank != 0:
         return _ask(facts, master_addr, master_port, limit + _REPLY_SECONDS)
@@ -74,11 +74,9 @@ def _ask(facts: NodeFacts, addr: str, port: int, limit: float) -> str:
             why = str(error) or type(error).__name__
         # The master may not listen yet, its name may be new, or another program may be ending.
         if left <= _RETRY_SECONDS:
-            raise PreflightError(_unreached(facts, addr, port, limit, why)) from None
+            raise NodeError(_unreached(facts, addr, port, limit, why)) from None
         time.sleep(_RETRY_SECONDS)
-    if verdict.faults:
-        raise PreflightError(*verdict.faults)
-    return verdict.announcement
+    return verdict.check()
 
 
 def _unreached(facts: NodeFacts, addr: str, port: int, limit: float, why: str) -> str:

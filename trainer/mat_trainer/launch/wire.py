@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mat_trainer.core.errors import NodeError, PreflightError
 from mat_trainer.core.node import NodeFacts
 
 MAX_LINE_BYTES = 128 << 10
@@ -29,10 +30,30 @@ class Call(msgspec.Struct, frozen=True, tag="mat-trainer 1"):
 
 
 class Verdict(msgspec.Struct, frozen=True, tag="mat-trainer 1 verdict"):
-    """Node 0's answer: without faults, the nodes begin."""
+    """Node 0's answer: without faults, the nodes begin.
+
+    Attributes:
+        faults: Why they do not, one sentence each.
+        announcement: Node 0's message.
+        stopped: Whether a node was asked to stop, which is no fault.
+        lost: Whether nothing is wrong but that a node is missing or lost.
+    """
 
     faults: Sequence[str]
     announcement: str
+    stopped: bool = False
+    lost: bool = False
+
+    def check(self) -> str:
+        """The announcement.
+
+        Raises:
+            NodeError: A node is missing or lost.
+            PreflightError: The nodes do not fit together, or one has failed.
+        """
+        if self.faults:
+            raise (NodeError if self.lost else PreflightError)(*self.faults)
+        return self.announcement
 
 
 def shortened(facts: NodeFacts) -> NodeFacts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mat_trainer.core.errors import PreflightError
-from mat_trainer.core.node import Software
+from mat_trainer.core.node import SettingsVerdict, Software
 
 _SECONDS = 600.0  # PyTorch's first import from a network file system takes minutes
 
@@ -39,20 +38,22 @@ def make_tiny_model(folder: Path) -> None:
         _ask("tiny_model", str(folder))
 
 
-def parser_fault(yaml: str) -> str | None:
-    """Why LLaMA-Factory's own parser rejects settings on this machine; None if it accepts them.
+def verdict(yaml: str, *, has_model: bool = True) -> SettingsVerdict:
+    """What LLaMA-Factory's own code on this machine says of settings, before a model is loaded.
 
     Args:
         yaml: The settings for training.
+        has_model: Whether the model's configuration can be read.
 
     Raises:
-        PreflightError: The parser could not be run.
+        PreflightError: Its code could not be run.
     """
     with tempfile.TemporaryDirectory(prefix="mat-trainer-") as folder:
         file = Path(folder, "train.yaml")
         file.write_text(yaml, encoding="utf-8")
-        verdict = json.loads(_ask("parse", str(file)).splitlines()[-1])
-    return None if verdict is None else str(verdict)
+        more = [] if has_model else ["--without-model"]
+        answer = _ask("parse", str(file), *more).splitlines()[-1]
+    return msgspec.json.decode(answer, type=SettingsVerdict)
 
 
 def _ask(program: str, *words: str, python: str = sys.executable) -> str:

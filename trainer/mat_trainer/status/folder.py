@@ -26,6 +26,8 @@ class Folder(msgspec.Struct, frozen=True):
         checkpoint: Name of the newest checkpoint, or None.
         is_finished: Whether the model was saved after the last step.
         dataset: The dataset's address, with its generation; None if it is not known.
+        is_alive: Whether its launcher lives; None if that is not known.
+        end: How its launcher ended, in words; empty if it lives, or that is not known.
     """
 
     log: Log | None
@@ -33,6 +35,8 @@ class Folder(msgspec.Struct, frozen=True):
     checkpoint: str | None
     is_finished: bool
     dataset: str | None = None
+    is_alive: bool | None = None
+    end: str = ""
 
 
 def read(path: Path) -> Folder:

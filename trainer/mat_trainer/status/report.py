@@ -8,7 +8,7 @@ from mat_trainer.status import chart
 from mat_trainer.status.folder import Folder
 from mat_trainer.status.progress import Progress, progress, seems_alive
 
-FINISHED, RUNNING, SILENT = "finished", "running", "no sign of life"
+FINISHED, RUNNING, SILENT, ENDED = "finished", "running", "no sign of life", "ended"
 HEIGHT = 8
 BAR = 40
 
@@ -33,6 +33,7 @@ def report(folder: Folder, now: float, width: int, *, plain: bool = False) -> li
     ]
     curve = chart.curve(log.losses, width, HEIGHT, plain=plain)
     lines += [*curve, ""] if curve else []
+    has_ended = folder.is_finished or folder.is_alive is False
     facts = [
         ("state", state(folder, reached, now)),
         ("dataset", folder.dataset or ""),
@@ -41,7 +42,10 @@ def report(folder: Folder, now: float, width: int, *, plain: bool = False) -> li
         ("epoch", _last([entry.epoch for entry in log.entries], ".2f")),
         ("learning rate", _last([entry.learning_rate for entry in log.entries], ".3g")),
         ("speed", _speed(reached)),
-        ("left", "" if folder.is_finished else duration(reached.seconds_left)),
+        (
+            "left",
+            "" if has_ended else duration(reached.seconds_left),
+        ),
         ("checkpoint", folder.checkpoint or "none yet"),
         ("log", f"{log.skipped} unreadable line(s) skipped" if log.skipped else ""),
     ]
@@ -52,6 +56,8 @@ def state(folder: Folder, reached: Progress | None, now: float) -> str:
     """Whether the run is finished, is running, or seems to have stopped."""
     if folder.is_finished:
         return FINISHED
+    if folder.is_alive is not None:
+        return RUNNING if folder.is_alive else f"{ENDED}: {folder.end}"
     silence = now - folder.last_word if folder.last_word is not None else math.inf
     if seems_alive(reached, silence):
         return RUNNING

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import msgspec
 
 import mat_trainer
+from mat_trainer.submit.leaks import SECRET_NAME
 
 TIME_TO_SAVE = 300
 """Default for the seconds that saving a checkpoint may take."""
@@ -28,6 +30,7 @@ class Job(msgspec.Struct, frozen=True):
         cpus: CPUs of each node; None leaves it to the cluster.
         memory: GiB of each node; None leaves it to the cluster.
         time_to_save: Seconds between the request for a checkpoint and the end of the job.
+        environment: Variables of the job, such as NCCL_SOCKET_IFNAME; no secrets.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Job(msgspec.Struct, frozen=True):
     cpus: int | None = None
     memory: int | None = None
     time_to_save: int = TIME_TO_SAVE
+    environment: tuple[tuple[str, str], ...] = ()
 
     @property
     def processes(self) -> int:
@@ -74,7 +78,43 @@ def faults(job: Job) -> list[str]:
             f"--output-dir {job.output_dir}: must be a folder on a file system that all nodes "
             "share; mount a bucket to use it"
         )
+    return found + _environment_faults(job)
+
+
+def _environment_faults(job: Job) -> list[str]:
+    found = []
+    names = [name for name, _ in job.environment]
+    for name, value in job.environment:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            found.append(f"--env {name}: must be NAME=VALUE, such as NCCL_SOCKET_IFNAME=eth0")
+        elif SECRET_NAME.search(name):
+            found.append(
+                f"--env {name}: a secret must not be in a job file; Slurm passes this environment "
+                "on, and elsewhere --secret names one"
+            )
+        elif not value.isprintable():
+            found.append(f"--env {name}: the value has an unprintable character; remove it")
+    found += [
+        f"--env {name} is given twice; remove one of the two"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
     return found
+
+
+def pairs(option: str, texts: Sequence[str], found: list[str]) -> tuple[tuple[str, str], ...]:
+    """Reads texts of the form NAME=VALUE; adds their faults to `found`.
+
+    >>> pairs("--env", ["A=b=c"], [])
+    (('A', 'b=c'),)
+    """
+    read = []
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            found.append(f"{option} {name}: must be NAME=VALUE")
+        else:
+            read.append((name, value))
+    return tuple(read)
 
 
 def words(job: Job, folder: str) -> list[tuple[str, ...]]:

@@ -1,8 +1,9 @@
-"""Kubernetes: a PyTorchJob of Kubeflow's training operator, or a JobSet; one pod for each node."""
+"""Kubernetes: Kubeflow's PyTorchJob or TrainJob, or a JobSet; one pod for each node."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -10,12 +11,15 @@ import msgspec
 from mat_trainer.core import document
 from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.submit import job as jobs
-from mat_trainer.submit import mounts
+from mat_trainer.submit import mounts, trainjob
 from mat_trainer.submit.job import Job
 from mat_trainer.submit.mounts import Mount
 
 PYTORCHJOB = "pytorchjob"
 JOBSET = "jobset"
+TRAINJOB = "trainjob"
+RUNTIME = "torch-distributed"
+"""The ClusterTrainingRuntime that comes with Kubeflow Trainer 2."""
 RECIPES = "/etc/mat-trainer"
 CACHE = "/cache"
 USER = 1000
@@ -32,10 +36,15 @@ class Kubernetes(msgspec.Struct, frozen=True):
 
     Attributes:
         image: An image with `mat-trainer`: trainer/Dockerfile makes one.
-        kind: `PYTORCHJOB` or `JOBSET`.
+        kind: `PYTORCHJOB`, `JOBSET` or `TRAINJOB`.
         namespace: Empty for kubectl's current one.
         mounts: PersistentVolumeClaims and their paths.
-        secrets: Names of Secrets whose keys become environment variables, HF_TOKEN for example.
+        secrets: Names of Secrets whose keys become environment variables, or ``NAME/KEY`` for one
+            of its keys, such as ``hub/HF_TOKEN``.
+        labels: Of the job and its pods, such as a queue's.
+        selectors: Labels that the nodes must have.
+        tolerations: ``KEY[=VALUE][:EFFECT]`` each, of taints that the pods tolerate.
+        runtime: Name of the ClusterTrainingRuntime of a TrainJob.
     """
 
     image: str = ""
@@ -43,13 +52,67 @@ class Kubernetes(msgspec.Struct, frozen=True):
     namespace: str = ""
     mounts: tuple[Mount, ...] = ()
     secrets: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    selectors: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[str, ...] = ()
+    runtime: str = RUNTIME
 
 
 def faults(job: Job, target: Kubernetes) -> list[str]:
     """The faults of a job for Kubernetes, one sentence each."""
     found = mounts.faults(job, target.mounts)
+    found += [
+        f"--mount {mount.source}={mount.path}: the job has a volume of its own there; choose "
+        "another path"
+        for mount in target.mounts
+        if mount.path in ("/dev/shm", CACHE, RECIPES)
+    ]
+    for option, pairs in (("--label", target.labels), ("--node-selector", target.selectors)):
+        found += [
+            f"{option} {key}={value}: must be KEY=VALUE as Kubernetes takes labels, such as "
+            "kueue.x-k8s.io/queue-name=team"
+            for key, value in pairs
+            if not (_KEY.fullmatch(key) and _VALUE.fullmatch(value))
+        ]
+    found += [
+        f"--toleration {text}: must be KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT with one of "
+        f"{', '.join(_EFFECTS)}"
+        for text in target.tolerations
+        if toleration(text) is None
+    ]
+    found += [
+        f"--secret {secret}: a TrainJob takes single keys; pass SECRET/KEY, such as hub/HF_TOKEN"
+        for secret in target.secrets
+        if target.kind == TRAINJOB and "/" not in secret
+    ]
     if not target.image:
         found.append("--image is missing: pass an image with mat-trainer, see trainer/Dockerfile")
+    return found
+
+
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
+_VALUE = re.compile(rf"({_NAME})?")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def toleration(text: str) -> Manifest | None:
+    """What Kubernetes calls a toleration; None if the text is none.
+
+    >>> toleration("nvidia.com/gpu:NoSchedule")
+    {'key': 'nvidia.com/gpu', 'operator': 'Exists', 'effect': 'NoSchedule'}
+    >>> toleration("team=vision")
+    {'key': 'team', 'operator': 'Equal', 'value': 'vision'}
+    """
+    taint, colon, effect = text.partition(":")
+    key, sign, value = taint.partition("=")
+    if not (_KEY.fullmatch(key) and _VALUE.fullmatch(value)) or (colon and effect not in _EFFECTS):
+        return None
+    found: Manifest = {"key": key, "operator": "Equal" if sign else "Exists"}
+    if sign:
+        found["value"] = value
+    if effect:
+        found["effect"] = effect
     return found
 
 
@@ -75,7 +138,17 @@ def config_map(job: Job, target: Kubernetes) -> Manifest | None:
 
 def manifest(job: Job, target: Kubernetes) -> Manifest:
     """The job itself."""
-    return _jobset(job, target) if target.kind == JOBSET else _pytorchjob(job, target)
+    return {JOBSET: _jobset, TRAINJOB: _trainjob, PYTORCHJOB: _pytorchjob}[target.kind](job, target)
+
+
+def _trainjob(job: Job, target: Kubernetes) -> Manifest:
+    pod = _pod(job, target, trainjob.NODES, trainjob.RANK, trainjob.MASTER, trainjob.PORT)
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": _metadata(job.name, target),
+        "spec": trainjob.spec(pod, job.nodes, job.processes, target.runtime),
+    }
 
 
 def _pytorchjob(job: Job, target: Kubernetes) -> Manifest:
@@ -85,7 +158,7 @@ def _pytorchjob(job: Job, target: Kubernetes) -> Manifest:
     pod = _pod(job, target, "$(WORLD_SIZE)", "$(RANK)", "$(MASTER_ADDR)", "$(MASTER_PORT)")
     pod["containers"][0]["ports"] = [{"name": "pytorchjob-port", "containerPort": DEFAULT_PORT}]
     # This policy also replaces an evicted pod, which resumes.
-    replica = {"restartPolicy": "OnFailure", "template": {"spec": pod}}
+    replica = {"restartPolicy": "OnFailure", "template": _template(pod, target)}
     replicas = {"Master": {"replicas": 1, **replica}}
     if job.nodes > 1:
         replicas["Worker"] = {"replicas": job.nodes - 1, **replica}
@@ -116,7 +189,7 @@ def _jobset(job: Job, target: Kubernetes) -> Manifest:
         "completionMode": "Indexed",
         "backoffLimit": 0,
         "podFailurePolicy": {"rules": [final]},
-        "template": {"spec": pod},
+        "template": _template(pod, target),
     }
     return {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
@@ -160,6 +233,8 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         "env": [
             {"name": "MAT_TRAINER_CACHE", "value": f"{CACHE}/mat-trainer"},
             {"name": "HF_HOME", "value": f"{CACHE}/huggingface"},
+            # Kubernetes replaces $(…), and reads $$ as $.
+            *({"name": name, "value": value.replace("$", "$$")} for name, value in job.environment),
         ],
         "resources": {"limits": limits},
         "volumeMounts": places,
@@ -170,9 +245,15 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
             }
         },
     }
-    if target.secrets:
-        container["envFrom"] = [{"secretRef": {"name": name}} for name in target.secrets]
-    return {
+    whole = [name for name in target.secrets if "/" not in name]
+    if whole:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in whole]
+    for secret in target.secrets:
+        name, slash, key = secret.partition("/")
+        if slash:
+            reference = {"secretKeyRef": {"name": name, "key": key}}
+            container["env"].append({"name": key, "valueFrom": reference})
+    pod: Manifest = {
         "containers": [container],
         "volumes": volumes,
         "securityContext": {"fsGroup": USER},
@@ -180,6 +261,11 @@ def _pod(job: Job, target: Kubernetes, nnodes: str, rank: str, master: str, port
         # The time after saving is for the processes to end.
         "terminationGracePeriodSeconds": job.time_to_save + 30,
     }
+    if target.selectors:
+        pod["nodeSelector"] = dict(target.selectors)
+    if target.tolerations:
+        pod["tolerations"] = [toleration(text) for text in target.tolerations]
+    return pod
 
 
 def _volumes(job: Job, target: Kubernetes) -> tuple[list[Manifest], list[Manifest]]:
@@ -207,5 +293,14 @@ def _config_name(job: Job) -> str:
     return f"{job.name}-recipe-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
-def _metadata(name: str, target: Kubernetes) -> dict[str, str]:
-    return {"name": name, **({"namespace": target.namespace} if target.namespace else {})}
+def _template(pod: Manifest, target: Kubernetes) -> Manifest:
+    return {**({"metadata": {"labels": dict(target.labels)}} if target.labels else {}), "spec": pod}
+
+
+def _metadata(name: str, target: Kubernetes) -> Manifest:
+    metadata: Manifest = {"name": name}
+    if target.namespace:
+        metadata["namespace"] = target.namespace
+    if target.labels:
+        metadata["labels"] = dict(target.labels)
+    return metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -22,10 +23,11 @@ def parse(texts: Sequence[str], found: list[str]) -> tuple[Mount, ...]:
     mounts = []
     for text in texts:
         source, _, path = text.rpartition("=")
-        if not source or not PurePosixPath(path).is_absolute() or path == "/":
+        place = os.path.normpath(path)
+        if not source or not os.path.isabs(path) or not place.strip("/"):
             found.append(f"--mount {text}: must be SOURCE=PATH, such as training-data=/data")
             continue
-        mounts.append(Mount(source, str(PurePosixPath(path))))
+        mounts.append(Mount(source, place))
     paths = [mount.path for mount in mounts]
     found += [
         f"--mount: {path} is given twice; use another path for each source"
@@ -41,7 +43,7 @@ def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
         ("--output-dir", job.output_dir, "checkpoints would be lost with the machine"),
         ("--dataset", job.dataset, "the machine would not find it"),
     ):
-        if "://" not in path and not any(_is_below(path, mount.path) for mount in mounts):
+        if "://" not in path and not any(is_below(path, mount.path) for mount in mounts):
             there = ", ".join(mount.path for mount in mounts) or "none are given"
             found.append(
                 f"{option} {path}: not on a mounted volume ({there}), so {why}; see --mount"
@@ -49,6 +51,7 @@ def faults(job: Job, mounts: Sequence[Mount]) -> list[str]:
     return found
 
 
-def _is_below(path: str, folder: str) -> bool:
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path on the nodes is a folder or in it."""
     pure = PurePosixPath(path)
     return ".." not in pure.parts and pure.is_relative_to(folder)

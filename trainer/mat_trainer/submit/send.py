@@ -65,6 +65,9 @@ def to_kubernetes(job: Job, target: kubernetes.Kubernetes) -> str:
         "training.kubeflow.org/replica-index=0,training.kubeflow.org/job-role=master",
         kubernetes.JOBSET: f"jobset.sigs.k8s.io/jobset-name={job.name},"
         "batch.kubernetes.io/job-completion-index=0",
+        # Kubeflow Trainer makes a JobSet of the same name.
+        kubernetes.TRAINJOB: f"jobset.sigs.k8s.io/jobset-name={job.name},"
+        "batch.kubernetes.io/job-completion-index=0",
     }[target.kind]
     return (
         f"{made.strip()}\n"

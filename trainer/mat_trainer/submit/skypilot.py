@@ -31,6 +31,7 @@ class SkyPilot(msgspec.Struct, frozen=True):
         mounts: Buckets and their paths.
         secrets: Names of environment variables that the job gets as secrets.
         setup: Lines of shell that make `mat-trainer` available.
+        spot: Whether to use machines that may be taken away, for less money.
     """
 
     accelerator: str = ""
@@ -40,6 +41,7 @@ class SkyPilot(msgspec.Struct, frozen=True):
     mounts: tuple[Mount, ...] = ()
     secrets: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    spot: bool = False
 
 
 def faults(job: Job, target: SkyPilot) -> list[str]:
@@ -49,6 +51,11 @@ def faults(job: Job, target: SkyPilot) -> list[str]:
         f"--mount {mount.source}={mount.path}: the source must be a bucket's URI, such as gs://bucket"
         for mount in target.mounts
         if "://" not in mount.source
+    ]
+    found += [
+        f"--mount {mount.source}={mount.path}: the job's recipe is there; choose another path"
+        for mount in target.mounts
+        if mount.path == RECIPES
     ]
     if job.gpus and not target.accelerator:
         found.append("--accelerator is missing: pass the GPU, such as H100, or --gpus-per-node 0")
@@ -70,6 +77,7 @@ def render(job: Job, target: SkyPilot) -> str:
         "accelerators": f"{target.accelerator}:{job.gpus}" if job.gpus else None,
         "cpus": f"{job.cpus}+" if job.cpus else None,
         "memory": f"{job.memory}+" if job.memory else None,
+        "use_spot": True if target.spot else None,
         "image_id": f"docker:{target.image}" if target.image else None,
         "job_recovery": {
             "max_restarts_on_errors": 0,
@@ -78,7 +86,7 @@ def render(job: Job, target: SkyPilot) -> str:
         },
     }
     files: dict[str, Any] = {
-        mount.path: {"source": mount.source, "mode": "MOUNT"} for mount in target.mounts
+        mount.path: {"source": mount.source, "mode": _mode(job, mount)} for mount in target.mounts
     }
     if target.recipe_path is not None:
         files[f"{RECIPES}/{job.recipe}"] = target.recipe_path
@@ -87,6 +95,7 @@ def render(job: Job, target: SkyPilot) -> str:
         "num_nodes": job.nodes,
         "resources": {key: value for key, value in resources.items() if value is not None},
         "file_mounts": files,
+        "envs": dict(job.environment),
         # Their values come from the environment of `sky`, through --secret.
         "secrets": dict.fromkeys(target.secrets),
         "setup": "".join(f"{line}\n" for line in target.setup),
@@ -95,6 +104,13 @@ def render(job: Job, target: SkyPilot) -> str:
     head = f"# {jobs.title(job)}\n"
     body = {key: value for key, value in task.items() if value}
     return f"{head}{document.dump([body])}"
+
+
+def _mode(job: Job, mount: Mount) -> str:
+    # Logs are appended to, which a mounted S3 bucket refuses. Files that are written to the cache
+    # of MOUNT_CACHED reach the bucket when they are closed.
+    is_output = mounts.is_below(job.output_dir, mount.path)
+    return "MOUNT_CACHED" if is_output and not mount.source.startswith("gs://") else "MOUNT"
 
 
 def _run(job: Job) -> str:

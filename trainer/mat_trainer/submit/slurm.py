@@ -25,6 +25,7 @@ class Slurm(msgspec.Struct, frozen=True):
         time: Time limit in Slurm's notation, such as 12:00:00; empty for the partition's.
         directives: Further options of sbatch, such as ``--constraint=h100``.
         setup: Lines of shell that make `mat-trainer` available.
+        program: The command, as the nodes find it.
     """
 
     partition: str = ""
@@ -32,11 +33,16 @@ class Slurm(msgspec.Struct, frozen=True):
     time: str = ""
     directives: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("mat-trainer",)
 
 
 def faults(job: Job, slurm: Slurm) -> list[str]:
     """The faults of a job for Slurm, one sentence each."""
-    found = []
+    found = [
+        f"--{option} {text!r}: must be one word; a line break would end the directive"
+        for option, text in (("partition", slurm.partition), ("account", slurm.account))
+        if text and (len(text.split()) != 1 or not text.isprintable())
+    ]
     if slurm.time:
         limit = seconds(slurm.time)
         if limit is None:
@@ -49,8 +55,13 @@ def faults(job: Job, slurm: Slurm) -> list[str]:
                 " --time-to-save; raise --time, or lower --time-to-save"
             )
     for directive in slurm.directives:
-        if not directive.startswith("-") or "\n" in directive:
+        if not directive.startswith("-") or not directive.isprintable():
             found.append(f"--sbatch {directive}: must be one option, such as --sbatch=--mem=0")
+        elif re.match(r"--array\b|-a", directive):
+            found.append(
+                f"--sbatch {directive}: every task of an array would train the same in one folder; "
+                "leave it out, and submit once for each --output-dir"
+            )
     if "%" in job.output_dir or '"' in job.output_dir:
         found.append(
             f'--output-dir {job.output_dir}: % and " have a meaning in paths of Slurm; rename it'
@@ -81,12 +92,17 @@ def seconds(time: str) -> int | None:
 def render(job: Job, slurm: Slurm) -> str:
     """The sbatch file."""
     folder = f"{job.output_dir}/{FOLDER}"
-    command = "\n  ".join(shlex.join(group) for group in jobs.words(job, folder))
+    first, *rest = jobs.words(job, folder)
+    groups = [(*slurm.program, *first[1:]), *rest]
+    command = "\n  ".join(shlex.join(group) for group in groups)
     template = resources.files(__package__).joinpath("job.sbatch").read_text(encoding="utf-8")
     return template.format(
         title=jobs.title(job),
         directives="\n".join(f"#SBATCH {text}" for text in _directives(job, slurm, folder)),
         setup="".join(f"{line}\n" for line in ("", *slurm.setup)) if slurm.setup else "",
+        environment="".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in job.environment
+        ),
         command=command,
         cpus=f" --cpus-per-task={job.cpus}" if job.cpus else "",
         wait=job.time_to_save + 60,

@@ -1,7 +1,8 @@
-"""Corrects three faults of transformers 4.57 and accelerate 1.11 when training resumes.
+"""Corrects four faults of transformers 4.57 and accelerate 1.11 when training resumes.
 
 Without this module, several ranks on a CPU fail, a fully tuned Qwen2-VL silently resumes from the
-untrained model, and an interrupted epoch repeats some rows and leaves out others.
+untrained model, an interrupted epoch repeats some rows and leaves out others, and a new
+``save_steps``, ``logging_steps`` or ``eval_steps`` is ignored.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, TrainerCallback, trainer
 
 
 def mend() -> None:
-    """Corrects two of the faults, before anything is loaded. `RestoreNames` corrects the third."""
+    """Corrects two of the faults, before anything is loaded. The callbacks correct the others."""
     _let_cpu_ranks_load()
     _keep_epoch()
 
@@ -32,6 +33,17 @@ class RestoreNames(TrainerCallback):
         model = others["model"]
         if isinstance(model, PreTrainedModel) and model._checkpoint_conversion_mapping:
             model.register_load_state_dict_pre_hook(_rename)
+
+
+class AskedSteps(TrainerCallback):
+    """Makes the trainer save, log and evaluate as often as the settings say.
+
+    A checkpoint's state brings the numbers of the settings with which the run was begun.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Called after a checkpoint is loaded."""
+        state.compute_steps(args, state.max_steps)
 
 
 def _rename(model: Any, state_dict: dict[str, Any], *_: Any) -> None:

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from mat_trainer.core.control import CONTROL_DIR, LOG_DIR, rank_log
+from mat_trainer.worker.orphan import end_with_launcher
 from mat_trainer.worker.uncollected import uncollected
 
 MODULE = "mat_trainer.worker.train"
@@ -90,17 +91,26 @@ def _log_to_file(rank: int, ranks: int) -> None:
 
 
 def _train() -> None:
+    end_with_launcher()
     with uncollected():
         from llamafactory.train.tuner import run_exp
         from torch.distributed.elastic.multiprocessing.errors import record
 
         from mat_trainer.worker import part_order
-        from mat_trainer.worker.resuming import RestoreNames, mend
+        from mat_trainer.worker.checksums import NoteChecksums
+        from mat_trainer.worker.resuming import AskedSteps, RestoreNames, mend
         from mat_trainer.worker.save_on_request import SaveOnRequest, Stopped
 
     def train() -> None:
         try:
-            run_exp(callbacks=[RestoreNames(), *SaveOnRequest.callbacks()])
+            run_exp(
+                callbacks=[
+                    RestoreNames(),
+                    AskedSteps(),
+                    NoteChecksums(),
+                    *SaveOnRequest.callbacks(),
+                ]
+            )
         except Stopped as stopped:
             sys.stdout.write(f"{stopped}\n")
 

@@ -184,7 +184,6 @@ def test_a_far_dataset_is_planned_where_it_will_be_staged(
 @pytest.mark.parametrize(
     "words",
     [
-        ["--output-dir", "/my runs"],
         ["--nnodes", "2"],
         ["--set", "lerning_rate=1"],
         ["--set", "dataset=mat_test"],
@@ -193,6 +192,52 @@ def test_a_far_dataset_is_planned_where_it_will_be_staged(
 def test_what_cannot_be_is_refused(dataset: Path, words: list[str]) -> None:
     with pytest.raises(ConfigError):
         run("plan", "qwen2_vl_7b_lora", "--dataset", str(dataset), *words)
+
+
+def test_a_blank_in_the_output_folder_is_as_good_for_a_plan_as_for_a_run(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("plan", "tiny_cpu", "--dataset", str(dataset), "--output-dir", "/my runs") == 0
+    out = capsys.readouterr().out
+    assert "output_dir: /my runs" in out
+    assert "-m mat_trainer.worker.train /tmp/mat-trainer/train.yaml" in out
+
+
+def test_it_counts_steps_and_says_when_no_checkpoint_comes(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = ["plan", "qwen2_vl_7b_lora", "--dataset", str(dataset)]
+    run(*published, "--nproc-per-node", "1")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "steps 375; save_steps: 500 never comes in 375 steps" in out
+    assert "--set save_steps=75" in out
+    run(*published, "--set", "save_steps=75")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "steps 375 with one GPU, and as many times fewer with more remote code" in out
+    run(*published, "--set", "save_steps=75", "--set", "packing=true")
+    assert "steps        not known before training" in capsys.readouterr().out
+
+
+def test_a_tilde_is_the_home_everywhere(
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MAT_TRAINER_CACHE", "~/cache")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("model_name_or_path: ~/model\ntemplate: qwen2_vl\noutput_dir: ~/own\n")
+    cases: list[tuple[list[str], str]] = [([], "own"), (["--output-dir", "~/given"], "given")]
+    for more, output in cases:
+        run("plan", "~/mine.yaml", "--dataset", "~/mat", *more)
+        settings = yaml_in(capsys.readouterr().out)
+        assert settings["model_name_or_path"] == str(tmp_path / "model")
+        assert settings["dataset_dir"] == str(dataset)
+        assert settings["output_dir"] == str(tmp_path / output)
+    run("plan", "tiny_cpu", "--dataset", "~/mat")
+    model = yaml_in(capsys.readouterr().out)["model_name_or_path"]
+    assert str(model).startswith(f"{tmp_path}/cache/")
 
 
 def test_presets_lists_each_with_model_and_template(capsys: pytest.CaptureFixture[str]) -> None:

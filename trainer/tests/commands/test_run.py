@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 from mat_trainer.core.control import EXIT_SAVED
 from tests.processes import wait_for
 from tests.training import log, losses
+from tests.warm import started_anew
 
 if TYPE_CHECKING:
     from tests.dataset.watched import Watched
@@ -84,7 +86,7 @@ def test_an_old_recipe_trains_and_its_loss_falls(
     begin, end = list(found.values())[:3], list(found.values())[-3:]
     assert statistics.mean(end) < statistics.mean(begin)
     assert "image_max_pixels" in done.stderr
-    assert "exceed cutoff_len 330 and are left out" in done.stderr
+    assert "are longer than cutoff_len 330 and are left out" in done.stderr
     assert output.joinpath("logs", "rank-00000.log").exists()
 
 
@@ -206,7 +208,33 @@ def test_nodes_that_do_not_share_the_output_folder_do_not_begin(
         said = [node.communicate()[1] for node in (first, second)]
     assert (first.returncode, second.returncode) == (4, 4), "\n".join(said)
     assert all(f"{tmp_path / 'out-1'}: another folder than node 0's" in err for err in said)
-    assert list(tmp_path.joinpath("out-0").iterdir()) == []
+    assert [path.name for path in tmp_path.joinpath("out-0").iterdir()] == ["owner.json"]
+
+
+def test_a_node_that_dies_while_the_dataset_is_staged_is_named(
+    short_dataset: Path, tmp_path: Path, free_port: int
+) -> None:
+    output = tmp_path / "out"
+    nodes = ["--dataset", short_dataset, "--output-dir", output, *meeting(free_port)]
+    with started_anew():
+        first, second = (
+            subprocess.Popen(
+                words("run", "tiny_cpu", *nodes, "--node-rank", rank),
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in (0, 1)
+        )
+    with first, second:
+        assert second.stderr
+        for line in second.stderr:
+            if line.startswith("software"):  # the nodes have met
+                break
+        second.kill()
+        said = first.communicate()[1]
+    assert first.returncode == 1, said  # another start may have all nodes
+    assert re.search(r"node 1( \(.*\))? is lost: node 0 did not hear from it", said)
+    assert not output.joinpath("logs").exists()
 
 
 def meeting(port: int) -> list[object]:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mat_trainer.commands import status
 from mat_trainer.core.errors import ConfigError, MatTrainerError
+from mat_trainer.launch.owner import owned
+from tests.processes import ROOT
 from tests.status.entries import line
 
 
@@ -50,6 +55,38 @@ def test_the_ranks_logs_are_pointed_at_before_the_first_step(
     (tmp_path / "logs" / "rank-00000.log").touch()
     assert run(str(tmp_path)) == 1
     assert "the logs of its ranks are in logs/" in capsys.readouterr().out
+
+
+def test_how_a_launcher_ended_is_told_with_and_without_a_step(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with owned(folder) as ownership:
+        ownership.code = 1
+        assert run(str(folder)) == 0
+        assert "state         running" in capsys.readouterr().out
+    assert run(str(folder)) == 0
+    said = capsys.readouterr().out
+    assert "state         ended: with exit code 1; see the logs of its ranks in logs/" in said
+    assert "left" not in said
+    with owned(tmp_path / "new"):
+        pass
+    assert run(str(tmp_path / "new")) == 1
+    assert "yet; it ended: before training began; it said why" in capsys.readouterr().out
+
+
+def test_a_launcher_that_was_killed_is_not_running(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = (
+        "import os, pathlib, sys; from mat_trainer.launch.owner import owned; "
+        "own = owned(pathlib.Path(sys.argv[1])); own.__enter__(); os.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program, folder], env=environment, check=False)
+    assert run(str(folder)) == 0
+    said = capsys.readouterr().out
+    assert "state         ended: its launcher, process " in said
+    assert "was killed" in said
 
 
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

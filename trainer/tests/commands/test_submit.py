@@ -247,3 +247,38 @@ def test_a_folder_that_cannot_be_written_is_named(notes: Any, tmp_path: Path) ->
     with pytest.raises(MatTrainerError, match="cannot be written"):
         run("tiny_cpu", "--dataset", "gs://b/mat", "--output-dir", output, "--to", "slurm")
     assert notes() == []
+
+
+def test_a_sweep_is_a_job_for_each_value_or_none(
+    notes: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    words = ["tiny_cpu", "--dataset", "gs://b/mat", "--output-dir", str(output), "--to", "slurm"]
+    with pytest.raises(ConfigError, match="lora_rang"):
+        run(*words, "--sweep", "lora_rang=8,16")
+    assert notes() == []
+    assert run(*words, "--sweep", "lora_rank=8,16") == 0
+    assert [Path(called[-1]).parts[-3] for called, _ in notes()] == ["lora_rank-8", "lora_rank-16"]
+    for (_, text), rank in zip(notes(), (8, 16), strict=True):
+        assert f"--set lora_rank={rank}" in text
+        assert f"--output-dir {output}/lora_rank-{rank}" in text
+    assert capsys.readouterr().out.count("submitted as job 41") == 2
+
+
+def test_a_slurm_job_names_the_command_by_its_path_unless_its_setup_does(
+    notes: Any, tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = stand_in("mat-trainer", "")
+    words = ["tiny_cpu", "--dataset", "gs://b/mat", "--output-dir", str(tmp_path), "--to", "slurm"]
+    assert run(*words) == 0
+    assert run(*words, "--setup", "source env/bin/activate") == 0
+    typed = tmp_path / "a venv" / "mat-trainer"
+    typed.parent.mkdir()
+    typed.touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["a venv/mat-trainer"])
+    assert run(*words) == 0
+    texts = [text for _, text in notes()]
+    assert f"\n  {command} run tiny_cpu\n" in texts[0]
+    assert "\n  mat-trainer run tiny_cpu\n" in texts[1]
+    assert f"\n  '{typed}' run tiny_cpu\n" in texts[2]

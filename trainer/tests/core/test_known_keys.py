@@ -107,3 +107,20 @@ def test_the_shipped_list_knows_every_secret_and_names_its_versions() -> None:
 @pytest.mark.parametrize("name", ["image_resolution", "model_max_length", "mat_trainer"])
 def test_the_shipped_list_has_none_of_these(name: str) -> None:
     assert name not in known_keys.shipped().keys
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("max_pixels", "image_max_pixels"),
+        ("epochs", "num_train_epochs"),
+        ("batch_size", "per_device_train_batch_size"),
+        ("lr", "learning_rate"),
+        ("max_seq_length", "cutoff_len"),
+        ("gradient_accumulation", "gradient_accumulation_steps"),
+        ("learning_rat", "learning_rate"),
+        ("Lora-Rank", "lora_rank"),
+    ],
+)
+def test_what_people_type_leads_to_the_key_that_they_mean(typed: str, meant: str) -> None:
+    assert known_keys.nearest(typed, known_keys.shipped().keys) == meant

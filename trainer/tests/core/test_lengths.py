@@ -5,7 +5,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from mat_trainer.core.lengths import DEFAULT_CUTOFF, UNKNOWN, Lengths, PartLengths, cutoff, over
+from mat_trainer.core.lengths import (
+    DEFAULT_CUTOFF,
+    UNKNOWN,
+    Lengths,
+    PartLengths,
+    cutoff,
+    over,
+    row_faults,
+)
 
 LENGTHS = Lengths(
     {
@@ -44,3 +52,17 @@ def test_the_cutoff_is_what_llama_factory_makes_of_the_settings(
     settings: dict[str, Any], length: int
 ) -> None:
     assert cutoff(settings) == length
+
+
+def test_rows_that_fail_alike_are_one_sentence() -> None:
+    faults = tuple(f"jsonl/a.jsonl, row {row}: bad; leave the record out" for row in range(20))
+    (said,) = row_faults(Lengths({}, faults, 37), "llava")
+    assert said.startswith("37 rows fail, the first 20 of them alike: jsonl/a.jsonl, row 0: bad")
+    assert "template llava" in said
+    assert row_faults(Lengths({}, faults[:1], 1), "t") == [faults[0]]
+    other = "jsonl/a.jsonl, row 21: worse; leave the record out"
+    assert row_faults(Lengths({}, (*faults[:2], other), 5), "t") == [
+        "bad (2 rows, the first is jsonl/a.jsonl, row 0); leave the records out",
+        other,
+        "and 2 more rows with faults like these",
+    ]

@@ -32,7 +32,7 @@ def test_a_plan_is_the_recipe_and_what_the_launcher_decides() -> None:
         ("overwrite_output_dir", False),
     ]
     assert document.read(plan.yaml(), "it") == plan.settings
-    assert (plan.yaml_path, plan.log_dir) == ("/out/train.yaml", "/out/logs")
+    assert plan.log_dir == "/out/logs"
 
 
 def test_the_recipe_is_not_changed() -> None:

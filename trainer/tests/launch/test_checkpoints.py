@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mat_trainer.core import checkpoint as core
 from mat_trainer.core.errors import ConfigError
-from mat_trainer.launch.checkpoints import AUTO, NEVER, fault, last_complete, prepare
+from mat_trainer.launch.checkpoints import AUTO, NEVER, examine, fault, prepare, rotated
 
 
 def safetensors(sizes: list[int]) -> bytes:
@@ -31,7 +31,7 @@ def safetensors(sizes: list[int]) -> bytes:
 def torch_file(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", bytes(2000))
+        archive.writestr("archive/data.pkl", bytes(range(256)) * 8)
 
 
 def state(folder: Path, step: int) -> None:
@@ -81,7 +81,7 @@ def test_the_newest_whole_one_is_taken_by_number(
 ) -> None:
     for step in (20, 100, 3):
         make(tmp_path, step)
-    assert last_complete(tmp_path) == tmp_path / "checkpoint-100"
+    assert examine(tmp_path, AUTO).last == tmp_path / "checkpoint-100"
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,15 @@ def test_half_written_ones_are_set_aside_and_nothing_is_removed(
     checkpoint(tmp_path, 10)
     checkpoint(tmp_path, 20).joinpath(core.STATE).unlink()
     checkpoint(tmp_path, 30).joinpath("optimizer.pt").write_bytes(b"PK\x03\x04")
-    (tmp_path / "checkpoint-20.incomplete").mkdir()
-    assert last_complete(tmp_path) == tmp_path / "checkpoint-10"
+    (tmp_path / "incomplete-checkpoint-20").mkdir()
+    assert prepare(tmp_path, AUTO) == tmp_path / "checkpoint-10"
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [
         "checkpoint-10",
-        "checkpoint-20.incomplete",
-        "checkpoint-20.incomplete-2",
-        "checkpoint-30.incomplete",
+        "incomplete-checkpoint-20",
+        "incomplete-checkpoint-20-2",
+        "incomplete-checkpoint-30",
     ]
-    assert (tmp_path / "checkpoint-20.incomplete-2" / "optimizer.pt").exists()
+    assert (tmp_path / "incomplete-checkpoint-20-2" / "optimizer.pt").exists()
     said = capsys.readouterr().err
     assert "checkpoint-20 has no trainer_state.json" in said
     assert "checkpoint-30 has an incomplete optimizer.pt" in said
@@ -156,7 +156,7 @@ def test_weights_alone_are_left_in_place_and_told(tmp_path: Path) -> None:
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
         folder.joinpath(name).unlink()
     with pytest.raises(ConfigError, match="save_only_model"):
-        last_complete(tmp_path)
+        examine(tmp_path, AUTO)
     assert folder.exists()
 
 
@@ -178,8 +178,46 @@ def test_never_leaves_no_checkpoint_to_be_taken_for_a_new_one(tmp_path: Path) ->
     (tmp_path / "trainer_log.jsonl").write_text('{"current_steps": 10, "loss": 1.0}\n')
     assert prepare(tmp_path, NEVER) is None
     assert prepare(tmp_path, AUTO) is None
-    assert (tmp_path / "checkpoint-10.earlier" / core.STATE).exists()
+    assert (tmp_path / "earlier-checkpoint-10" / core.STATE).exists()
     assert (tmp_path / "trainer_log.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("resume", [AUTO, NEVER])
+def test_no_folder_that_is_set_aside_has_a_name_that_transformers_rotates(
+    tmp_path: Path, resume: str
+) -> None:
+    checkpoint(tmp_path, 10)
+    checkpoint(tmp_path, 20).joinpath(core.STATE).unlink()
+    # As earlier versions named them.
+    for name in ("checkpoint-5.earlier", "checkpoint-5.earlier-2", "checkpoint-7.incomplete"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checkpoint-10-best").mkdir()
+    assert rotated(tmp_path) == ["checkpoint-10-best"]
+    prepare(tmp_path, resume)
+    kept = {"checkpoint-10"} if resume == AUTO else set()
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == kept | {"checkpoint-10-best"}
+    assert {path.name for path in tmp_path.glob("*-checkpoint-*")} == {
+        "earlier-checkpoint-5",
+        "earlier-checkpoint-5-2",
+        "incomplete-checkpoint-7",
+        *(("incomplete-checkpoint-20",) if resume == AUTO else ()),
+        *(("earlier-checkpoint-10", "earlier-checkpoint-20") if resume == NEVER else ()),
+    }
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_zeros_inside_make_it_damaged(tmp_path: Path, make: Callable[[Path, int], Path]) -> None:
+    for number, name in enumerate(
+        path.name for path in make(tmp_path / "0", 7).rglob("*.pt*") if path.is_file()
+    ):
+        (file,) = make(tmp_path / str(number + 1), 7).rglob(name)
+        data = bytearray(file.read_bytes())
+        data[500:1500] = bytes(1000)
+        file.write_bytes(data)
+        why = fault(tmp_path / str(number + 1) / "checkpoint-7")
+        assert why is not None
+        assert why.startswith("has a damaged ")
+        assert name in why
 
 
 def test_the_log_ends_where_training_goes_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
-from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.errors import NodeError, PreflightError
 from mat_trainer.core.node import NodeFacts, Software
 from mat_trainer.launch.rendezvous import meet
 from mat_trainer.launch.wire import MAX_LINE_BYTES, Call, Verdict
@@ -112,6 +112,24 @@ def test_a_node_that_does_not_come_is_named_to_those_that_did(free_port: int) ->
     told = together([node(0), node(2)], free_port, nnodes=4, limit=1.0)
     assert told[0] == told[1]
     assert "node 1, 3 of 4 did not call in time" in told[0][0]
+
+
+@pytest.mark.parametrize(
+    ("others", "kind"), [([], NodeError), ([{"dataset": "e" * 64}], PreflightError)]
+)
+def test_a_missing_node_alone_is_worth_another_start(
+    free_port: int, others: list[dict[str, object]], kind: type[PreflightError]
+) -> None:
+    nodes = [node(0), *(node(1, **other) for other in others)]
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        futures = [
+            pool.submit(meet, facts, nnodes=3, master_addr=ADDR, master_port=free_port, limit=1.0)
+            for facts in nodes
+        ]
+        for future in futures:
+            with pytest.raises(PreflightError) as caught:
+                future.result()
+            assert caught.type is kind
 
 
 def test_a_master_that_is_not_there_is_named(free_port: int) -> None:

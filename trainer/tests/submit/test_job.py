@@ -66,3 +66,24 @@ def test_a_users_recipe_is_named_where_it_lies_on_the_nodes() -> None:
     mine = jobs.changed(recipe="mine.yaml", recipe_text="stage: sft\n")
     assert jobs_of.words(mine, "/etc/x")[0] == ("mat-trainer", "run", "/etc/x/mine.yaml")
     assert jobs_of.words(jobs.JOB, "/etc/x")[0] == ("mat-trainer", "run", "qwen2_vl_7b_lora")
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ((("1A", "x"),), "--env 1A: must be NAME=VALUE"),
+        ((("HF_TOKEN", "hf_secret"),), "--env HF_TOKEN: a secret must not be in a job file"),
+        ((("A", "x\nexport B=1"),), "--env A: the value has an unprintable character"),
+        ((("A", "x"), ("A", "y")), "--env A is given twice"),
+    ],
+)
+def test_what_is_no_variable_is_told(environment: tuple[tuple[str, str], ...], words: str) -> None:
+    (fault,) = jobs_of.faults(jobs.changed(environment=environment))
+    assert fault.startswith(words)
+    assert "hf_secret" not in fault
+
+
+def test_pairs_are_read_and_others_told() -> None:
+    found: list[str] = []
+    assert jobs_of.pairs("--env", ["A=", "B=c=d", "E", "=f"], found) == (("A", ""), ("B", "c=d"))
+    assert [fault.split(":")[0] for fault in found] == ["--env E", "--env "]

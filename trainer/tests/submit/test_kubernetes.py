@@ -10,7 +10,7 @@ import yaml
 from mat_trainer.core.command import DEFAULT_PORT
 from mat_trainer.submit import kubernetes
 from mat_trainer.submit.job import Job
-from mat_trainer.submit.kubernetes import JOBSET, PYTORCHJOB, Kubernetes
+from mat_trainer.submit.kubernetes import JOBSET, PYTORCHJOB, TRAINJOB, Kubernetes
 from mat_trainer.submit.mounts import Mount
 from tests.submit import crds, jobs
 
@@ -216,3 +216,95 @@ _ANY = _Any()
 
 def _value(words: list[str], option: str) -> str:
     return words[words.index(option) + 1]
+
+
+PLACED: dict[str, Any] = {
+    "labels": (("kueue.x-k8s.io/queue-name", "team"),),
+    "selectors": (("gpu", "h100"),),
+    "tolerations": ("nvidia.com/gpu:NoSchedule", "team=vision", "any"),
+}
+
+
+@KINDS
+def test_pods_go_where_they_are_meant_to_with_their_variables(kind: str) -> None:
+    job = jobs.changed(environment=(("NCCL_SOCKET_IFNAME", "eth0"), ("PROMPT", "$(HOME) $x")))
+    cluster = target(kind, **PLACED)
+    assert kubernetes.faults(job, cluster) == []
+    manifest = kubernetes.manifest(job, cluster)
+    assert crds.faults(manifest, kind) == []
+    assert manifest["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "team"}
+    for pod in pods(job, cluster):
+        assert pod["nodeSelector"] == {"gpu": "h100"}
+        assert [one["operator"] for one in pod["tolerations"]] == ["Exists", "Equal", "Exists"]
+        variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+        assert variables["NCCL_SOCKET_IFNAME"] == "eth0"
+        assert variables["PROMPT"] == "$$(HOME) $$x"  # as Kubernetes writes what it must not fill
+
+
+@pytest.mark.parametrize("path", ["/cache", "/dev/shm", "/etc/mat-trainer"])
+def test_a_mount_where_the_job_has_one_of_its_own_is_told(path: str) -> None:
+    cluster = Kubernetes("i", mounts=(Mount("work", "/shared"), Mount("other", path)))
+    (fault,) = kubernetes.faults(jobs.JOB, cluster)
+    assert f"--mount other={path}: the job has a volume of its own there" in fault
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [
+        ("--label", {"labels": (("a b", "c"),)}),
+        ("--label", {"labels": (("a", "c d"),)}),
+        ("--node-selector", {"selectors": (("/a", "c"),)}),
+        ("--toleration", {"tolerations": ("a:Never",)}),
+        ("--toleration", {"tolerations": ("",)}),
+    ],
+)
+def test_what_kubernetes_would_refuse_is_told(option: str, more: dict[str, Any]) -> None:
+    (fault,) = kubernetes.faults(jobs.JOB, target(JOBSET, **more))
+    assert fault.startswith(option)
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_a_trainjob_is_what_kubeflow_trainer_defines(nodes: int) -> None:
+    job = jobs.changed(nodes=nodes, recipe="mine.yaml", recipe_text=RECIPE, cpus=4, memory=32)
+    cluster = target(TRAINJOB, secrets=("hub/HF_TOKEN",), runtime="torch-team", **PLACED)
+    assert kubernetes.faults(job, cluster) == []
+    manifest = kubernetes.manifest(job, cluster)
+    assert crds.faults(manifest, TRAINJOB) == []
+    spec = manifest["spec"]
+    assert spec["runtimeRef"] == {"name": "torch-team"}
+    assert (spec["trainer"]["numNodes"], spec["trainer"]["numProcPerNode"]) == (nodes, 8)
+    # As Kubeflow's torch policy sets them (pkg/runtime/framework/plugins/torch).
+    environment = {
+        "PET_NNODES": str(nodes),
+        "PET_NODE_RANK": "2",
+        "PET_MASTER_ADDR": "menus-node-0-0.menus",
+        "PET_MASTER_PORT": "29500",
+    }
+    words = started({"containers": [spec["trainer"]]}, environment)
+    assert words[:3] == ["mat-trainer", "run", "/etc/mat-trainer/mine.yaml"]
+    assert _value(words, "--nnodes") == str(nodes)
+    assert _value(words, "--node-rank") == "2"
+    assert _value(words, "--master-addr") == "menus-node-0-0.menus"
+    (overrides,) = spec["podTemplateOverrides"]
+    names = {volume["name"] for volume in overrides["spec"]["volumes"]}
+    (container,) = overrides["spec"]["containers"]
+    assert {place["name"] for place in container["volumeMounts"]} == names
+    assert overrides["spec"]["nodeSelector"] == {"gpu": "h100"}
+    secrets = [one for one in spec["trainer"]["env"] if "valueFrom" in one]
+    assert secrets == [
+        {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "HF_TOKEN"}}}
+    ]
+
+
+def test_a_trainjob_takes_single_keys_of_secrets() -> None:
+    (fault,) = kubernetes.faults(jobs.JOB, target(TRAINJOB, secrets=("hub",)))
+    assert "--secret hub: a TrainJob takes single keys" in fault
+
+
+@KINDS
+def test_one_key_of_a_secret_is_one_variable(kind: str) -> None:
+    manifest = kubernetes.manifest(jobs.JOB, target(kind, secrets=("hub/HF_TOKEN",)))
+    assert crds.faults(manifest, kind) == []
+    (pod, *_) = pods(jobs.JOB, target(kind, secrets=("hub/HF_TOKEN",)))
+    assert "envFrom" not in pod["containers"][0]
+    assert pod["containers"][0]["env"][-1]["valueFrom"]["secretKeyRef"]["name"] == "hub"

@@ -14,7 +14,7 @@ def test_sources_and_paths_are_read() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["claim", "=/data", "claim=", "claim=data", "claim=/"])
+@pytest.mark.parametrize("text", ["claim", "=/data", "claim=", "claim=data", "claim=/", "a=/x/.."])
 def test_what_is_no_mount_is_told(text: str) -> None:
     found: list[str] = []
     assert mounts.parse([text], found) == ()
@@ -23,7 +23,7 @@ def test_what_is_no_mount_is_told(text: str) -> None:
 
 def test_a_path_that_is_given_twice_is_told() -> None:
     found: list[str] = []
-    mounts.parse(["a=/data", "b=/data/", "c=/out"], found)
+    mounts.parse(["a=/data", "b=/x/..//data/", "c=/out"], found)
     (fault,) = found
     assert "/data is given twice" in fault
 

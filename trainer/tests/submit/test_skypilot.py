@@ -36,7 +36,7 @@ def understood(path):
         "cpus": resources.cpus, "memory": resources.memory, "infra": resources.infra.to_str(),
         "image": resources.image_id, "recovery": resources.job_recovery,
         "files": task.file_mounts, "secrets": sorted(given.secrets), "run": task.run,
-        "setup": task.setup,
+        "setup": task.setup, "spot": resources.use_spot, "envs": task.envs,
         "buckets": {path: [storage.source, storage.mode.value]
                     for path, storage in task.storage_mounts.items()},
     }
@@ -63,11 +63,14 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What SkyPilot understood of two tasks: one with GPUs, one with an image and no GPU."""
-    target = SkyPilot(image="registry/image:1", mounts=(Mount("s3://bucket/there", "/shared"),))
+    bucket, data = Mount("s3://bucket/there", "/shared"), Mount("s3://mat/set", "/data")
+    target = SkyPilot(image="registry/image:1", mounts=(bucket, data), spot=True)
     return read(
         tmp_path_factory.mktemp("tasks"),
         skypilot.render(JOB, changed(recipe_path=str(recipe))),
-        skypilot.render(jobs.changed(gpus=0, nodes=1), target),
+        skypilot.render(
+            jobs.changed(gpus=0, nodes=1, environment=(("HTTPS_PROXY", "http://proxy:1"),)), target
+        ),
     )
 
 
@@ -84,6 +87,13 @@ def test_skypilot_understands_the_task(told: list[dict[str, Any]], recipe: Path)
     assert understood["secrets"] == ["HF_TOKEN"]
     assert understood["setup"].splitlines() == ["pip install ./mat_trainer.whl"]
     assert understood["buckets"] == {"/shared": ["gs://bucket", "MOUNT"]}
+    assert (told[0]["spot"], told[1]["spot"]) == (False, True)
+    assert told[1]["envs"] == {"HTTPS_PROXY": "http://proxy:1"}
+    # A mounted S3 bucket cannot be appended to; a dataset there is only read.
+    assert told[1]["buckets"] == {
+        "/shared": ["s3://bucket/there", "MOUNT_CACHED"],
+        "/data": ["s3://mat/set", "MOUNT"],
+    }
     ((there, here),) = understood["files"].items()
     assert here == str(recipe)
     assert f"mat-trainer run {there} " in understood["run"]

@@ -107,3 +107,26 @@ def test_what_slurm_would_misread_is_told_all_at_once() -> None:
         "--sbatch -p a\n#SBATCH",
         "--output-dir /a%j",
     ]
+
+
+@pytest.mark.parametrize("directive", ["--array=0-3", "--array 0-3", "-a0-3", "-a 0-3%2"])
+def test_an_array_of_one_folder_is_refused(directive: str) -> None:
+    (fault,) = slurm.faults(jobs.JOB, Slurm(directives=(directive,)))
+    assert "every task of an array would train the same in one folder" in fault
+    assert slurm.faults(jobs.JOB, Slurm(directives=("--account=a", "--arch=b"))) == []
+
+
+@pytest.mark.parametrize("text", ["gpu\n#SBATCH --nodes=99", "gpu\r", "a b", "gpu\x85x", "\u2028"])
+def test_a_line_break_in_a_name_is_told(text: str) -> None:
+    found = slurm.faults(jobs.JOB, Slurm(partition=text, account=text))
+    assert [fault.split(" ")[0] for fault in found] == ["--partition", "--account"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(printable)
+def test_bash_exports_every_variable_as_it_was_given(value: str) -> None:
+    text = slurm.render(jobs.changed(environment=(("NCCL_SOCKET_IFNAME", value),)), PLAIN)
+    lines = "\n".join(line for line in text.split("\n") if line.startswith("export "))
+    script = f'{lines}\nprintf %s "$(printenv NCCL_SOCKET_IFNAME)x"'
+    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    assert said.decode() == f"{value}\nx" or said.decode().rstrip("x").rstrip("\n") == value

@@ -19,6 +19,7 @@ import pytest
 
 from mat_trainer.core.control import EXIT_SAVED
 from mat_trainer.core.errors import MatTrainerError
+from mat_trainer.launch import owner
 from tests import training
 from tests.submit import jobs
 from tests.submit.conftest import StandIn
@@ -47,7 +48,8 @@ signal.signal(signal.SIGUSR1, lambda *_: got.append("USR1"))
 partial = note.with_suffix(".partial")
 partial.write_text(json.dumps({
     "words": words, "pid": os.getpid(), "job": os.environ["SLURM_JOB_ID"],
-    "token": os.environ.get("HF_TOKEN"), "node": os.environ["SLURMD_NODENAME"],
+    "token": os.environ.get("HF_TOKEN"), "interface": os.environ.get("NCCL_SOCKET_IFNAME"),
+    "program": sys.argv[0], "node": os.environ["SLURMD_NODENAME"],
 }))
 partial.rename(note)
 def wait():
@@ -111,6 +113,68 @@ def test_a_token_reaches_the_nodes_by_the_environment_alone(
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {path.name for path in written} == {"job.sbatch", f"slurm-{number}.log"}
     assert not [path for path in written if b"do_not_tell" in path.read_bytes()]
+
+
+def test_a_job_that_was_submitted_by_a_path_finds_the_command_and_its_variables(
+    tmp_path: Path,
+    notes: Notes,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    program = stand_in("mat-trainer", RECORDER)
+    elsewhere = [
+        part for part in os.environ["PATH"].split(os.pathsep) if part != str(program.parent)
+    ]
+    monkeypatch.setenv("PATH", os.pathsep.join(elsewhere))
+    monkeypatch.setattr("sys.argv", [str(program)])
+    number = _submit(capfd, tmp_path / "out", "--env", "NCCL_SOCKET_IFNAME=eth0 $x")
+    assert ended(number) == ("COMPLETED", "0:0")
+    for rank in (0, 1):
+        assert notes(0, rank)["program"] == str(program)
+        assert notes(0, rank)["interface"] == "eth0 $x"
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from mat_trainer.core.errors import PreflightError
+from mat_trainer.launch.owner import owned
+if rank == "0":
+    try:
+        with owned(Path(words[words.index("--output-dir") + 1])):
+            print("owned by", os.environ["SLURM_JOB_ID"], flush=True)
+            while not got:
+                time.sleep(0.1)
+    except PreflightError as error:
+        print(error, flush=True)
+        sys.exit(4)
+"""
+
+
+def test_a_second_job_in_the_folder_is_told_which_one_has_it(
+    tmp_path: Path,
+    notes: Notes,
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    stand_in("mat-trainer", RECORDER + OWNER)
+    output = tmp_path / "out"
+    logs = output / "submit"
+    first = _submit(capfd, output, "--nodes", "1", "--sbatch=--oversubscribe")
+    log = logs / f"slurm-{first}.log"
+    until(lambda: log.exists() and "owned by" in log.read_text(), "the first to own it")
+    holder = owner.read(output)
+    assert holder is not None
+    second = _submit(capfd, output, "--nodes", "1", "--sbatch=--oversubscribe")
+    assert ended(second) == ("FAILED", "4:0")
+    said = (logs / f"slurm-{second}.log").read_text()
+    assert f"another run is in this folder (process {holder.process} on " in said
+    assert f", Slurm job {first}, since 20" in said
+    slurm("scancel", "--signal=USR1", "--batch", first)
+    assert ended(first) == ("COMPLETED", "0:0")
 
 
 def test_a_users_recipe_reaches_the_nodes(

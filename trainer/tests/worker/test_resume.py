@@ -103,4 +103,4 @@ def test_after_kill_9_it_goes_on_to_the_same_end(
 
     assert training.losses(output) == pytest.approx(training.losses(undisturbed), abs=1e-3)
     assert prepare(output, AUTO) == output / "checkpoint-30"
-    assert (output / "checkpoint-29.incomplete").exists()
+    assert (output / "incomplete-checkpoint-29").exists()
