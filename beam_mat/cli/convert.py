@@ -2,6 +2,7 @@
 
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.options import add_conversion, missing, rules_of
+from beam_mat.cli.sources import add_sources
 from beam_mat.runners.logs import printed
 
 
@@ -44,6 +45,7 @@ def command_line() -> CommandLine:
 def run(argv: list[str]) -> int:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
+    add_sources(typed, faults)
     cures = {
         "json": "name the JSON shards, such as --json mat_train.json",
         "images": "name zips, tars or folders, such as --images files.zip",

@@ -9,6 +9,7 @@ from beam_mat.core.errors import ConfigError
 from beam_mat.core.geometry import Budget
 from beam_mat.core.image import ImageRules, resizer_name
 from beam_mat.core.layout import DEFAULT_REWRITE
+from beam_mat.core.location import read_location
 from beam_mat.core.proposal import Pairs
 from beam_mat.core.settings import Settings
 from beam_mat.core.trajectory import Schema
@@ -25,6 +26,7 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
     group = line.add_argument_group("input and output")
     group.add_argument(
         "--json",
+        type=read_location,
         nargs="+",
         metavar="URI",
         help="JSON shards: arrays of records or JSON Lines, also compressed (gzip, bzip2, xz, "
@@ -37,7 +39,13 @@ def add_conversion(line: CommandLine, *, images: str, keep: str) -> None:
         help="the key of the list of records, in shards that are one object with several lists "
         "(default: the only list of objects)",
     )
-    group.add_argument("--images", nargs="+", metavar="URI", help=images)
+    group.add_argument("--images", type=read_location, nargs="+", metavar="URI", help=images)
+    group.add_argument(
+        "--sources",
+        metavar="FILE",
+        help="more inputs, in a YAML file with the lists json and images: for sets that consist of "
+        "many, each with a prefix or schema of its own",
+    )
     group.add_argument("--output", metavar="URI", help="folder to write the dataset to")
     group.add_argument(
         "--overwrite", action="store_true", help="replace the dataset that is in the output folder"

@@ -6,6 +6,7 @@ import logging
 from beam_mat.cli import values
 from beam_mat.cli.command_line import CommandLine
 from beam_mat.cli.options import add_conversion, missing, rules_of
+from beam_mat.cli.sources import add_sources
 from beam_mat.runners.logs import printed
 
 _PLACES = "--json 'in/*.json' --images 'in/*.zip' --output dataset"
@@ -102,6 +103,7 @@ def command_line() -> CommandLine:
 def run(argv: list[str]) -> None:
     typed, faults = command_line().parse(argv)
     rules = rules_of(typed, faults)
+    add_sources(typed, faults)
     faults += missing(
         typed,
         json="say where shards arrive, such as --json 'in/*.json'",

@@ -8,6 +8,7 @@ import msgspec
 from beam_mat.core.chunk import Shard
 from beam_mat.core.errors import ConfigError, SourceError, StoreError
 from beam_mat.core.job import Job
+from beam_mat.core.location import Location
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
@@ -22,8 +23,8 @@ class ConvertArguments(msgspec.Struct, frozen=True, kw_only=True):
     `core.job.Job`, or as typed.
     """
 
-    json: Sequence[str]
-    images: Sequence[str]
+    json: Sequence[Location]
+    images: Sequence[Location]
     output: str | None
     rules: Settings
     limit: int | None = None
@@ -41,14 +42,14 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
     runner = choose.runner_of(asked.beam)
     storage = choose.storage_for_workers(faults, asked.storage_options, runner)
     json = _files(faults, "--json", asked.json, _expanded)
-    faults += _shard_faults(json, asked.rules.records)
+    faults += _shard_faults([file for file, _ in json], asked.rules.records)
     images = _files(faults, "--images", asked.images, _archives_or_folder)
-    named = choose.normalized((*asked.json, *asked.images))
-    found = [one.uri for one in (*json, *images)]
+    named = choose.normalized([one.uri for one in (*asked.json, *asked.images)])
+    found = [file.uri for file, _ in (*json, *images)]
     output = choose.output_folder(faults, asked.output, [*found, *named])
     uris = {
-        "--json": asked.json,
-        "--images": asked.images,
+        "--json": [one.uri for one in asked.json],
+        "--images": [one.uri for one in asked.images],
         "--output": [asked.output] if asked.output else [],
     }
     faults += choose.runner_faults(asked.beam, uris, detach=asked.detach)
@@ -60,11 +61,15 @@ def resolve(asked: ConvertArguments, faults: Iterable[str] = ()) -> Job:
         image_workers=asked.rules.image_workers or choose.image_workers(asked.beam),
         storage=storage,
     )
-    shards = [Shard(one.uri, order, one.size, one.version) for order, one in enumerate(json)]
+    shards = [
+        Shard(one.uri, order, one.size, one.version, None, of.prefix, of.schema)
+        for order, (one, of) in enumerate(json)
+    ]
     return Job(
         shards=tuple(_limited(shards, asked.limit, settings.records)),
         sources=tuple(
-            Source(one.uri, order, one.size, one.version) for order, one in enumerate(images)
+            Source(one.uri, order, one.size, one.version, of.prefix)
+            for order, (one, of) in enumerate(images)
         ),
         settings=settings,
         limit=asked.limit,
@@ -84,20 +89,32 @@ _CURES = {
 
 
 def _files(
-    faults: list[str], name: str, uris: Sequence[str], look: Callable[[str], list[FileInfo]]
-) -> list[FileInfo]:
-    """Returns the files of an option, each once, and adds to `faults`.
+    faults: list[str],
+    name: str,
+    locations: Sequence[Location],
+    look: Callable[[str], list[FileInfo]],
+) -> list[tuple[FileInfo, Location]]:
+    """Returns the files of an option, each once, with its location, and adds to `faults`.
 
     Each URI is looked up in a thread, by `look`, which raises an error if it finds no file.
     """
     with ThreadPoolExecutor(requests.REQUESTS) as pool:
-        looked = [(uri, pool.submit(look, uri)) for uri in choose.usable(faults, name, uris)]
-    found: dict[str, FileInfo] = {}
+        looked = [
+            (uri, of, pool.submit(look, uri))
+            for of in locations
+            for uri in choose.usable(faults, name, [of.uri])
+        ]
+    found: dict[str, tuple[FileInfo, Location]] = {}
     missing, readable = _CURES[name]
-    for uri, future in looked:
+    for uri, of, future in looked:
         try:
             for file in future.result():
-                found.setdefault(file.uri, file)
+                _, first = found.setdefault(file.uri, (file, of))
+                if (first.prefix, first.schema) != (of.prefix, of.schema):
+                    faults.append(
+                        f"{name} {file.uri}: is named twice, with different prefixes or schemas; "
+                        "name it once"
+                    )
         except IsADirectoryError:
             faults.append(f"{name} {uri}: {choose.FOLDER.format(name, uri.rstrip('/'), 'json')}")
         except FileNotFoundError:

@@ -28,7 +28,8 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 
     `order` is its position among the job's shards. `version` (modification time, generation or
     ETag) changes when the content changes. `limit` is the number of records to convert, if not all.
-    `prefix` is put before the image paths of its records.
+    `prefix` is put before the image paths of its records, and `read_as` is the schema that the user
+    has chosen for it, if any.
     """
 
     uri: str
@@ -37,6 +38,7 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     version: str
     limit: int | None = None
     prefix: str = ""
+    read_as: Schema | None = None
 
     @property
     def content(self) -> tuple[int, str]:
@@ -47,7 +49,7 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
 
         A changed shard or `digest` of the configuration never overwrites existing files.
         """
-        place = [self.uri, self.size, self.version, self.limit, self.prefix]
+        place = [self.uri, self.size, self.version, self.limit, self.prefix, self.read_as]
         key = msgspec.json.encode([*place, digest])
         readable = shard_name(posixpath.basename(self.uri).split(".")[0])
         return f"{readable}-{hashlib.sha256(key).hexdigest()[:10]}"

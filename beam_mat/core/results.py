@@ -27,12 +27,14 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 
     `order` is its position among the sources, see `Member.order`. `version` changes when the
     content does. For a folder, `size` is that of all files, `version` a hash of the listing.
+    `prefix` is put before the names of its images.
     """
 
     uri: str
     order: int
     size: int = 0
     version: str = ""
+    prefix: str = ""
 
     @property
     def content(self) -> tuple[int, str]:
@@ -294,6 +296,7 @@ class ShardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     limit: int | None
     prefix: str
+    read_as: Schema | None
     stem: str
     schema: Schema
     why: str
@@ -314,7 +317,8 @@ class ShardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def shard(self) -> Shard:
-        return Shard(self.uri, self.order, self.size, self.version, self.limit, self.prefix)
+        place = self.uri, self.order, self.size, self.version, self.limit
+        return Shard(*place, self.prefix, self.read_as)
 
     @property
     def content(self) -> tuple[int, str]:

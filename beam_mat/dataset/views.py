@@ -33,21 +33,21 @@ _TAGS = {
 }
 
 
-class ImageInput(msgspec.Struct, frozen=True):
+class ImageInput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A zip or folder of images as it was converted; see `core.results.Source`."""
 
     uri: str
     size: int
     version: str
+    prefix: str = ""
 
 
-class JsonInput(ImageInput, frozen=True, omit_defaults=True):
+class JsonInput(ImageInput, frozen=True, omit_defaults=True, kw_only=True):
     """A shard as it was converted. The fields are as in `core.results.ShardSummary`."""
 
     records: int
     schema: Schema
     why: str
-    prefix: str = ""
     compression: str = ""
     key: str = ""
     broken: Broken | None = None

@@ -1,6 +1,8 @@
 """Image sources, which are archives or folders: lists their members, and reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from beam_mat.core import archive_kind
 from beam_mat.core.archive_kind import HEAD_BYTES
@@ -16,19 +18,29 @@ from beam_mat.storage.archives import Archive
 
 
 def members(
-    uri: str, order: int, *, encoding: str = "", work: str = "", scratch: str = ""
+    uri: str, order: int, *, prefix: str = "", encoding: str = "", work: str = "", scratch: str = ""
 ) -> Iterator[Member]:
     """Yields the images of an archive or folder; `order` is `Member.order`.
 
-    `encoding` is `core.settings.Settings.zip_encoding`. Compressed tars are unpacked to the folder
-    `work`; see `storage.unpack`. The last of several members with one path counts. Members that no
-    record can name, and hidden files, are left out. All of the directory is read before the first
-    member is yielded. Raises FileNotFoundError, or a SourceError if the archive cannot be read.
+    `prefix` is put before their paths. `encoding` is `core.settings.Settings.zip_encoding`.
+    Compressed tars are unpacked to the folder `work`; see `storage.unpack`. The last of several
+    members with one path counts. Members that no record can name, and hidden files, are left out.
+    All of the directory is read before the first member is yielded. Raises FileNotFoundError, or a
+    SourceError if the archive cannot be read.
     """
     archive = archives.find(uri)
     if archive is None:
-        return batched(_folder(uri, order))
-    return batched(_archive(archive, order, encoding, work, scratch))
+        found = batched(_folder(uri, order))
+    else:
+        found = batched(_archive(archive, order, encoding, work, scratch))
+    return _prefixed(found, prefix) if prefix else found
+
+
+def _prefixed(found: Iterable[Member], prefix: str) -> Iterator[Member]:
+    for member in found:
+        path = prefix + member.path
+        if not unsafe(path):
+            yield msgspec.structs.replace(member, path=path)
 
 
 def look(uri: str) -> list[files.FileInfo]:

@@ -83,7 +83,7 @@ class ListMembers(FileStep):
     """Yields the members of an archive or folder, by each spelling of their paths."""
 
     def process(self, source: Source) -> Iterator[tuple[str, PathFact]]:
-        members = list_members(self._settings, source.uri, source.order)
+        members = list_members(self._settings, source)
         with timed("catalog"):
             first = next(members, None)  # the listing is read here
         held = requests.pool().submit(inputs.require_unchanged, source)

@@ -4,11 +4,12 @@ Times are seconds on any clock that only goes forward.
 """
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.location import Location
 from beam_mat.core.pattern import fits
 from beam_mat.core.results import Source
 from beam_mat.storage import archives, files
@@ -38,7 +39,7 @@ class Arrivals(Generic[T]):
     """
 
     def __init__(
-        self, kind: type[T], patterns: Sequence[str], max_bytes: int | None = MAX_BYTES
+        self, kind: type[T], patterns: Sequence[Location], max_bytes: int | None = MAX_BYTES
     ) -> None:
         self._kind: type[T] = kind
         self._are_sources = issubclass(kind, Source)
@@ -55,18 +56,18 @@ class Arrivals(Generic[T]):
         listed: dict[str, T] = {}
         for order, pattern in enumerate(self._patterns):
             try:
-                matches = files.expand(pattern)
+                matches = files.expand(pattern.uri)
                 if self._are_sources:  # pieces of an archive become one file
                     matches = [archive.info for archive in archives.gather(matches)]
             except FileNotFoundError:
                 continue  # nothing has arrived
             for file in matches:
-                listed.setdefault(file.uri, self._kind(file.uri, order, file.size, file.version))
+                listed.setdefault(file.uri, self._made(file, order))
         self.listed = listed
 
     def notice(self, uri: str) -> bool:
         """Handles a notification about a file. Returns whether the file matches a pattern."""
-        order = order_of(uri, self._patterns)
+        order = order_of(uri, [one.uri for one in self._patterns])
         if order is None:
             return False
         self.listed.pop(uri, None)
@@ -74,8 +75,15 @@ class Arrivals(Generic[T]):
         if self._are_sources:
             found = [archive.info for archive in archives.gather(found)]
         for one in found:
-            self.listed[one.uri] = self._kind(one.uri, order, one.size, one.version)
+            self.listed[one.uri] = self._made(one, order)
         return True
+
+    def _made(self, file: files.FileInfo, order: int) -> T:
+        of = self._patterns[order]
+        given: dict[str, Any] = {"prefix": of.prefix}
+        if not self._are_sources:
+            given["read_as"] = of.schema
+        return self._kind(file.uri, order, file.size, file.version, **given)
 
     def mark_done(self, uri: str, content: tuple[int, str]) -> None:
         """Records that a version is in the dataset, so that it is not let in again."""

@@ -7,6 +7,7 @@ import msgspec
 
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.job import DATAFLOW, PRISM
+from beam_mat.core.location import Location
 from beam_mat.runners import choose
 from beam_mat.runners.local import with_prism
 from beam_mat.storage import files
@@ -46,10 +47,11 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     watch, rules = asked.watch, asked.watch.settings
     json = _places(faults, "--json", watch.json, "json")
     images = _places(faults, "--images", watch.images, "zip")
-    output = choose.output_folder(faults, asked.output, (*json, *images))
+    named = [one.uri for one in (*json, *images)]
+    output = choose.output_folder(faults, asked.output, named)
     uris = {
-        "--json": watch.json,
-        "--images": watch.images,
+        "--json": [one.uri for one in watch.json],
+        "--images": [one.uri for one in watch.images],
         "--output": [asked.output] if asked.output else [],
     }
     runner_faults = choose.runner_faults(beam, uris, detach=asked.detach)
@@ -60,7 +62,7 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
         )
     faults += runner_faults
     if watch.subscription:
-        faults += _subscription_faults(watch.subscription, runner, (*json, *images))
+        faults += _subscription_faults(watch.subscription, runner, named)
     if faults:
         raise ConfigError(faults)
     settings = msgspec.structs.replace(
@@ -77,15 +79,20 @@ def resolve(asked: WatchJob, faults: Iterable[str] = ()) -> WatchJob:
     return msgspec.structs.replace(asked, watch=watch, beam=beam, prism=prism)
 
 
-def _places(faults: list[str], name: str, uris: Sequence[str], suffix: str) -> tuple[str, ...]:
+def _places(
+    faults: list[str], name: str, locations: Sequence[Location], suffix: str
+) -> tuple[Location, ...]:
     places = []
-    for uri in choose.usable(faults, name, uris):
+    for of in locations:
+        uri = of.uri
+        if not list(choose.usable(faults, name, [uri])):
+            continue
         try:
             if files.is_folder(uri):
                 faults.append(
                     f"{name} {uri}: {choose.FOLDER.format(name, uri.rstrip('/'), suffix)}"
                 )
-            places.append(files.normalize(uri))
+            places.append(msgspec.structs.replace(of, uri=files.normalize(uri)))
         except (OSError, ValueError) as error:
             faults.append(f"{name} {uri}: cannot be accessed ({error}); give another location")
     return tuple(places)

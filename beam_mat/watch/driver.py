@@ -79,7 +79,7 @@ def _run_here(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> No
 
 def _submit(job: WatchJob, options: PipelineOptions, shutdown: Shutdown) -> None:
     watch, output = job.watch, job.watch.settings.output
-    uris = (*watch.json, *watch.images, output)
+    uris = (*(one.uri for one in (*watch.json, *watch.images)), output)
     running = submit_streaming(
         options, uris, output, lambda pipeline: build(pipeline, watch), detach=job.detach
     )

@@ -14,6 +14,7 @@ import msgspec
 from beam_mat.core import layout
 from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import SourceError
+from beam_mat.core.location import Location
 from beam_mat.core.member import Member
 from beam_mat.core.results import ImageOutcome, Source, Written
 from beam_mat.core.settings import Settings
@@ -28,7 +29,7 @@ class WatchSettings(msgspec.Struct, frozen=True):
 
     Attributes:
         settings: Settings of the steps that a conversion also has.
-        json, images: Names and globs of the shards and zips.
+        json, images: Where shards and image sources arrive.
         interval: Time between two listings.
         window: Length of a window. The work of a window is committed as one generation.
         image_wait: How long a record waits for its images.
@@ -38,8 +39,8 @@ class WatchSettings(msgspec.Struct, frozen=True):
     """
 
     settings: Settings
-    json: tuple[str, ...]
-    images: tuple[str, ...]
+    json: tuple[Location, ...]
+    images: tuple[Location, ...]
     interval: float
     window: float
     image_wait: float

@@ -62,7 +62,7 @@ def build(pipeline: beam.Pipeline, watch: WatchSettings) -> None:
         # Images that are requested in the same tick are read together.
         | "Window by tick" >> beam.WindowInto(FixedWindows(watch.tick))
         | "Batch" >> beam.GroupByKey()
-        | "Convert images" >> beam.ParDo(steps.Convert(settings))
+        | "Convert images" >> beam.ParDo(steps.Convert(watch))
         | "Global window" >> beam.WindowInto(GlobalWindows())
     )
     written = (

@@ -143,7 +143,7 @@ class ListZip(WatchStep):
         try:
             outdated = _outdated_images(self._watch, source)
             with timed("catalog"):
-                members = list_members(self._settings, source.uri, source.order)
+                members = list_members(self._settings, source)
                 first = next(members, None)  # all of the directory is read here
             inputs.require_unchanged(source)
         except _CHANGED as error:
@@ -188,12 +188,16 @@ def _outdated_images(watch: WatchSettings, source: Source) -> set[str]:
 
 
 def _precedence(watch: WatchSettings, uri: str) -> tuple[int, str]:
-    order = order_of(uri, watch.images)
+    order = order_of(uri, [one.uri for one in watch.images])
     return (len(watch.images) if order is None else order), uri
 
 
 class Convert(ProgressStep):
     """Converts a batch of images. If its zip has changed, the new version is used."""
+
+    def __init__(self, watch: WatchSettings) -> None:
+        super().__init__(watch.settings)
+        self._watch = watch
 
     def process(self, element: tuple[str, Iterable[Wanted]]) -> Iterator[tuple[str, ChunkProgress]]:
         batch, wanted = element[0], _once(element[1])
@@ -234,7 +238,8 @@ class Convert(ProgressStep):
             version = inputs.identify(source, before).version
             if all(member.version == version for member in members):
                 return wanted
-            for member in list_members(self._settings, source, order):
+            listed = Source(source, order, prefix=self._watch.images[order].prefix)
+            for member in list_members(self._settings, listed):
                 for path in spellings(member.path):
                     if path in found:
                         found[path].append(msgspec.structs.replace(member, version=version))

@@ -47,7 +47,7 @@ def split(settings: Settings, shard: Shard) -> Iterator[Chunk]:
             # The stored shard may have another order, and the folder another name.
             yield msgspec.structs.replace(chunk, shard=shard, copy=copy if chunk.copy else "")
         return
-    detector = Detector(settings.schema)
+    detector = Detector(shard.read_as or settings.schema)
     chunks, held = list[Chunk](), list[Chunk]()
     reading = inputs.reading(shard, settings.records, copy)
     for chunk in inputs.chunks(reading, settings.digest()):

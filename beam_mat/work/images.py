@@ -19,7 +19,7 @@ from beam_mat.core.errors import LostRecordError
 from beam_mat.core.image import ImageFault
 from beam_mat.core.member import Member, Packing
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import Wanted
+from beam_mat.core.results import Source, Wanted
 from beam_mat.core.settings import Settings
 from beam_mat.core.statistics import ImageFile, ImageStatistics
 from beam_mat.storage import catalog, files
@@ -72,11 +72,12 @@ def batch_of(path: str, member: Member | None) -> str:
     return f"{member.order} {member.batch} {source}"
 
 
-def list_members(settings: Settings, uri: str, order: int) -> Iterator[Member]:
+def list_members(settings: Settings, source: Source) -> Iterator[Member]:
     """Yields the members of an image source, see `storage.catalog.members`."""
     return catalog.members(
-        uri,
-        order,
+        source.uri,
+        source.order,
+        prefix=source.prefix,
         encoding=settings.zip_encoding,
         work=files.join(settings.output, layout.UNPACKED),
         scratch=files.join(settings.output, layout.SCRATCH),

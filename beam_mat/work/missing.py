@@ -31,7 +31,7 @@ def candidates(source: Source, is_wanted: Callable[[int], bool]) -> Iterator[tup
 
 def _members(source: Source) -> Iterator[Near]:
     archives = []
-    for member in catalog.members(source.uri, source.order):
+    for member in catalog.members(source.uri, source.order, prefix=source.prefix):
         yield Near(source.order, member.path, source.uri)
         if member.packing is Packing.FILE and member.path.lower().endswith(ARCHIVES):
             archives.append(member)

@@ -11,6 +11,7 @@ import pytest
 import beam_mat
 from beam_mat.cli.convert import command_line
 from beam_mat.cli.entry import COMMANDS
+from beam_mat.core.location import Location
 from beam_mat.runners.choose import pipeline_options
 from tests import outputs as dataset
 from tests.command import convert_words, spawn
@@ -124,7 +125,11 @@ def test_beam_is_given_its_own_options_and_no_others() -> None:
     beams = ["--runner", "PrismRunner", "--streaming", "--experiments=a=b"]
     found, faults = command_line().parse([*typed, *beams])
     assert not faults
-    assert (found.json, found.images, found.output) == (["a", "b"], ["c"], "d")
+    assert (found.json, found.images, found.output) == (
+        [Location("a"), Location("b")],
+        [Location("c")],
+        "d",
+    )
     assert found.beam == ["--runner=PrismRunner", "--streaming", "--experiments=a=b"]
     options = pipeline_options(found.beam).get_all_options(drop_default=True)
     assert options == {"runner": "PrismRunner", "streaming": True, "experiments": ["a=b"]}

@@ -49,6 +49,7 @@ def shard(
         version=version,
         limit=None,
         prefix="",
+        read_as=None,
         stem=stem,
         schema=Schema.MAT,
         why="",

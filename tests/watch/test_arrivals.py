@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.location import Location
 from beam_mat.core.results import Source
+from beam_mat.core.trajectory import Schema
 from beam_mat.watch.arrivals import MAX_BYTES, MAX_FILES, Arrivals, order_of
 
 
@@ -152,7 +154,7 @@ def test_what_is_worked_on_is_let_in_once_more_only_when_that_is_over() -> None:
 def test_pieces_of_an_archive_arrive_as_one(tmp_path: Path) -> None:
     for name in ("a.zip.part_aa", "a.zip.part_ab", "b.z01", "b.zip", "c.tar"):
         (tmp_path / name).write_bytes(b"12345")
-    arrivals = Arrivals(Source, [f"{tmp_path}/*.zip", f"{tmp_path}/*"])
+    arrivals = Arrivals(Source, [Location(f"{tmp_path}/*.zip"), Location(f"{tmp_path}/*")])
     arrivals.scan()
     sizes = {Path(uri).name: (one.size, one.order) for uri, one in arrivals.listed.items()}
     assert sizes == {"a.zip.part_aa": (10, 1), "b.zip": (10, 0), "c.tar": (5, 1)}
@@ -168,7 +170,7 @@ def test_pieces_of_an_archive_arrive_as_one(tmp_path: Path) -> None:
 def test_pieces_of_shards_are_files_of_their_own(tmp_path: Path) -> None:
     for name in ("train.part-00000", "train.part-00001"):
         (tmp_path / name).write_bytes(b"{}")
-    arrivals = Arrivals(Shard, [f"{tmp_path}/*"])
+    arrivals = Arrivals(Shard, [Location(f"{tmp_path}/*")])
     arrivals.scan()
     assert len(arrivals.listed) == 2
 
@@ -177,3 +179,19 @@ def test_hidden_files_match_no_pattern() -> None:
     for name in ("._a.json", ".hidden/a.json", "__MACOSX/a.json"):
         assert order_of(f"gs://b/in/{name}", ["gs://b/in/*.json", "gs://b/in/**"]) is None
     assert order_of("gs://b/in/x/a.json", ["gs://b/in/*.json", "gs://b/in/**"]) == 1
+
+
+def test_files_have_the_prefix_and_the_schema_of_their_pattern(tmp_path: Path) -> None:
+    for name in ("a.json", "b.jsonl", "c.zip"):
+        (tmp_path / name).write_bytes(b"{}")
+    patterns = [
+        Location(f"{tmp_path}/*.json", "a/", Schema.AGUVIS),
+        Location(f"{tmp_path}/*.jsonl"),
+    ]
+    shards = Arrivals(Shard, patterns)
+    shards.scan()
+    found = {Path(uri).name: (one.prefix, one.read_as) for uri, one in shards.listed.items()}
+    assert found == {"a.json": ("a/", Schema.AGUVIS), "b.jsonl": ("", None)}
+    sources = Arrivals(Source, [Location(f"{tmp_path}/*.zip", "coco/")])
+    sources.scan()
+    assert [one.prefix for one in sources.listed.values()] == ["coco/"]

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.location import Location
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import log
 from beam_mat.dataset.commit import Snapshot
@@ -34,7 +35,9 @@ class Dataset:
         file.write_text("[]")
         found = files.info(str(file))
         self.settings = Settings(str(folder / "out"), resume=True)
-        self.watch = WatchSettings(self.settings, (found.uri,), (), 0.0, 1.0, 1.0, run="r")
+        self.watch = WatchSettings(
+            self.settings, (Location(found.uri),), (), 0.0, 1.0, 1.0, run="r"
+        )
         self.snapshot = Snapshot()
         self.shard = msgspec.structs.replace(
             shard("s"), uri=found.uri, size=found.size, version=found.version, stem="s"

@@ -14,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_mat.core.chunk import Chunk
 from beam_mat.core.errors import SourceError
+from beam_mat.core.location import Location
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome, PathFact, Source, Wanted
 from beam_mat.storage import files, inputs
@@ -81,7 +82,7 @@ class Site:
         job = job_of(folder / "out", [shard], [folder / "m.zip"])
         make(job)
         settings = msgspec.structs.replace(job.settings, resume=True)
-        self.watch = WatchSettings(settings, (), (f"{folder}/*.zip",), 1.0, 1.0, 1.0)
+        self.watch = WatchSettings(settings, (), (Location(f"{folder}/*.zip"),), 1.0, 1.0, 1.0)
 
     def land(self, name: str, path: str, seed: int) -> None:
         write_zip(self.folder / name, {path: picture(seed=seed)})
@@ -93,7 +94,7 @@ class Site:
         return dict(one for one in made if isinstance(one, tuple))
 
     def converted(self, *wanted: Wanted) -> dict[str, ImageOutcome]:
-        convert = Convert(self.watch.settings)
+        convert = Convert(self.watch)
         convert.start_bundle()
         batch = batch_of(wanted[0].path, wanted[0].member)
         ((name, progress),) = convert.process((batch, wanted))
@@ -133,7 +134,8 @@ def test_the_zip_itself_only_in_a_new_version(site: Site) -> None:
 
 def test_an_earlier_pattern_comes_first(site: Site) -> None:
     watch = msgspec.structs.replace(
-        site.watch, images=(f"{site.folder}/z*.zip", f"{site.folder}/*.zip")
+        site.watch,
+        images=(Location(f"{site.folder}/z*.zip"), Location(f"{site.folder}/*.zip")),
     )
     site.watch = watch
     site.land("z.zip", "i.jpg", seed=2)

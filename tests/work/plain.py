@@ -113,7 +113,7 @@ def image_facts(
     by_order = {source.order: source for source in sources}
     members = defaultdict[str, list[Member]](list)
     for source in by_order.values():
-        for member in list_members(settings, source.uri, source.order):
+        for member in list_members(settings, source):
             for path in spellings(member.path):
                 members[path].append(member)
     waiting = defaultdict[str, list[str]](list)
