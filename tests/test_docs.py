@@ -73,6 +73,9 @@ def somebody_elses(place: Path) -> None:
     (place / "data" / "rows.jsonl").write_text(row)
     (place / "rows.jsonl").write_text(row)
     shutil.copy(place / "pictures" / "1.jpg", place / "1.jpg")
+    answers = {name: {"from": "gpt", "value": name} for name in ("chosen", "rejected")}
+    pair = {"messages": [{"from": "human", "value": "Why?"}], **answers}
+    (place / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     columns = {"messages": "conversations", "images": "image"}
     entry = {"file_name": "rows.jsonl", "formatting": "sharegpt", "columns": columns}
     (place / "data" / "dataset_info.json").write_text(json.dumps({"my_set": entry}))

@@ -24,8 +24,11 @@ ANSWERS = (ASSISTANT, CALL)
 INLINE = re.compile(r"inline/[0-9a-f]{64}\.[a-z]{3,4}")
 """Paths of images that a record has as a ``data:`` address, named by the SHA-256 of the file."""
 
-_MEDIA = re.compile(r"<(image|video|audio)>")
-_OTHER_MEDIA = re.compile(r"<(video|audio)>")
+IMAGE_TOKEN = "<|image_pad|>"
+"""What LLaMA-Factory writes for images of Qwen's models. A training step counts these tokens."""
+
+_MEDIA = re.compile(r"<(image|video|audio|\|image_pad\|)>")
+_OTHER_MEDIA = re.compile(r"<(video|audio|\|image_pad\|)>")
 
 
 class Schema(str, Enum):
@@ -141,12 +144,14 @@ def shown(value: object) -> str:
 
 
 def respell(text: str) -> tuple[str, int]:
-    """Respells words that LLaMA-Factory would count as media: ``<image>`` becomes ``< image>``.
+    """Respells words that count as media in a training: ``<image>`` becomes ``< image>``.
 
     Returns the text, and the number of respelled words.
 
     >>> respell("The tag <image> represents an image, <image_00> the first one.")
     ('The tag < image> represents an image, <image_00> the first one.', 1)
+    >>> respell("The token <|image_pad|>.")
+    ('The token < |image_pad|>.', 1)
     """
     return _MEDIA.subn(r"< \1>", text) if "<" in text else (text, 0)
 

@@ -281,6 +281,11 @@ def test_words_in_answers_are_respelled_in_every_schema() -> None:
     found = accepted(Schema.LLAVA, conversation("<video>?", "An <image>.", system="<image>"))
     assert [turn.content for turn in found.turns] == ["< video>?", "An < image>."]
     assert (found.system, found.respelled) == ("< image>", 3)
+    found = accepted(Schema.LLAVA, conversation("<|image_pad|>?", "A <|image_pad|>."))
+    assert [turn.content for turn in found.turns] == ["< |image_pad|>?", "A < |image_pad|>."]
+    assert faults(found) == []
+    tool = [{"name": "<|image_pad|>"}]
+    assert rejected(Schema.SHAREGPT, messages(*ASK, tools=tool)).reason is Reason.TOOLS_INVALID
     found = accepted(Schema.OPENAI, messages([{"type": "text", "text": "<image>?"}], "<audio>"))
     assert [turn.content for turn in found.turns] == ["< image>?", "< audio>"]
     assert (found.images, found.respelled) == ((), 2)
@@ -363,6 +368,56 @@ def test_calls_and_results_of_openai_are_joined() -> None:
     assert (
         rejected(Schema.OPENAI, asking(made, made, text="I look.")).reason is Reason.TOOLS_INVALID
     )
+
+
+PAIR: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "Why?"}],
+    "chosen": {"role": "assistant", "content": "So."},
+    "rejected": {"role": "assistant", "content": "No."},
+}
+TAGGED = f"<tool_call>{json.dumps(CALL)}</tool_call>"
+TAG_INSIDE = json.dumps({"name": "look", "arguments": {"at": "<tool_call>a</tool_call>"}})
+
+
+def test_answers_that_teach_nothing_are_rejected() -> None:
+    assert accepted(Schema.RANKING, PAIR).subset == "ranking_noid"
+    equal = {**PAIR, "rejected": PAIR["chosen"]}
+    for schema, record in (
+        (Schema.RANKING, equal),
+        (Schema.RANKING, {**equal, "rejected": {"role": "function_call", "content": "So."}}),
+        (Schema.MS_SWIFT, messages(*ASK, rejected_response="So.")),
+        (Schema.MS_SWIFT, messages(*ASK, rejected_response="No.", label=True)),
+    ):
+        found = rejected(schema, record)
+        assert found.reason in (Reason.PAIR_INVALID, Reason.TOOLS_INVALID)
+
+
+def test_a_call_that_llamafactory_would_cut_is_rejected() -> None:
+    for text in (
+        f"<tool_call>{json.dumps(CALL)}",
+        TAG_INSIDE,
+        TAGGED.replace("left", "</tool_call>"),
+    ):
+        found = rejected(Schema.SHAREGPT, call("function_call", text))
+        assert found.reason is Reason.TOOLS_INVALID
+        asked = {**CALL, "arguments": json.loads(TAG_INSIDE)["arguments"]}
+    assert rejected(Schema.OPENAI, asking(asked)).reason is Reason.TOOLS_INVALID
+    assert rejected(Schema.OPENAI, asking(CALL, text=TAGGED)).reason is Reason.TOOLS_INVALID
+
+
+def test_the_other_answer_to_a_call_may_be_text() -> None:
+    turns = [
+        {"role": "user", "content": "Why?"},
+        {"role": "tool_call", "content": json.dumps(CALL)},
+    ]
+    for other, role in (("No.", "assistant"), (json.dumps({**CALL, "name": "x"}), "function_call")):
+        record = {"messages": turns, "rejected_response": other}
+        pair = accepted(Schema.MS_SWIFT, record)
+        assert (pair.chosen, pair.rejected) == (
+            Turn("function_call", json.dumps(CALL)),
+            Turn(role, other),
+        )
+        assert faults(pair) == []
 
 
 def test_ms_swift_pairs_and_labels() -> None:

@@ -81,6 +81,7 @@ class Kind(str, Enum):
     IMAGE_COUNT = "image_count"
     VIDEO_COUNT = "video_count"
     AUDIO_COUNT = "audio_count"
+    IMAGE_TOKEN = "image_token"
     IMAGE_FIELD_INVALID = "image_field_invalid"
     IMAGE_STRUCT_INCOMPLETE = "image_struct_incomplete"
     IMAGE_PATH_NOT_JOINED = "image_path_not_joined"

@@ -15,6 +15,7 @@ from beam_mat.core.contract.finding import Finding, Kind, Severity, printable, s
 from beam_mat.core.contract.ignored import ignored_columns, ignored_turn_keys
 from beam_mat.core.contract.turns import Turn, Turns, read_turns
 from beam_mat.core.schemas.draft import is_empty
+from beam_mat.core.trajectory import IMAGE_TOKEN
 
 _MEDIA = {
     "images": ("<image>", Kind.IMAGE_COUNT),
@@ -98,6 +99,13 @@ def check_row(value: object, entry: Entry) -> Row:
             faults += check_call(turn.name, turn.content)
     if any(fault.kind is Kind.CONTENT_NOT_TEXT for fault in faults):
         return Row(id, _once(faults), empty, images=tuple(images))
+    texts = {turn.name: turn.content for turn in (*found.turns, *found.answers)}
+    texts |= {"the system prompt": system, "tools": columns["tools"]}
+    faults += (
+        Finding(Kind.IMAGE_TOKEN, f"{name} has {IMAGE_TOKEN}")
+        for name, content in texts.items()
+        if isinstance(content, str) and IMAGE_TOKEN in content
+    )
     counted = list(_counts(found, media, value, entry))
     if counted:
         # Some datasets use an empty path if there is no image. There is no file to look for.

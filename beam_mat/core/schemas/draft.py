@@ -18,6 +18,7 @@ from beam_mat.core.trajectory import (
     ASSISTANT,
     CALL,
     IMAGE,
+    IMAGE_TOKEN,
     INLINE,
     OBSERVATION,
     QUESTIONS,
@@ -329,6 +330,9 @@ def _check_calls(draft: Draft) -> None:
     for turn in (*draft.turns, draft.chosen, draft.rejected):
         if turn and turn.role == CALL:
             faults += check_call("a call", turn.content)
+    if draft.tools and IMAGE_TOKEN in draft.tools:
+        detail = f"tools has {IMAGE_TOKEN}, which Qwen's models read as an image"
+        raise FaultyError(Reason.TOOLS_INVALID, detail)
     for fault in faults:
         raise FaultyError(Reason.TOOLS_INVALID, f"{fault.detail}; {fault.kind.about.happens}")
 

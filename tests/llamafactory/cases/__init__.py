@@ -2,12 +2,12 @@
 
 from tests.llamafactory.cases.case import Case
 from tests.llamafactory.cases.files import FILES
-from tests.llamafactory.cases.media import LENGTHS, MEDIA
+from tests.llamafactory.cases.media import LENGTHS, MEDIA, TOKENS
 from tests.llamafactory.cases.preferences import PREFERENCES
 from tests.llamafactory.cases.registry import REGISTRY
 from tests.llamafactory.cases.rows import ROWS
 from tests.llamafactory.cases.types import DRIFT, TYPES
 
-CASES: list[Case] = [*REGISTRY, *FILES, *TYPES, *ROWS, *PREFERENCES, *MEDIA, *LENGTHS]
+CASES: list[Case] = [*REGISTRY, *FILES, *TYPES, *ROWS, *PREFERENCES, *MEDIA, *TOKENS, *LENGTHS]
 
 __all__ = ["CASES", "DRIFT", "Case"]

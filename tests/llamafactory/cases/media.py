@@ -242,6 +242,44 @@ MEDIA = [
 ]
 
 # A picture of 48 x 40 has 3 x 3 tokens and two marks: smart_resize brings it to 84 x 84.
+TOKENS = [
+    *(
+        fails(
+            f"the token of an image in {name}",
+            Kind.IMAGE_TOKEN,
+            lines(seen(**{part: value})),
+            "do not match",
+            step="train",
+        )
+        for name, part, value in (
+            ("a question", "messages", turns("<image> <|image_pad|>", "x")),
+            ("an answer", "messages", turns("<image>", "<|image_pad|>")),
+            ("the system prompt", "system", "<|image_pad|>"),
+        )
+    ),
+    fails(
+        "the token of an image in tools",
+        Kind.IMAGE_TOKEN,
+        lines(seen(tools='[{"name": "<|image_pad|>"}]')),
+        "do not match",
+        step="train",
+        entry=entry(columns={**COLUMNS, "tools": "tools"}),
+    ),
+    fails(
+        "the token of an image without images",
+        Kind.IMAGE_TOKEN,
+        lines(text(messages=turns("<|image_pad|>", "x"))),
+        "do not match",
+        step="train",
+    ),
+    sound(
+        "the token of a video",
+        lines(text(messages=turns("<|video_pad|>", "x"))),
+        1,
+        step="train",
+    ),
+]
+
 LENGTHS = [
     fails(
         "three images, cut after the first",
