@@ -118,7 +118,7 @@ def text_turn(
     if not isinstance(content, str):
         detail = f"the {content_key} of turn {number} is {kind_of(content)}, not text"
         raise FaultyError(Reason.CONTENT_NOT_TEXT, detail)
-    if not content.strip() and known != SYSTEM:
+    if (not content or content.isspace()) and known != SYSTEM:
         raise FaultyError(Reason.CONTENT_NOT_TEXT, f"turn {number} is empty")
     return Turn(known, content)
 
@@ -178,8 +178,9 @@ def count_keys(
     `carried` are the keys whose values are in the draft, `ignored` those that are known not to
     matter.
     """
+    known = {"id", *carried, *ignored}
     unknown = []
-    for key in record.keys() - set(carried) - set(ignored) - {"id"}:
+    for key in record.keys() - known:
         if key not in TRAINING_KEYS:
             unknown.append(_short(key))
         elif not is_empty(record[key]):
@@ -191,11 +192,12 @@ def count_turn_keys(
     items: Sequence[object], carried: Collection[str], ignored: Collection[str] = ()
 ) -> tuple[str, ...]:
     """As `count_keys`, for the keys of all turns."""
+    known = {*carried, *ignored}
     unknown = set[str]()
     for item in items:
-        if not isinstance(item, dict):
+        if not isinstance(item, dict) or known.issuperset(item):
             continue
-        for key in item.keys() - set(carried) - set(ignored):
+        for key in item.keys() - known:
             value = item[key]
             if key in LOSS_KEYS:
                 if value is not None and value != 1:
@@ -271,12 +273,14 @@ def pair_images(turns: Sequence[Turn], images: Sequence[str]) -> None:
 def respelled(draft: Draft) -> None:
     """Respells words that LLaMA-Factory would count as media, except the placeholders."""
     draft.system, count = respell_system(draft.system)
-    turns = []
-    for turn in draft.turns:
-        change = respell_others if turn.role in QUESTIONS else respell
-        content, often = change(turn.content)
-        count += often
-        turns.append(Turn(turn.role, content) if often else turn)
+    turns = list(draft.turns)
+    for number, turn in enumerate(turns):
+        if "<" in turn.content:
+            change = respell_others if turn.role in QUESTIONS else respell
+            content, often = change(turn.content)
+            if often:
+                count += often
+                turns[number] = Turn(turn.role, content)
     draft.turns = turns
     for name in ("chosen", "rejected"):
         answer = getattr(draft, name)
@@ -339,7 +343,7 @@ def _check_calls(draft: Draft) -> None:
 
 def publish(path: str, reading: Reading) -> str:
     """The published path of an image."""
-    if INLINE.fullmatch(path):
+    if path.startswith("inline/") and INLINE.fullmatch(path):
         return path
     path = reading.prefix + rewrite(path, reading.rewrites)
     if why := unsafe(path):
