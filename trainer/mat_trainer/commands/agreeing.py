@@ -21,8 +21,11 @@ from mat_trainer.launch.rendezvous import meet
 from mat_trainer.launch.wire import Verdict
 
 
-class StopAskedError(Exception):
-    """This node, or another, was asked to stop before training, so there is nothing to save."""
+class StopAskedError(BaseException):
+    """This node, or another, was asked to stop before training, so there is nothing to save.
+
+    Not an `Exception`: a signal raises it anywhere, also where errors of others are expected.
+    """
 
     is_stop = True
 

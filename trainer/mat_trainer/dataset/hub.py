@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -47,6 +48,8 @@ def fault(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str | 
         return None  # the libraries try again
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, ssl.SSLError):
+            return None  # the libraries bring certificates of their own
         return f"{said}{endpoint} cannot be reached ({reason}): {cures}"
 
 

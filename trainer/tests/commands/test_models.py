@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,6 +142,27 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, free_port
     for words in (NAME, f"127.0.0.1:{free_port} cannot be reached", "refused", "HF_HUB_OFFLINE=1"):
         assert words in said
     assert "HF_ENDPOINT" in said
+
+
+@pytest.mark.usefixtures("hub")
+def test_certificates_are_left_to_the_libraries(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("makes a certificate with openssl")
+    names = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    subprocess.run([*made, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"https://localhost:{server.server_port}")
+        assert models.faults({"model_name_or_path": NAME}) == []
+        server.shutdown()
+        thread.join()
 
 
 def test_a_cache_that_has_it_is_enough(
