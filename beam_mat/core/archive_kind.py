@@ -3,6 +3,7 @@
 from enum import Enum
 
 from beam_mat.core import tar
+from beam_mat.core.compression import codec_of
 
 HEAD_BYTES = 1 << 10
 """How many bytes `kind_of` and `what_it_is` need."""
@@ -21,13 +22,6 @@ class Kind(str, Enum):
     def is_compressed(self) -> bool:
         return self is not Kind.TAR
 
-
-_COMPRESSED = {
-    b"\x1f\x8b\x08": Kind.GZIP,
-    b"BZh": Kind.BZIP2,
-    b"\xfd7zXZ\0": Kind.XZ,
-    b"\x28\xb5\x2f\xfd": Kind.ZSTD,
-}
 
 _UNPACK = "unpack it with: {command}; then give the folder to --images"
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
@@ -67,9 +61,8 @@ def kind_of(head: bytes) -> Kind | None:
 
     A zip is known by its end.
     """
-    for magic, kind in _COMPRESSED.items():
-        if head.startswith(magic):
-            return kind
+    if codec := codec_of(head):
+        return Kind(codec.value)
     return Kind.TAR if tar.begins(head) else None
 
 

@@ -91,6 +91,11 @@ class Unpacked:
             self.left = max(0, self._size - self._source.taken)
 
     @property
+    def taken(self) -> int:
+        """Compressed bytes that were read so far."""
+        return self._source.taken
+
+    @property
     def lost(self) -> int:
         """Decompressed bytes that could not be read, estimated by the ratio of what was read."""
         read = self._size - self.left

@@ -19,7 +19,7 @@ from beam_mat.storage import files, stores
 from tests import outputs as dataset
 from tests.build import with_entry, zip_of
 from tests.command import convert_words, converted, run
-from tests.making import image_record, picture, write_files, write_shard, write_zip
+from tests.making import image_record, picture, record, write_files, write_shard, write_zip
 from tests.stands import reach
 
 MEMBERS = {
@@ -152,10 +152,12 @@ MIXED = unicodedata.normalize("NFC", "x/é") + unicodedata.normalize("NFD", "é.
 
 def used(tmp_path: Path, paths: list[str], *sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """Converts records with these images; returns the picture of each accepted record."""
-    shard = write_shard(tmp_path / "mat.json", [image_record(path, path) for path in paths])
+    records = [record(id="text"), *(image_record(path, path) for path in paths)]
+    shard = write_shard(tmp_path / "mat.json", records)
     zips = [write_zip(tmp_path / f"{at}.zip", one) for at, one in enumerate(sources)]
     output = converted(shard, zips, tmp_path / "out")
-    return {row["id"]: (output / row["images"][0]).read_bytes() for row in dataset.rows(output)}
+    rows = [row for row in dataset.rows(output) if row["images"]]
+    return {row["id"]: (output / row["images"][0]).read_bytes() for row in rows}
 
 
 ONE, TWO = picture(seed=1, format="PNG"), picture(seed=2, format="PNG")
