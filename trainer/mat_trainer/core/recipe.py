@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core import document, known_keys, migrate, overrides, purpose
+from mat_trainer.core import document, known_keys, migrate, overrides, purpose, reference
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.known_keys import KnownKeys
 from mat_trainer.core.subset import SFT
@@ -141,6 +141,8 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     settings = _expanded(_merged(settings, changed))
     if other := purpose.fault(settings, name_or_path):
         faults.append(other)
+    if compared := reference.notice(settings):
+        notices.append(compared)
     if faults:
         raise ConfigError(*faults)
     return Recipe(
