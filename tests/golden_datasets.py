@@ -135,6 +135,76 @@ def validation(output: str) -> None:
     )
 
 
+def schemas(output: str) -> None:
+    """Makes rows of every subset: with and without ids, with tools, pairs and labels.
+
+    The entries have a name of their own, and a validation split.
+    """
+    members = {f"{number}.jpg": picture(seed=number) for number in range(2)}
+    usual: list[object] = [image_record(f"m{number}", f"{number % 2}.jpg") for number in range(6)]
+    shards = [
+        shard("schemas-mat.json", usual),
+        shard("schemas-plain.json", [_plain(number) for number in range(6)]),
+        shard("schemas-openai.json", [_openai(number, number % 2 == 0) for number in range(12)]),
+        shard("schemas-pairs.json", [_pair(number) for number in range(6)]),
+        shard("schemas-labels.json", [_labelled(number) for number in range(6)]),
+    ]
+    archive = put("schemas.zip", zipped(members))
+    convert(output, shards, [archive], "--name=agents", "--val-fraction=0.3")
+
+
+def _plain(number: int) -> Record:
+    """Returns a record in LLaMA-Factory's own form, without an id."""
+    question = {"role": "user", "content": f"<image>Question {number}: what is this?"}
+    answer = {"role": "assistant", "content": "A square."}
+    return {"messages": [question, answer], "images": [f"{number % 2}.jpg"]}
+
+
+def _openai(number: int, has_tools: bool) -> Record:
+    """Returns a record of OpenAI's content parts, with a call of a tool or without."""
+    image = {"type": "image_url", "image_url": {"url": f"{number % 2}.jpg"}}
+    question = [image, {"type": "text", "text": f"Question {number}: what is on the left?"}]
+    turns: list[Record] = [{"role": "user", "content": question}]
+    if not has_tools:
+        return {"messages": [*turns, {"role": "assistant", "content": "A square."}]}
+    call = {"name": "crop", "arguments": json.dumps({"side": "left"})}
+    turns += [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "type": "function", "function": call}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": "blue"},
+        {"role": "assistant", "content": "Blue."},
+    ]
+    side = {"type": "object", "properties": {"side": {"type": "string"}}}
+    tool = {"name": "crop", "description": "Cuts out a part.", "parameters": side}
+    return {"messages": turns, "tools": [{"type": "function", "function": tool}]}
+
+
+def _pair(number: int) -> Record:
+    """Returns a record with two answers, half of them with an id."""
+    made: Record = {
+        "images": [f"{number % 2}.jpg"],
+        "conversations": [{"from": "human", "value": f"<image>\nTask {number}: what is this?"}],
+        "chosen": {"from": "gpt", "value": "Thought: I look.", "observation": "blue"},
+        "rejected": {"from": "gpt", "value": "Thought: I guess.", "observation": "red"},
+        "system": "You are an agent.",
+    }
+    return {"id": f"p{number}", **made} if number % 2 else made
+
+
+def _labelled(number: int) -> Record:
+    """Returns a record of ms-swift with a label."""
+    answer = {"role": "assistant", "content": "Blue." if number % 2 else "I cannot say."}
+    question = {"role": "user", "content": f"<image>Question {number}: which colour?"}
+    return {
+        "messages": [question, answer],
+        "images": [f"{number % 2}.jpg"],
+        "label": bool(number % 2),
+    }
+
+
 def watched(output: str) -> None:
     """Makes four generations: a shard, another shard, a changed picture and a changed shard."""
     rules = Settings(
@@ -177,6 +247,7 @@ GOLDEN: dict[str, Callable[[str], None]] = {
     "grown": grown,
     "rejects": rejects,
     "validation": validation,
+    "schemas": schemas,
 }
 """The function that makes each dataset."""
 

@@ -16,8 +16,10 @@ import pytest
 
 from mat_trainer.core import generation as core
 from mat_trainer.core import manifest as manifests
+from mat_trainer.core.recipe import Data
+from mat_trainer.core.subset import JSONL, columns, stages
 from mat_trainer.dataset import images
-from mat_trainer.dataset.entry import JSONL, Entry, File, entries, registry_faults
+from mat_trainer.dataset.entry import Entry, File, entries, registry, registry_faults
 from mat_trainer.dataset.generations import read
 from mat_trainer.dataset.progress import silent
 from mat_trainer.dataset.resolve import resolve
@@ -27,7 +29,7 @@ from mat_trainer.dataset.stage import StagedDataset, stage
 pq = pytest.importorskip("pyarrow.parquet", reason="comes with the extra worker")
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
-EXPECTED = {"batch", "watched", "grown", "rejects", "validation"}
+EXPECTED = {"batch", "watched", "grown", "rejects", "validation", "schemas"}
 FOLDERS = sorted(path.parent for path in GOLDEN.glob("*/manifest.json"))
 ROLES = {"user", "assistant", "observation", "function_call", "system"}
 
@@ -61,12 +63,15 @@ def rows_of(folder: Path, entry: Entry) -> Iterator[dict[str, Any]]:
         yield from rows
 
 
-def staged(folder: Path, number: int, name: str, cache: Path) -> StagedDataset:
-    """A generation, verified; with both entries of a format where there are two."""
-    evaluation = f"{name}_val"
-    known = entries(read(Source(str(folder)), number).manifest)
-    uri = f"{folder}@{number}"
-    return stage(uri, cache, name, evaluation if evaluation in known else None, show=silent)
+def staged(folder: Path, number: int, chosen: tuple[Entry, ...], cache: Path) -> StagedDataset:
+    """A generation, verified, with the entries of one kind and format: train, and val if any."""
+    names = {entry.split: entry.name for entry in chosen}
+    data = Data(
+        stage=stages(chosen[0].subset)[0],
+        dataset=names.get("train") or names["val"],
+        evaluation=names.get("val") if "train" in names else None,
+    )
+    return stage(f"{folder}@{number}", cache, data, show=silent)
 
 
 @every_generation
@@ -75,20 +80,26 @@ def test_every_row_of_every_generation_is_read(folder: Path, number: int, tmp_pa
     assert snapshot.number == number
     listed = images.usable(folder / table.path for table in snapshot.tables)
     table = {file.path: file for file in listed}
-    by_format: dict[str, list[list[Any]]] = {}
-    for format in sorted({part.format for part in snapshot.manifest.parts}):
-        name = "mat" if format == JSONL else f"mat_{format}"
-        found = staged(folder, number, name, tmp_path)
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries(snapshot.manifest).values():
+        groups.setdefault((entry.subset, entry.format), []).append(entry)
+    by_format: dict[tuple[str, str], list[list[Any]]] = {}
+    for chosen in groups.values():
+        found = staged(folder, number, tuple(chosen), tmp_path)
+        assert {entry.name for entry in found.entries} == {entry.name for entry in chosen}
         for entry in found.entries:
             assert registry_faults((found.path / "dataset_info.json").read_bytes(), (entry,)) == []
             rows = list(rows_of(found.path, entry))
-            assert len(rows) == entry.rows
+            assert len(rows) == entry.rows > 0
             for row in rows:
+                assert set(row) - {"id"} == set(columns(entry.subset))
+                assert ("id" in row) == ("noid" not in entry.subset)
                 check_row(row, found, table)
-            by_format.setdefault(entry.split, []).append([shape(row) for row in rows])
-    for split, formats in by_format.items():
+            key = (entry.subset, entry.split)
+            by_format.setdefault(key, []).append([shape(row) for row in rows])
+    for kind, formats in by_format.items():
         first, *others = (sorted(rows, key=json.dumps) for rows in formats)
-        assert all(first == other for other in others), split
+        assert all(first == other for other in others), kind
 
 
 def check_row(row: dict[str, Any], found: StagedDataset, table: dict[str, File]) -> None:
@@ -110,7 +121,7 @@ def check_row(row: dict[str, Any], found: StagedDataset, table: dict[str, File])
 def shape(row: dict[str, Any]) -> list[Any]:
     """What a row says in either format."""
     names = [image["path"] if isinstance(image, dict) else image for image in row["images"] or []]
-    return [row["messages"], row["system"], names]
+    return [names, *(row[column] for column in sorted(row) if column not in ("id", "images"))]
 
 
 @every_dataset
@@ -119,8 +130,11 @@ def test_the_manifest_shows_the_newest_generation(folder: Path, tmp_path: Path) 
     newest = read(Source(str(folder)), generations(folder)[-1])
     assert manifest.generation == newest.number
     assert manifest.parts == newest.manifest.parts
-    registry = (folder / "dataset_info.json").read_bytes()
-    assert registry_faults(registry, tuple(entries(manifest).values())) == []
+    known = entries(manifest)
+    written = (folder / "dataset_info.json").read_bytes()
+    assert registry_faults(written, tuple(known.values())) == []
+    # The registry that staging writes is the one that beam-mat writes.
+    assert json.loads(registry(tuple(known.values()))) == json.loads(written)
     assert manifest.image_table
     listed = images.usable([folder / manifest.image_table.path])
     tables = images.usable(folder / table.path for table in newest.tables)
@@ -134,10 +148,20 @@ def test_a_plain_address_is_trained_on(folder: Path, tmp_path: Path) -> None:
     found = resolve(str(copy))
     assert (found.snapshot is None) == (found.manifest.command == "convert")
     assert found.lineage == read(Source(str(folder)), found.manifest.generation).lineage != ""
-    rows = list(rows_of(stage(str(copy), tmp_path / "cache", show=silent).path, entry_of(copy)))
-    assert rows
+    staged = stage(str(copy), tmp_path / "cache", show=silent)
+    assert all(list(rows_of(staged.path, entry)) for entry in staged.training)
 
 
-def entry_of(folder: Path) -> Entry:
-    known = entries(manifests.parse((folder / manifests.NAME).read_bytes()))
-    return known.get("mat") or known["mat_parquet"]
+def test_each_stage_trains_on_all_entries_that_fit_it(tmp_path: Path) -> None:
+    for asked, names in (
+        ("sft", "agents,agents_noid,agents_tools"),
+        ("dpo", "agents_ranking,agents_ranking_noid"),
+        ("rm", "agents_ranking,agents_ranking_noid"),
+        ("kto", "agents_kto_tools"),
+    ):
+        for uri in (GOLDEN / "schemas", f"{GOLDEN / 'schemas'}@1"):
+            found = stage(str(uri), tmp_path, Data(stage=asked), show=silent)
+            assert found.name == names
+            told = " ".join(found.choice.notices)
+            others = {"agents", "agents_ranking", "agents_kto_tools"} - set(names.split(","))
+            assert all(f"{name} is not trained on" in told for name in others), told

@@ -145,7 +145,7 @@ def test_the_full_recipe_shards_everything_and_leaves_no_number_to_contradict() 
 def told(warm: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What LLaMA-Factory says of every preset, and of an old file before and after."""
     folder = tmp_path_factory.mktemp("parse")
-    dataset = DatasetFacts("mat", "/data/mat", "/data/mat", 40)
+    dataset = DatasetFacts({"mat": 40}, "/data/mat", "/data/mat")
     texts = {"old-as-it-is": OLD}
     (folder / "old.yaml").write_text(OLD)
     texts["old"] = bind(recipe.load(str(folder / "old.yaml")), dataset, "/out").yaml()

@@ -110,17 +110,15 @@ def topology(args: argparse.Namespace, recipe: Recipe) -> Topology:
 def dataset_facts(dataset: StagedDataset) -> DatasetFacts:
     """The dataset's facts for a plan."""
     return DatasetFacts(
-        name=dataset.entry.name,
+        rows={entry.name: entry.rows for entry in dataset.training},
         dataset_dir=str(dataset.path),
         media_dir=str(dataset.media_dir),
-        rows=dataset.entry.rows,
     )
 
 
 def place(found: Resolved, cache: Path, recipe: Recipe) -> StagedDataset:
     """Where the dataset is or will be. Errors as in `mat_trainer.dataset.stage.place`."""
-    settings = recipe.settings
-    return stage.place(found, cache, settings.get("dataset"), settings.get("eval_dataset"))
+    return stage.place(found, cache, recipe.data)
 
 
 def output_dir(typed: str | None, recipe: Recipe) -> str | None:

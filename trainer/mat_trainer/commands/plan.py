@@ -66,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
     )
     if standing.faults:
         raise ConfigError(*standing.faults)
-    notices = [*plan.notices, *settled.notices, *standing.notices]
+    notices = [
+        *plan.notices,
+        *settled.notices,
+        *dataset.choice.notices,
+        *standing.notices,
+    ]
     if standing.is_finished:
         notices.append(f"{plan.output_dir}: this run has finished already; `run` would do nothing")
     plan = msgspec.structs.replace(plan, notices=tuple(notices))
@@ -78,7 +83,8 @@ def _lines(
     recipe: Recipe, dataset: StagedDataset, plan: Plan, start: Launch, processes: int | None
 ) -> Iterator[str]:
     yield from _row("recipe", f"{recipe.name}: {recipe.about}" if recipe.about else recipe.name)
-    yield from _row("dataset", f"{dataset.uri}, entry {dataset.entry.name}")
+    several = "entries" if len(dataset.training) > 1 else "entry"
+    yield from _row("dataset", f"{dataset.uri}, {several} {dataset.name}")
     yield from _row("rows", rows(plan))
     yield from _row("steps", counting.words(plan.settings, plan.used, processes))
     if recipe.tiny_model:
@@ -111,7 +117,8 @@ def rows(plan: Plan) -> str:
     said = f"{plan.used:,} of {plan.rows:,} are trained on"
     if plan.used + plan.held_out < plan.rows:
         most = plan.settings["max_samples"]
-        said += f"; max_samples is {most:,}, for all rows: --set max_samples=null"
+        each = " of each entry" * ("," in plan.settings["dataset"])
+        said += f"; max_samples is {most:,}{each}, for all rows: --set max_samples=null"
     if plan.held_out:
         said += f"; {plan.held_out:,} are held out for evaluation (val_size)"
     return f"{said}; `check` counts the rows longer than cutoff_len, which are left out"

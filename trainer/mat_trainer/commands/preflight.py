@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,7 +147,8 @@ def adopt(job: Asked, generation: int | None) -> Asked:
 
 def say_asked(job: Asked, say: Say) -> None:
     """Prints the notices and the generation."""
-    for notice in (*job.recipe.notices, *job.settled.notices, *job.standing.notices):
+    notices = (job.recipe.notices, job.settled.notices, job.dataset.choice.notices)
+    for notice in itertools.chain(*notices, job.standing.notices):
         say("notice", notice)
     number, is_newest = job.dataset.generation, job.settled.found.is_newest
     if number is not None and (job.topology.node_rank == 0 or not job.settled.is_open):
@@ -195,17 +197,11 @@ def preflight(
     faults += unreadable
     faults += resume_faults(folder, job.settings, job.resume)
     faults += traps.faults(job.recipe.settings)
-    staged = tried(
-        lambda: stage(
-            job.settled.found.address,
-            job.cache,
-            job.recipe.settings.get("dataset"),
-            job.recipe.settings.get("eval_dataset"),
-        )
-    )
+    staged = tried(lambda: stage(job.settled.found.address, job.cache, job.recipe.data))
     if staged:
-        entry = f"{staged.entry.name} of {staged.uri}, {staged.entry.rows:,} rows"
-        say("dataset", f"{entry}, verified: {staged.path}")
+        rows = sum(entry.rows for entry in staged.training)
+        entries = f"{staged.name} of {staged.uri}, {rows:,} rows"
+        say("dataset", f"{entries}, verified: {staged.path}")
     if staged and found:
         verdict = tried(lambda: workers.verdict(_plan_yaml(job, staged), has_model=not unreadable))
         if verdict and verdict.rejected:

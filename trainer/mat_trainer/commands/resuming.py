@@ -34,7 +34,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 def record_of(recipe: Recipe, dataset: StagedDataset) -> Record:
     """What a run is, as its output folder remembers it."""
-    return Record(recipe.settings, dataset.entry.name, model_files.content(recipe.settings))
+    return Record(recipe.settings, dataset.name, model_files.content(recipe.settings))
 
 
 def look(output_dir: Path, now: Record, resume: str) -> Standing:

@@ -113,18 +113,27 @@ def _run(job: Asked) -> int:
             say("disk", full)
     else:
         say("trained", plan.output_dir)
-        say("next", f"mat-trainer status {shlex.quote(plan.output_dir)} shows the loss; to try the")
-        say("", f"model: {try_out(plan)}")
+        shown = f"mat-trainer status {shlex.quote(plan.output_dir)} shows the loss"
+        chat = try_out(plan)
+        say("next", f"{shown}; to try the" if chat else shown)
+        if chat:
+            say("", f"model: {chat}")
     return code
 
 
-def try_out(plan: Plan) -> str:
-    """LLaMA-Factory's command that talks with the trained model."""
+def try_out(plan: Plan) -> str | None:
+    """LLaMA-Factory's command that talks with the trained model; None for one without answers."""
     settings = plan.settings
+    if settings.get("stage") == "rm":
+        return None
     words = {"model_name_or_path": plan.output_dir, "template": settings.get("template", "default")}
     if settings.get("finetuning_type", "lora") not in ("full", "freeze"):
         words["model_name_or_path"] = str(settings["model_name_or_path"])
-        words |= {"adapter_name_or_path": plan.output_dir, "finetuning_type": "lora"}
+        # A new adapter is on top of those that the run began with.
+        below = settings.get("adapter_name_or_path") if settings.get("create_new_adapter") else None
+        adapters = [below] if isinstance(below, str) else below or []
+        words["adapter_name_or_path"] = ",".join([*adapters, plan.output_dir])
+        words["finetuning_type"] = "lora"
     if settings.get("trust_remote_code"):
         words["trust_remote_code"] = "true"
     named = [word for key, value in words.items() for word in (f"--{key}", value)]

@@ -14,6 +14,8 @@ from mat_trainer.commands import options, pinning
 from mat_trainer.core import address as addresses
 from mat_trainer.core import recipe as recipes
 from mat_trainer.core.errors import ConfigError, UnreachableError
+from mat_trainer.core.recipe import Recipe
+from mat_trainer.dataset.choosing import choose
 from mat_trainer.launch import checkpoints
 from mat_trainer.submit import job as jobs
 from mat_trainer.submit import kubernetes, leaks, mounts, reads, send, skypilot, slurm, sweep
@@ -214,9 +216,10 @@ def _file(recipe: str) -> Path | None:
 
 def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     overrides = tuple(args.set)
-    text = None
+    text = recipe = None
     try:
-        settings = recipes.load(args.recipe, overrides).settings
+        recipe = recipes.load(args.recipe, overrides)
+        settings = recipe.settings
         if args.to == SLURM:
             sys.stderr.writelines(f"{notice}\n" for notice in reads.absent(settings))
         else:
@@ -230,7 +233,7 @@ def _job(args: argparse.Namespace, path: Path | None, faults: list[str]) -> Job:
     dataset = _absolute(args.dataset) if local else args.dataset
     output_dir = _absolute(args.output_dir) if local else args.output_dir
     if not found:
-        dataset = _pinned(dataset, output_dir if local else None, faults, seen=local)
+        dataset = _pinned(dataset, output_dir if local else None, recipe, faults, seen=local)
     faults += found
     return Job(
         name=args.name or jobs.name_of(args.recipe),
@@ -252,7 +255,9 @@ def _mounted(args: argparse.Namespace) -> tuple[mounts.Mount, ...]:
     return mounts.parse(args.mount or (), [])
 
 
-def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bool) -> str:
+def _pinned(
+    dataset: str, output_dir: str | None, recipe: Recipe | None, faults: list[str], *, seen: bool
+) -> str:
     """The dataset's address, with the newest generation if `beam-mat watch` changes the dataset.
 
     So the job trains on the data of the time when it was submitted, however long it waits. If this
@@ -262,6 +267,7 @@ def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bo
         dataset: The address on the nodes.
         output_dir: None if this machine cannot see it; a run that began there stays on its
             generation.
+        recipe: Must fit the dataset's entries.
         faults: Takes a sentence for each fault.
         seen: Whether paths mean the same on the nodes and on this machine.
     """
@@ -276,7 +282,14 @@ def _pinned(dataset: str, output_dir: str | None, faults: list[str], *, seen: bo
     except ConfigError as error:
         faults += error.faults
         return dataset
-    for notice in settled.notices:
+    notices = list(settled.notices)
+    if recipe is not None:
+        try:
+            # Which format is read changes nothing about what fits.
+            notices += choose(settled.found.manifest, recipe.data, remote=True).notices
+        except ConfigError as error:
+            faults += error.faults
+    for notice in notices:
         sys.stderr.write(f"{notice}\n")
     return settled.found.address if settled.is_open else dataset
 

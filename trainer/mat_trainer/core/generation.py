@@ -14,7 +14,15 @@ from collections.abc import Sequence
 import msgspec
 
 from mat_trainer.core.errors import ConfigError
-from mat_trainer.core.manifest import WATCH, Manifest, Part, check_paths, decode
+from mat_trainer.core.manifest import (
+    WATCH,
+    Configuration,
+    Manifest,
+    Part,
+    check_paths,
+    check_subsets,
+    decode,
+)
 
 FOLDER = "generations"
 REPLACED = "replaced"
@@ -40,6 +48,7 @@ class Commit(msgspec.Struct, frozen=True):
         lineage: The same for all generations of a dataset.
         parts: Data files.
         images: Tables of images, in order: for each path, the last table that has it counts.
+        configuration: The options of the command that wrote it.
     """
 
     format: int
@@ -48,6 +57,7 @@ class Commit(msgspec.Struct, frozen=True):
     lineage: str
     parts: Changes
     images: Changes = Changes()
+    configuration: Configuration = Configuration()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -111,6 +121,7 @@ def parse(data: bytes, path: str, number: int) -> Commit:
         raise ConfigError(f"{path} is of generation {found.generation}; restore the file")
     changes = (found.parts, found.images)
     check_paths((p.path for change in changes for p in (*change.added, *change.removed)), path)
+    check_subsets(found.parts.added, path)
     return found
 
 
@@ -138,7 +149,8 @@ def fold(history: Sequence[Commit]) -> Snapshot:
     # Not the hash of the commit's bytes: a reader may have read a checkpoint instead.
     identity = msgspec.json.encode([last.lineage, last.generation, live])
     digest = hashlib.sha256(identity).hexdigest()
-    manifest = Manifest(digest, live, None, last.generation, WATCH)
+    entries = last.configuration.name
+    manifest = Manifest(digest, live, None, last.generation, WATCH, entries)
     return Snapshot(last.generation, manifest, tuple(tables.values()), last.lineage)
 
 

@@ -46,10 +46,17 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 class PartLengths(msgspec.Struct, frozen=True):
-    """For each row of a part, in order: how many tokens, or `UNKNOWN`, and how many images."""
+    """The rows of a part, in order.
+
+    Attributes:
+        tokens: How many each has, or `UNKNOWN`; of a pair of answers, with the longer one.
+        images: How many each has.
+        answers: How many of the tokens are the answer, for rows with a label; 0 for others.
+    """
 
     tokens: list[int]
     images: list[int]
+    answers: list[int] = []
 
 
 class Lengths(msgspec.Struct, frozen=True):
@@ -104,10 +111,10 @@ class Over(msgspec.Struct, frozen=True):
     Attributes:
         cutoff: The most tokens that a row may have.
         rows: How many rows there are in all.
-        long: The rows that are longer, by part.
+        long: The rows that need more, by part.
         with_images: How many of them have images. If they were cut, their images would not match
             their tokens, and training would fail; rows without images would lose their end.
-        longest: Tokens of the longest row.
+        longest: Tokens that the longest row needs.
     """
 
     cutoff: int
@@ -133,16 +140,48 @@ def cutoff(settings: Mapping[str, Any]) -> int:
 
 
 def over(lengths: Lengths, cutoff: int) -> Over:
-    """Finds the rows that are longer than `cutoff` tokens."""
+    """Finds the rows that need more than `cutoff` tokens."""
     parts = sorted(lengths.parts.items())
+    answer = _longest_answer(lengths, cutoff)
     found = {
-        path: frozenset(row for row, tokens in enumerate(part.tokens) if tokens > cutoff)
+        path: frozenset(row for row, tokens in enumerate(_needed(part, answer)) if tokens > cutoff)
         for path, part in parts
     }
+    whole = _longest_answer(lengths)
     return Over(
         cutoff=cutoff,
         rows=sum(len(part.tokens) for _, part in parts),
         long={path: rows for path, rows in found.items() if rows},
         with_images=sum(bool(part.images[row]) for path, part in parts for row in found[path]),
-        longest=max((max(part.tokens, default=0) for _, part in parts), default=0),
+        longest=max((max(_needed(part, whole), default=0) for _, part in parts), default=0),
     )
+
+
+def _longest_answer(lengths: Lengths, cutoff: int | None = None) -> int:
+    """Tokens of the longest answer with a label, of rows that are not longer than `cutoff`."""
+    rows = (
+        (tokens, answer)
+        for part in lengths.parts.values()
+        for tokens, answer in zip(part.tokens, part.answers, strict=False)
+    )
+    return max((answer for tokens, answer in rows if cutoff is None or tokens <= cutoff), default=0)
+
+
+def _needed(part: PartLengths, other: int) -> list[int]:
+    """The least `cutoff_len` that keeps the text before each row's answer.
+
+    KTO reads each row twice: with its own answer, and with that of another row, which may have
+    `other` tokens. If the two are too long, LLaMA-Factory cuts the text before the answer, unless
+    that is shorter than half of the cutoff. Source: infer_seqlen in
+    llamafactory.data.processor.processor_utils.
+
+    >>> _needed(PartLengths([600, 100], [1, 1], [100, 50]), 700)
+    [1001, 101]
+    """
+    if not any(part.answers):
+        return part.tokens
+    before = [tokens - answer for tokens, answer in zip(part.tokens, part.answers, strict=True)]
+    return [
+        max(tokens, min(text + other, 2 * text + 1))
+        for tokens, text in zip(part.tokens, before, strict=True)
+    ]

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from mat_trainer.core import subset
 from mat_trainer.core.errors import ConfigError
 
 NAME = "manifest.json"
@@ -19,7 +20,7 @@ WATCH = "watch"
 T = TypeVar("T")
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file of a dataset, with its path below the dataset's folder. Unknown fields are ignored."""
 
     path: str
@@ -28,6 +29,16 @@ class Part(msgspec.Struct, frozen=True):
     rows: int
     bytes: int
     sha256: str
+    subset: str = ""
+
+
+DEFAULT_NAME = "mat"
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The options of a conversion that matter here."""
+
+    name: str = DEFAULT_NAME
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -39,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True):
         image_table: ``images.parquet``, with one row for each image; None in a snapshot.
         generation: Number of the commit that the manifest shows.
         command: The beam-mat command that wrote it: ``convert`` or ``watch``.
+        name: The name that all entries of the registry begin with.
     """
 
     digest: str
@@ -46,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
     image_table: Part | None
     generation: int
     command: str
+    name: str = DEFAULT_NAME
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -74,6 +87,22 @@ def check_paths(paths: Iterable[str], file: str) -> None:
     """
     if faults := [f"{file}: {fault}" for path in paths if (fault := unsafe(path))]:
         raise ConfigError(*faults[:20])
+
+
+def check_subsets(parts: Iterable[Part], file: str) -> None:
+    """Refuses rows that this version does not know.
+
+    Raises:
+        ConfigError: At least one part has such rows.
+    """
+    found = {part.subset: fault for part in parts if (fault := subset.fault(part.subset))}
+    if found:
+        raise ConfigError(
+            *(
+                f"{file} {fault}: install the mat-trainer of the beam-mat that wrote the dataset"
+                for _, fault in sorted(found.items())
+            )
+        )
 
 
 class _Format(msgspec.Struct):
@@ -111,6 +140,7 @@ class _File(msgspec.Struct):
     generation: int
     command: str
     image_table: Part | None = None
+    configuration: Configuration = Configuration()
 
 
 def parse(data: bytes) -> Manifest:
@@ -123,5 +153,7 @@ def parse(data: bytes) -> Manifest:
     parts = tuple(sorted(file.parts, key=lambda part: part.path))
     tables = [file.image_table] if file.image_table else []
     check_paths((part.path for part in (*parts, *tables)), NAME)
+    check_subsets(parts, NAME)
     digest = hashlib.sha256(data).hexdigest()
-    return Manifest(digest, parts, file.image_table, file.generation, file.command)
+    name = file.configuration.name
+    return Manifest(digest, parts, file.image_table, file.generation, file.command, name)

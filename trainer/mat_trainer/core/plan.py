@@ -19,16 +19,19 @@ class DatasetFacts(msgspec.Struct, frozen=True):
     """Where a dataset is or will be on this machine.
 
     Attributes:
-        name: The registry entry to train on, such as ``mat_parquet``.
+        rows: The registry entries to train on, such as ``mat_parquet``, and how many rows each has.
         dataset_dir: The folder of its dataset_info.json.
         media_dir: The folder that image paths are relative to.
-        rows: How many rows the entry has.
     """
 
-    name: str
+    rows: dict[str, int]
     dataset_dir: str
     media_dir: str
-    rows: int
+
+    @property
+    def name(self) -> str:
+        """The entries, as LLaMA-Factory's setting `dataset` has them."""
+        return ",".join(self.rows)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -36,8 +39,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         settings: Every key and value, in the order of the file.
-        rows: How many rows the dataset's entry has.
-        used: Rows to train on: at most ``max_samples``, less `held_out`.
+        rows: How many rows the dataset's entries have.
+        used: Rows to train on: at most ``max_samples`` of each entry, less `held_out`.
         held_out: Rows that ``val_size`` reserves for evaluation.
         notices: Sentences for the user, the recipe's included.
     """
@@ -126,16 +129,17 @@ def bind(
     if resume_from is not None:
         settings["resume_from_checkpoint"] = resume_from
     taken, held_out = _rows(settings, dataset.rows)
-    return Plan(settings, dataset.rows, taken - held_out, held_out, tuple(notices))
+    rows = sum(dataset.rows.values())
+    return Plan(settings, rows, taken - held_out, held_out, tuple(notices))
 
 
-def _rows(settings: dict[str, Any], rows: int) -> tuple[int, int]:
+def _rows(settings: dict[str, Any], rows: dict[str, int]) -> tuple[int, int]:
     """Rows that are read, and how many of them are reserved: first max_samples, then val_size.
 
     Source: llamafactory.data.loader._load_single_dataset, data_utils.split_dataset.
     """
     most = settings.get("max_samples")
-    taken = rows if most is None else min(rows, most)
+    taken = sum(count if most is None else min(count, most) for count in rows.values())
     val_size = settings.get("val_size") or 0
     # datasets.Dataset.train_test_split rounds the test set's share up.
     held_out = int(val_size) if val_size >= 1 else math.ceil(val_size * taken)

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from mat_trainer.core import document, known_keys, migrate, overrides, purpose
+from mat_trainer.core import document, known_keys, migrate, overrides, purpose, reference
 from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.known_keys import KnownKeys
+from mat_trainer.core.subset import SFT
 
 ABOUT = "mat_trainer"
 """The only key of a recipe that is not LLaMA-Factory's: a description of the recipe."""
@@ -26,8 +27,36 @@ _PATHS = frozenset(
     """.split()
 )
 _PRESETS = resources.files("mat_trainer").joinpath("presets")
-ENTRIES = ("mat", "mat_parquet", "mat_val", "mat_parquet_val")
-"""The registry entries that beam-mat writes into dataset_info.json."""
+
+
+class Data(msgspec.Struct, frozen=True):
+    """A recipe's settings of what to read.
+
+    Attributes:
+        stage: LLaMA-Factory's `stage`.
+        dataset: The entries to train on, with commas between them; None for all that fit.
+        evaluation: The entries to evaluate on, likewise; None for none.
+        is_of_file: Whether a file names `dataset`, which may mean another dataset.
+    """
+
+    stage: str = SFT
+    dataset: str | None = None
+    evaluation: str | None = None
+    is_of_file: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in `dataset`."""
+        return _names(self.dataset)
+
+    @property
+    def evaluation_names(self) -> tuple[str, ...]:
+        """The names in `evaluation`."""
+        return _names(self.evaluation)
+
+
+def _names(words: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, (word.strip() for word in (words or "").split(","))))
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -41,6 +70,7 @@ class Recipe(msgspec.Struct, frozen=True):
         memory: The GPU memory that it needs, as a text; empty if that is not known.
         tiny_model: Whether it trains a tiny random model, which the launcher makes.
         notices: Changes that the user should know, one sentence each.
+        names_dataset: Whether the file names entries, and `--set` does not.
     """
 
     name: str
@@ -49,6 +79,17 @@ class Recipe(msgspec.Struct, frozen=True):
     memory: str = ""
     tiny_model: bool = False
     notices: tuple[str, ...] = ()
+    names_dataset: bool = False
+
+    @property
+    def data(self) -> Data:
+        """What to read."""
+        return Data(
+            stage=self.settings.get("stage", SFT),
+            dataset=self.settings.get("dataset"),
+            evaluation=self.settings.get("eval_dataset"),
+            is_of_file=self.names_dataset,
+        )
 
     @property
     def trusts_remote_code(self) -> bool:
@@ -93,7 +134,6 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     settings = migrate.migrate(written, notices, faults)
     _leave_to_launcher(settings, notices, is_preset=is_preset)
     changed = migrate.migrate(overrides.parse(changes, faults), notices, faults)
-    _choose_entry(settings, changed, notices, faults)
     known = known or known_keys.shipped()
     faults += known_keys.faults(_merged(settings, changed), known)
     removed = [key for key, value in changed.items() if value is None]
@@ -101,6 +141,8 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
     settings = _expanded(_merged(settings, changed))
     if other := purpose.fault(settings, name_or_path):
         faults.append(other)
+    if compared := reference.notice(settings):
+        notices.append(compared)
     if faults:
         raise ConfigError(*faults)
     return Recipe(
@@ -110,6 +152,7 @@ def load(name_or_path: str, changes: Sequence[str] = (), known: KnownKeys | None
         memory=said.memory,
         tiny_model=said.tiny_model and "model_name_or_path" not in settings,
         notices=tuple(notices),
+        names_dataset="dataset" not in changed,
     )
 
 
@@ -169,19 +212,3 @@ def _leave_to_launcher(settings: dict[str, Any], notices: list[str], *, is_prese
         )
     if settings.get("resume_from_checkpoint", 0) is None:
         del settings["resume_from_checkpoint"]
-
-
-def _choose_entry(
-    settings: dict[str, Any],
-    changed: dict[str, Any],
-    notices: list[str],
-    faults: list[str],
-) -> None:
-    """Keeps the name of an entry that beam-mat writes; removes other names of a file."""
-    if settings.get("dataset", ENTRIES[0]) not in ENTRIES:
-        named = settings.pop("dataset")
-        if "dataset" not in changed:
-            notices.append(f"dataset: {named} is left out: the data comes from --dataset")
-    chosen = changed.get("dataset")
-    if chosen is not None and chosen not in ENTRIES:
-        faults.append(f"--set dataset={chosen}: must be one of {', '.join(ENTRIES)}")

@@ -51,7 +51,7 @@ class Record(msgspec.Struct, frozen=True):
 
     Attributes:
         settings: The recipe's settings.
-        entry: The registry entry of the dataset, such as ``mat_parquet``.
+        entry: The registry entries of the dataset, such as ``mat_parquet`` or ``mat,mat_tools``.
         model: Identifies the files of a local model; empty for a model of the hub.
         processes: On all nodes.
         finished: Whether training ended by itself and the model was saved.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from mat_trainer.core.errors import ConfigError
+from mat_trainer.core import subset as subsets
 from mat_trainer.core.manifest import Manifest, Part
 
 REGISTRY = "dataset_info.json"
-JSONL = "jsonl"
-PARQUET = "parquet"
 
-_FIELDS = {"file_name", "formatting", "columns", "tags"}
 _TAGS = {
     "role_tag": "role",
     "content_tag": "content",
@@ -35,16 +34,18 @@ class Entry(msgspec.Struct, frozen=True):
     """An entry of dataset_info.json.
 
     Attributes:
-        name: Such as ``mat`` or ``mat_parquet_val``.
+        name: Such as ``mat`` or ``mat_tools_parquet_val``.
         format: ``jsonl`` or ``parquet``.
         split: ``train`` or ``val``.
         parts: Its part files.
+        subset: The kind of its rows, see `mat_trainer.core.subset`.
     """
 
     name: str
     format: str
     split: str
     parts: tuple[Part, ...]
+    subset: str = ""
 
     @property
     def rows(self) -> int:
@@ -56,61 +57,22 @@ class Entry(msgspec.Struct, frozen=True):
         """The folder of its parts; LLaMA-Factory reads every file there."""
         return self.parts[0].path.rpartition("/")[0]
 
-
-def name_of(format: str, split: str) -> str:
-    """The entry's name in the registry that beam-mat writes.
-
-    >>> name_of("jsonl", "train"), name_of("parquet", "val")
-    ('mat', 'mat_parquet_val')
-    """
-    return "mat" + (f"_{format}" if format != JSONL else "") + (f"_{split}" * (split != "train"))
+    def fits(self, stage: str) -> bool:
+        """Whether LLaMA-Factory trains on its rows in a stage."""
+        return stage in subsets.stages(self.subset)
 
 
 def entries(manifest: Manifest) -> dict[str, Entry]:
     """The entries of a dataset, by name."""
-    kinds = sorted({(part.format, part.split) for part in manifest.parts})
+    groups: dict[tuple[str, str, str], list[Part]] = {}
+    for part in manifest.parts:
+        groups.setdefault((part.subset, part.format, part.split), []).append(part)
+    there = {subset for subset, _, _ in groups}
     found = {}
-    for format, split in kinds:
-        parts = tuple(p for p in manifest.parts if (p.format, p.split) == (format, split))
-        name = name_of(format, split)
-        found[name] = Entry(name, format, split, parts)
+    for (subset, format, split), parts in sorted(groups.items()):
+        name = subsets.entry_name(manifest.name, format, subset, split, there)
+        found[name] = Entry(name, format, split, tuple(parts), subset)
     return found
-
-
-def choose(
-    manifest: Manifest, dataset: str | None = None, evaluation: str | None = None, *, remote: bool
-) -> tuple[Entry, ...]:
-    """The entry to train on, then the entry to evaluate on, if there is one.
-
-    Args:
-        manifest: The dataset's manifest.
-        dataset: The recipe's setting `dataset`; None chooses Parquet for a remote dataset, since
-            it needs no folder of images, and JSONL for a local one.
-        evaluation: The recipe's setting `eval_dataset`.
-        remote: Whether the dataset has to be staged.
-
-    Raises:
-        ConfigError: There is no such entry, or nothing to train on.
-    """
-    known = entries(manifest)
-    faults = []
-    if dataset is None:
-        order = (PARQUET, JSONL) if remote else (JSONL, PARQUET)
-        fit = [name for format in order if (name := name_of(format, "train")) in known]
-        dataset = fit[0] if fit else None
-    if dataset is None:
-        faults.append("the dataset has no rows to train on; convert again with more records")
-    asked = {"dataset": dataset, "eval_dataset": evaluation}
-    names = [name for name in asked.values() if name is not None]
-    there = ", ".join(known) or "none"
-    faults += [
-        f"{setting} {name}: this dataset has no such entry; use one of {there}"
-        for setting, name in asked.items()
-        if name in names and name not in known
-    ]
-    if faults:
-        raise ConfigError(*faults)
-    return tuple(known[name] for name in dict.fromkeys(names))
 
 
 def files(chosen: tuple[Entry, ...]) -> list[File]:
@@ -120,16 +82,19 @@ def files(chosen: tuple[Entry, ...]) -> list[File]:
 
 def registry(chosen: tuple[Entry, ...]) -> bytes:
     """A dataset_info.json with these entries, as beam-mat writes it."""
-    content = {
-        entry.name: {
-            "file_name": entry.folder,
-            "formatting": "sharegpt",
-            "columns": {"messages": "messages", "images": "images", "system": "system"},
-            "tags": _TAGS,
-        }
-        for entry in chosen
-    }
+    content = {entry.name: _registered(entry) for entry in chosen}
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def _registered(entry: Entry) -> dict[str, Any]:
+    ranking = {"ranking": True} if subsets.is_ranking(entry.subset) else {}
+    return {
+        "file_name": entry.folder,
+        "formatting": "sharegpt",
+        **ranking,
+        "columns": {column: column for column in subsets.columns(entry.subset)},
+        "tags": _TAGS,
+    }
 
 
 def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:
@@ -155,7 +120,14 @@ def registry_faults(data: bytes, chosen: tuple[Entry, ...]) -> list[str]:
                 f"{REGISTRY}: {entry.name} reads {place!r}, its parts are in {entry.folder!r}; "
                 "restore it, or convert again"
             )
-        if alien := sorted(set(found) - _FIELDS):
+        right = _registered(entry)
+        faults += [
+            f"{REGISTRY}: {key} of {entry.name} is {found.get(key)!r}, but its rows need "
+            f"{right.get(key)!r}; restore it, or convert again"
+            for key in ("ranking", "columns", "tags")
+            if found.get(key, False) != right.get(key, False)
+        ]
+        if alien := sorted(set(found) - set(right) - {"ranking"}):
             faults.append(
                 f"{REGISTRY}: {entry.name} has {', '.join(alien)}, which beam-mat never writes; "
                 "restore it, or convert again"

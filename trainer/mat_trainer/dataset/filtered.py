@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from mat_trainer.core.errors import PreflightError
 from mat_trainer.core.manifest import Part
 from mat_trainer.core.order import Row, remaining
 from mat_trainer.dataset import part_files
@@ -53,7 +54,8 @@ def leave_out(
         entries = _made(folder)
         if entries is None:
             entries = _make(dataset, out, folder, show)
-    return msgspec.structs.replace(dataset, path=folder, entries=entries, digest=digest)
+    choice = dataset.choice.replaced(entries)
+    return msgspec.structs.replace(dataset, path=folder, choice=choice, digest=digest)
 
 
 def _digest(dataset: StagedDataset, out: Mapping[str, Set[int]]) -> str:
@@ -102,7 +104,10 @@ def _remaining(folder: Path, entry: Entry, out: Mapping[str, Set[int]]) -> dict[
     images = {
         part.path: part_files.image_rows(folder / part.path, entry.format) for part in entry.parts
     }
-    return remaining(images, out)
+    try:
+        return remaining(images, out)
+    except PreflightError as error:
+        raise PreflightError(*(f"{entry.name}: {fault}" for fault in error.faults)) from None
 
 
 def _is_whole(part: Part, rows: list[Row]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from mat_trainer.core.order import Row
-from mat_trainer.dataset.entry import JSONL
+from mat_trainer.core.subset import JSONL
 from mat_trainer.dataset.images import pyarrow
 
 GROUP_ROWS = 100

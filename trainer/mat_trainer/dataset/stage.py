@@ -15,9 +15,12 @@ import msgspec
 from mat_trainer.core import manifest as manifests
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.manifest import Manifest
+from mat_trainer.core.recipe import Data
+from mat_trainer.core.subset import JSONL
 from mat_trainer.dataset import images, view
 from mat_trainer.dataset.cache import only_one, writable
-from mat_trainer.dataset.entry import JSONL, REGISTRY, Entry, File, choose, files, registry_faults
+from mat_trainer.dataset.choosing import Choice, choose
+from mat_trainer.dataset.entry import REGISTRY, Entry, File, files, registry_faults
 from mat_trainer.dataset.ledger import Ledger, path_of, write_whole
 from mat_trainer.dataset.progress import Show, shown, silent
 from mat_trainer.dataset.resolve import Resolved, resolve
@@ -25,6 +28,9 @@ from mat_trainer.dataset.source import Source
 from mat_trainer.dataset.staging import fetch_missing
 from mat_trainer.dataset.verify import strays, verify
 from mat_trainer.dataset.view import View
+
+ANY = Data()
+"""What a recipe reads that trains on answers and names no entries."""
 
 
 class StagedDataset(msgspec.Struct, frozen=True):
@@ -35,7 +41,7 @@ class StagedDataset(msgspec.Struct, frozen=True):
         path: The folder with dataset_info.json: `dataset_dir`.
         media_dir: The folder that JSONL's image paths are relative to.
         manifest: Its manifest; a filtered copy has that of the original.
-        entries: The entry to train on, then the entry to evaluate on, if there is one.
+        choice: The entries to train on and to evaluate on.
         digest: Every node of a run must have the same.
         lineage: The same for all generations of a dataset; empty if it is not known.
         generation: The number of the generation that the run stays on; None for a dataset that is
@@ -46,47 +52,53 @@ class StagedDataset(msgspec.Struct, frozen=True):
     path: Path
     media_dir: Path
     manifest: Manifest
-    entries: tuple[Entry, ...]
+    choice: Choice
     digest: str
     lineage: str = ""
     generation: int | None = None
 
     @property
-    def entry(self) -> Entry:
-        """The entry to train on."""
-        return self.entries[0]
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries to train on, then those to evaluate on; each once."""
+        return self.choice.entries
+
+    @property
+    def training(self) -> tuple[Entry, ...]:
+        """The entries to train on."""
+        return self.choice.training
+
+    @property
+    def name(self) -> str:
+        """Their names, as LLaMA-Factory's setting `dataset` has them."""
+        return ",".join(entry.name for entry in self.training)
 
 
-def place(
-    found: Resolved, cache: Path, dataset: str | None = None, evaluation: str | None = None
-) -> StagedDataset:
+def place(found: Resolved, cache: Path, data: Data = ANY) -> StagedDataset:
     """Says what `stage` would return for a resolved address. Writes nothing.
 
     Args:
         found: The dataset.
         cache: Folder for staged datasets.
-        dataset: The recipe's setting `dataset`; None leaves the choice to this program.
-        evaluation: The recipe's setting `eval_dataset`.
+        data: What the recipe reads.
 
     Raises:
-        ConfigError: The dataset has no such entry.
+        ConfigError: The dataset has no such entry, or none that fits the recipe's stage.
     """
     source, manifest, snapshot = found.source, found.manifest, found.snapshot
-    entries = choose(manifest, dataset, evaluation, remote=source.local is None)
+    choice = choose(manifest, data, remote=source.local is None)
     path = source.local or cache / manifest.digest[:16]
     if snapshot is not None:
         path = view.folder(cache, source, snapshot)
     number = snapshot.number if snapshot else None
     return StagedDataset(
-        found.name, path, path, manifest, entries, manifest.digest, found.lineage, number
+        found.name, path, path, manifest, choice, manifest.digest, found.lineage, number
     )
 
 
 def stage(
     uri: str,
     cache: Path,
-    dataset: str | None = None,
-    evaluation: str | None = None,
+    data: Data = ANY,
     *,
     show: Show = shown,
 ) -> StagedDataset:
@@ -98,8 +110,7 @@ def stage(
     Args:
         uri: The dataset's folder, anywhere that fsspec reaches, and its generation: see `resolve`.
         cache: As in `place`; it also remembers which files were verified.
-        dataset: As in `place`.
-        evaluation: As in `place`.
+        data: As in `place`.
         show: Shows the progress.
 
     Raises:
@@ -109,7 +120,7 @@ def stage(
     """
     here = resolve(uri)
     source, snapshot = here.source, here.snapshot
-    found = place(here, cache, dataset, evaluation)
+    found = place(here, cache, data)
     ledger_path = path_of(cache, found.path, found.manifest)
     if snapshot is not None:
         ledger_path = view.ledger_path(cache, source)

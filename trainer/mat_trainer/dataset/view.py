@@ -17,8 +17,9 @@ import msgspec
 
 from mat_trainer.core import manifest as manifests
 from mat_trainer.core.generation import Snapshot
+from mat_trainer.core.subset import JSONL
 from mat_trainer.dataset import images, links
-from mat_trainer.dataset.entry import JSONL, REGISTRY, Entry, File, files, registry
+from mat_trainer.dataset.entry import REGISTRY, Entry, File, files, registry
 from mat_trainer.dataset.generations import PartSource
 from mat_trainer.dataset.ledger import Ledger, write_whole
 from mat_trainer.dataset.progress import Advance, Show
@@ -137,6 +138,7 @@ class View:
             "format": manifests.FORMAT,
             "generation": manifest.generation,
             "command": manifest.command,
+            "configuration": {"name": manifest.name},
             "parts": manifest.parts,
             "image_table": None,
         }

@@ -26,7 +26,7 @@ with uncollected():
     import torch
 
     from mat_trainer.worker import part_rows
-    from mat_trainer.worker.encoder import Encoder
+    from mat_trainer.worker.encoder import Encoder, Length
     from mat_trainer.worker.part_rows import Piece
 
 TOLD_FAULTS = 20
@@ -35,10 +35,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Measured(msgspec.Struct):
-    """Tokens, images and faults of the rows of a piece."""
+    """Tokens, answers' tokens, images and faults of the rows of a piece."""
 
     piece: Piece
     tokens: list[int]
+    answers: list[int]
     images: list[int]
     faults: list[str]
 
@@ -60,7 +61,7 @@ def measure(spec: Spec) -> Lengths:
     folder = Path(spec.dataset_dir)
     total = sum(sum(parts.values()) for parts in spec.entries.values())
     found = {
-        part: PartLengths([UNKNOWN] * rows, [0] * rows)
+        part: PartLengths([UNKNOWN] * rows, [0] * rows, [0] * rows)
         for parts in spec.entries.values()
         for part, rows in parts.items()
     }
@@ -77,6 +78,7 @@ def measure(spec: Spec) -> Lengths:
     for measured in _measured(folder, pieces, processes(spec.processes, len(pieces))):
         part, first, rows = measured.piece.part, measured.piece.first, measured.piece.rows
         found[part].tokens[first : first + rows] = measured.tokens
+        found[part].answers[first : first + rows] = measured.answers
         found[part].images[first : first + rows] = measured.images
         faults += measured.faults[: TOLD_FAULTS - len(faults)]
         count += len(measured.faults)
@@ -112,15 +114,17 @@ def _begin(parent: int) -> None:
 
 def _measure(folder: Path, piece: Piece) -> Measured:
     assert _encoder is not None
-    measured = Measured(piece, [], [], [])
+    measured = Measured(piece, [], [], [], [])
     for at, row in enumerate(part_rows.read(folder, piece), piece.first):
         measured.images.append(len(row.get("images") or ()))
         try:
-            measured.tokens.append(_encoder.tokens(piece.entry, row))
+            length = _encoder.length(piece.entry, row)
         except Exception as error:  # noqa: BLE001 training would raise it too
-            measured.tokens.append(UNKNOWN)
+            length = Length(UNKNOWN)
             why = " ".join(f"{type(error).__name__}: {error}".split())[:_FAULT_CHARACTERS]
             measured.faults.append(f"{piece.part}, row {at}: {why}; leave the record out")
+        measured.tokens.append(length.tokens)
+        measured.answers.append(length.answer)
     return measured
 
 

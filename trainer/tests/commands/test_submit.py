@@ -212,6 +212,15 @@ def test_the_generation_that_is_the_newest_now_is_written_into_the_job(
             run(*words, "--dataset", f"{server.uri}@9")
 
 
+def test_a_dataset_without_an_entry_for_the_stage_is_refused(
+    watched: Watched, tmp_path: Path, notes: Any
+) -> None:
+    words = ["tiny_cpu", "--output-dir", str(tmp_path), "--to", "slurm", "--set", "stage=dpo"]
+    with pytest.raises(ConfigError, match="stage dpo: the dataset has no entry for it, but mat"):
+        run(*words, "--dataset", str(watched.folder))
+    assert notes() == []
+
+
 def test_where_the_dataset_is_not_seen_the_job_settles_on_a_generation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

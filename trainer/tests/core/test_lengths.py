@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mat_trainer.core.lengths import (
     DEFAULT_CUTOFF,
@@ -33,6 +35,36 @@ def test_rows_over_the_cutoff_are_told_apart() -> None:
 
 def test_a_row_as_long_as_the_cutoff_fits() -> None:
     assert over(LENGTHS, 12).count() == 0
+
+
+def cut(before: int, answer: int, cutoff: int) -> tuple[int, int]:
+    """As infer_seqlen of llamafactory.data.processor.processor_utils: what is kept of each."""
+    if answer * 2 < cutoff:
+        most = cutoff
+    elif before * 2 < cutoff:
+        most = cutoff - before
+    else:
+        most = int(cutoff * (answer / (before + answer)))
+    kept = min(most, answer)
+    return min(max(cutoff - kept, 0), before), kept
+
+
+LABELLED = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=8)
+
+
+@given(LABELLED, st.integers(1, 130))
+def test_with_the_answer_of_any_other_row_the_text_before_a_labelled_one_is_whole(
+    rows: list[tuple[int, int]], limit: int
+) -> None:
+    tokens = [before + answer for before, answer in rows]
+    answers = [answer for _, answer in rows]
+    lengths = Lengths({"a": PartLengths(tokens, [1] * len(rows), answers)})
+    found = over(lengths, limit)
+    kept = [row for at, row in enumerate(rows) if at not in found.long.get("a", ())]
+    for before, answer in kept:
+        assert cut(before, answer, limit) == (before, answer)
+        assert all(cut(before, other, limit)[0] == before for _, other in kept)
+    assert over(lengths, found.longest).count() == 0
 
 
 def test_what_was_measured_survives_a_file() -> None:

@@ -10,7 +10,7 @@ from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.plan import DatasetFacts, Plan, bind
 from mat_trainer.core.recipe import Recipe
 
-DATASET = DatasetFacts("mat_parquet", "/data/mat", "/data/mat", 1000)
+DATASET = DatasetFacts({"mat_parquet": 1000}, "/data/mat", "/data/mat")
 RECIPE = Recipe("mine", {"model_name_or_path": "m", "template": "qwen2_vl", "output_dir": "saves"})
 
 
@@ -85,6 +85,13 @@ def test_the_rows_that_are_trained_on_are_counted(
 ) -> None:
     plan = bound(**settings)
     assert (plan.rows, plan.used, plan.held_out) == (1000, used, held_out)
+
+
+def test_max_samples_counts_for_each_entry() -> None:
+    several = DatasetFacts({"mat": 1000, "mat_tools": 30}, "/data/mat", "/data/mat")
+    recipe = msgspec.structs.replace(RECIPE, settings=RECIPE.settings | {"max_samples": 100})
+    plan = bind(recipe, several, "/out")
+    assert (plan.rows, plan.used, plan.settings["dataset"]) == (1030, 130, "mat,mat_tools")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from mat_trainer.core import recipe
 from mat_trainer.core.errors import ConfigError
+from mat_trainer.core.recipe import Data
 
 OLD = """\
 model_name_or_path: Qwen/Qwen2-VL-7B-Instruct
@@ -47,6 +48,7 @@ def test_an_old_file_gives_todays_settings(file: Path) -> None:
         "stage": "sft",
         "finetuning_type": "lora",
         "template": "qwen2_vl",
+        "dataset": "mat_train",
         "output_dir": "saves/mine",
         "learning_rate": 1e-4,
     }
@@ -54,7 +56,7 @@ def test_an_old_file_gives_todays_settings(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    "image_resolution video_resolution dataset dataset_dir media_dir output_dir "
+    "image_resolution video_resolution dataset_dir media_dir output_dir "
     "overwrite_output_dir".split(),
 )
 def test_each_change_of_an_old_file_has_its_notice(file: Path, key: str) -> None:
@@ -69,12 +71,13 @@ def test_a_file_may_choose_an_entry_of_beam_mat(file: Path) -> None:
     loaded = recipe.load(str(file))
     assert loaded.settings == {"dataset": "mat_parquet"}
     assert loaded.notices == ()
+    assert loaded.data == Data(dataset="mat_parquet", is_of_file=True)
 
 
 def test_set_chooses_the_entry_over_the_file(file: Path) -> None:
     loaded = recipe.load(str(file), ["dataset=mat_val"])
     assert loaded.settings["dataset"] == "mat_val"
-    assert not any(notice.startswith("dataset:") for notice in loaded.notices)
+    assert not loaded.data.is_of_file
 
 
 def test_set_changes_adds_and_removes() -> None:
@@ -95,7 +98,7 @@ def test_set_takes_old_names_too() -> None:
 
 def test_every_fault_is_told_at_once(file: Path) -> None:
     file.write_text("templte: qwen2_vl\ncutoff_len: long\nmat_trainer: {abuot: x}\n")
-    faults = faults_of(str(file), "lora_rnk=4", "lora_rnk2=null", "seed", "dataset=alpaca")
+    faults = faults_of(str(file), "lora_rnk=4", "lora_rnk2=null", "seed")
     for words in (
         "templte",
         "cutoff_len",
@@ -103,10 +106,9 @@ def test_every_fault_is_told_at_once(file: Path) -> None:
         "lora_rnk:",
         "lora_rnk2",
         "seed",
-        "alpaca",
     ):
         assert sum(words in fault for fault in faults) == 1, words
-    assert len(faults) == 7
+    assert len(faults) == 6
 
 
 def test_removing_a_wrong_value_cures_it(file: Path) -> None:

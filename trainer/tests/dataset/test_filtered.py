@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.recipe import Data
 from mat_trainer.dataset import filtered, staging
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.progress import silent
@@ -34,7 +35,7 @@ def small(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def staged(small: Path, tmp_path: Path, name: str) -> StagedDataset:
-    return stage(str(small), tmp_path, name, show=silent)
+    return stage(str(small), tmp_path, Data(dataset=name), show=silent)
 
 
 def read(folder: Path, path: str) -> list[dict[str, Any]]:
@@ -46,7 +47,7 @@ def read(folder: Path, path: str) -> list[dict[str, Any]]:
 
 
 def part(dataset: StagedDataset, name: str) -> str:
-    return next(p.path for p in dataset.entry.parts if Path(p.path).stem == name)
+    return next(p.path for p in dataset.training[0].parts if Path(p.path).stem == name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -61,8 +62,8 @@ def test_rows_are_left_out_and_nothing_else_changes(small: Path, tmp_path: Path,
     assert before == {path: (small / path).read_bytes() for path in (a, b)}
     assert copy.media_dir == small
     assert copy.digest != dataset.digest
-    assert copy.entry.rows == 9
-    for found in copy.entry.parts:
+    assert copy.training[0].rows == 9
+    for found in copy.training[0].parts:
         file = copy.path / found.path
         assert (file.stat().st_size, sha256_of(file)) == (found.bytes, found.sha256)
 
@@ -95,7 +96,7 @@ def test_parquet_keeps_its_form(small: Path, tmp_path: Path) -> None:
 def test_a_part_without_rows_is_none(small: Path, tmp_path: Path) -> None:
     dataset = staged(small, tmp_path, "mat")
     copy = leave_out(dataset, {part(dataset, "b"): {0, 1}}, tmp_path, show=silent)
-    assert [found.path for found in copy.entry.parts] == [part(dataset, "a")]
+    assert [found.path for found in copy.training[0].parts] == [part(dataset, "a")]
     assert not (copy.path / part(dataset, "b")).exists()
 
 
@@ -106,7 +107,7 @@ def test_text_rows_that_lose_their_images_move_behind_others(
     dataset = staged(small, tmp_path, name)
     a, b = part(dataset, "a"), part(dataset, "b")
     copy = leave_out(dataset, {b: {0}}, tmp_path, show=silent)
-    assert [found.path for found in copy.entry.parts] == [a]
+    assert [found.path for found in copy.training[0].parts] == [a]
     ids = sorted(row["id"] for row in read(copy.path, a))
     assert ids == sorted(row["id"] for row in [*read(small, a), read(small, b)[1]])
     assert read(copy.path, a)[0]["images"]
@@ -160,12 +161,12 @@ def test_a_copy_that_breaks_off_leaves_nothing_that_looks_like_one(
         with pytest.raises(ZeroDivisionError):
             leave_out(dataset, {a: {1}}, tmp_path, show=silent)
     assert not [path for path in (tmp_path / "filtered").iterdir() if not path.suffix]
-    assert leave_out(dataset, {a: {1}}, tmp_path, show=silent).entry.rows == 11
+    assert leave_out(dataset, {a: {1}}, tmp_path, show=silent).training[0].rows == 11
 
 
 def test_when_every_row_goes_that_is_an_error(small: Path, tmp_path: Path) -> None:
     dataset = staged(small, tmp_path, "mat")
-    every = {found.path: set(range(found.rows)) for found in dataset.entry.parts}
+    every = {found.path: set(range(found.rows)) for found in dataset.training[0].parts}
     with pytest.raises(PreflightError, match="every row exceeds cutoff_len"):
         leave_out(dataset, every, tmp_path, show=silent)
 

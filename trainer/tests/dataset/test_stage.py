@@ -13,6 +13,7 @@ import fsspec
 import pytest
 
 from mat_trainer.core.errors import ConfigError, PreflightError
+from mat_trainer.core.recipe import Data
 from mat_trainer.dataset import fetch, staging, verify
 from mat_trainer.dataset.progress import Advance, silent
 from mat_trainer.dataset.resolve import resolve
@@ -47,7 +48,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def staged(uri: object, cache: Path, dataset: str | None = None) -> StagedDataset:
-    return stage(str(uri), cache, dataset, show=silent)
+    return stage(str(uri), cache, Data(dataset=dataset), show=silent)
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
@@ -73,7 +74,7 @@ def faults(uri: object, cache: Path, dataset: str | None = None) -> tuple[str, .
 def test_a_local_dataset_is_used_in_place_and_not_written_to(copy: Path, cache: Path) -> None:
     before = tree(copy)
     found = staged(copy, cache)
-    assert (found.path, found.media_dir, found.entry.name) == (copy, copy, "mat")
+    assert (found.path, found.media_dir, found.name) == (copy, copy, "mat")
     assert tree(copy) == before
 
 
@@ -107,7 +108,7 @@ def test_many_faults_are_counted_and_the_first_of_them_told(copy: Path, cache: P
 
 def test_parquet_needs_no_images(copy: Path, cache: Path) -> None:
     shutil.rmtree(copy / "images")
-    assert staged(copy, cache, "mat_parquet").entry.name == "mat_parquet"
+    assert staged(copy, cache, "mat_parquet").name == "mat_parquet"
 
 
 def test_what_was_verified_is_not_read_again(
@@ -191,7 +192,7 @@ def test_any_protocol_of_fsspec_will_do(copy: Path, cache: Path) -> None:
         found = staged("memory://afar", cache)
     finally:
         memory.rm("/afar", recursive=True)
-    part = found.entry.parts[0].path
+    part = found.training[0].parts[0].path
     assert (found.path / part).read_bytes() == (copy / part).read_bytes()
 
 
@@ -219,7 +220,7 @@ def test_short_answers_are_asked_for_again(copy: Path, server: Server, cache: Pa
         (answer[0], answer[1][:-1]) if path.startswith("parquet/") and before % 2 else answer
     )
     found = staged(server.uri, cache)
-    part = found.entry.parts[0].path
+    part = found.training[0].parts[0].path
     assert (found.path / part).read_bytes() == (copy / part).read_bytes()
 
 
@@ -277,7 +278,7 @@ def test_a_staged_file_that_was_damaged_is_fetched_anew(
     copy: Path, server: Server, cache: Path
 ) -> None:
     found = staged(server.uri, cache)
-    part = found.entry.parts[0].path
+    part = found.training[0].parts[0].path
     (found.path / part).write_bytes(b"")
     staged(server.uri, cache)
     assert (found.path / part).read_bytes() == (copy / part).read_bytes()
@@ -325,7 +326,7 @@ def test_of_many_processes_one_stages(server: Server, cache: Path) -> None:
     assert paths == {str(found.path)}
     assert server.asked["dataset_info.json"] == 1
     # With blocks as they are by default, a part of this size comes in one piece.
-    assert server.asked[found.entry.parts[0].path] == 1
+    assert server.asked[found.training[0].parts[0].path] == 1
 
 
 HOLD = """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mat_trainer.core.errors import PreflightError
+from mat_trainer.core.recipe import Data
 from mat_trainer.dataset import verify
 from mat_trainer.dataset.progress import Advance, silent
 from mat_trainer.dataset.resolve import resolve
@@ -47,7 +48,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def staged(uri: object, cache: Path, dataset: str | None = None) -> StagedDataset:
-    return stage(str(uri), cache, dataset, show=silent)
+    return stage(str(uri), cache, Data(dataset=dataset), show=silent)
 
 
 def below(folder: Path) -> set[str]:
@@ -55,13 +56,13 @@ def below(folder: Path) -> set[str]:
 
 
 def parts_of(found: StagedDataset) -> list[str]:
-    return [Path(part.path).stem for part in found.entry.parts]
+    return [Path(part.path).stem for part in found.training[0].parts]
 
 
 def test_a_generation_of_this_machine_has_a_folder_of_links(watched: Watched, cache: Path) -> None:
     before = below(watched.folder)
     found = staged(f"{watched.folder}@2", cache)
-    assert (found.entry.name, found.generation, parts_of(found)) == ("mat", 2, ["a", "b", "c"])
+    assert (found.name, found.generation, parts_of(found)) == ("mat", 2, ["a", "b", "c"])
     assert found.uri == f"{watched.folder}@2"
     assert found.path == found.media_dir
     assert cache in found.path.parents
@@ -139,7 +140,7 @@ def test_only_what_changed_is_fetched(watched: Watched, server: Server, cache: P
         server.ranges.clear()
         found = staged(server.uri, cache, name)
         assert found.generation == 3
-        suffix = found.entry.format
+        suffix = found.training[0].format
         fetched = {path for path, _, end in server.ranges if end > 1}
         assert fetched == {f"{suffix}/d.{suffix}"}
         part = (found.path / f"{suffix}/d.{suffix}").read_bytes()
@@ -197,13 +198,15 @@ def changed_image(watched: Watched) -> tuple[str, str]:
 
 def pixels(found: StagedDataset) -> set[bytes]:
     """The bytes of the images that the rows of the training entry show."""
-    if found.entry.format == "parquet":
+    if found.training[0].format == "parquet":
         pq = pytest.importorskip("pyarrow.parquet")
-        tables = [pq.read_table(found.path / part.path) for part in found.entry.parts]
+        tables = [pq.read_table(found.path / part.path) for part in found.training[0].parts]
         rows = [row for table in tables for row in table.to_pylist()]
         return {image["bytes"] for row in rows for image in row["images"]}
     lines = [
-        line for p in found.entry.parts for line in (found.path / p.path).read_text().splitlines()
+        line
+        for p in found.training[0].parts
+        for line in (found.path / p.path).read_text().splitlines()
     ]
     names = {image for line in lines for image in json.loads(line)["images"]}
     return {(found.media_dir / name).read_bytes() for name in names}

@@ -94,7 +94,7 @@ def test_rows_held_out_are_those_that_datasets_splits_off(rows: int, val_size: f
     from datasets import Dataset
 
     recipe = Recipe("it", {"model_name_or_path": "m", "val_size": val_size})
-    plan = bind(recipe, DatasetFacts("mat", "/d", "/d", rows), "/out")
+    plan = bind(recipe, DatasetFacts({"mat": rows}, "/d", "/d"), "/out")
     # As llamafactory.data.data_utils.split_dataset calls it.
     size = int(val_size) if val_size > 1 else val_size
     split = Dataset.from_dict({"row": list(range(rows))}).train_test_split(test_size=size, seed=42)

@@ -13,6 +13,7 @@ import pytest
 
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import SETTINGS, UNKNOWN, Lengths, cutoff, over
+from mat_trainer.core.recipe import Data
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
 from mat_trainer.dataset.progress import silent
@@ -77,7 +78,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def staged(small: Path, cache: Path) -> StagedDataset:
     """Both formats: one to train on, the other to evaluate on."""
-    return stage(str(small), cache, "mat", "mat_parquet", show=silent)
+    return stage(str(small), cache, Data(dataset="mat", evaluation="mat_parquet"), show=silent)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def train(
     of_test = training.settings(
         Path(settings["model_name_or_path"]), dataset.path, dataset.media_dir, output
     )
-    more = {"dataset": dataset.entry.name, "num_train_epochs": 1, "max_steps": -1}
+    more = {"dataset": dataset.name, "num_train_epochs": 1, "max_steps": -1}
     whole = {**of_test, **settings, **more, "preprocessing_num_workers": 1}
     yaml = training.write(whole, output / "run.yaml")
     return training.train(yaml, training.environment(output))
@@ -190,8 +191,8 @@ def test_without_it_training_ends_well(
     tmp_path: Path,
 ) -> None:
     found = over(measured, cutoff(settings))
-    dataset = stage(str(small), cache, name, show=silent)
-    part = next(p.path for p in dataset.entry.parts if "part" in Path(p.path).name)
+    dataset = stage(str(small), cache, Data(dataset=name), show=silent)
+    part = next(p.path for p in dataset.training[0].parts if "part" in Path(p.path).name)
     assert found.long[part] == {LONG}
     assert found.with_images == 2  # the row in each format
     copy = leave_out(dataset, {part: found.long[part]}, cache, show=silent)
@@ -203,7 +204,11 @@ def test_without_it_training_ends_well(
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "all_results.json").read_bytes())["train_loss"] > 0
     state = json.loads((tmp_path / "trainer_state.json").read_bytes())
-    assert state["global_step"] == copy.entry.rows == dataset.entry.rows - found.count() // 2
+    assert (
+        state["global_step"]
+        == copy.training[0].rows
+        == dataset.training[0].rows - found.count() // 2
+    )
 
 
 def test_rows_that_llama_factory_fails_on_are_faults(
@@ -215,7 +220,7 @@ def test_rows_that_llama_factory_fails_on_are_faults(
     rows[0]["messages"][0]["content"] += "<image>"
     rows[1]["messages"][1]["role"] = "user"
     made = make(dataset, tmp_path / "mat", {"part": rows})
-    (found,) = [stage(str(made), tmp_path / "cache", "mat", show=silent)]
+    (found,) = [stage(str(made), tmp_path / "cache", Data(dataset="mat"), show=silent)]
     made.joinpath(rows[2]["images"][0]).unlink()
     measured = measure(found, settings, tmp_path / "cache", show=silent)
     tokens = measured.parts["jsonl/part.jsonl"].tokens
