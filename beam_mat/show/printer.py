@@ -179,7 +179,7 @@ def _describe(picture: Picture, folder: str) -> str:
     """The size, format and bytes of an image, or why they are unknown. Nothing is decoded."""
     path, data = picture
     if data is not None:
-        return f"{_measured(data)}, {decimal(len(data))} in the row"
+        return f"{measured(data)}, {decimal(len(data))} in the row"
     # A row may name anything. Opening it could contact a server, so nothing outside is opened.
     outside = path.startswith("/") or "://" in path or "::" in path
     if outside or ".." in path.split("/") or posixpath.normpath(path) == ".":
@@ -192,10 +192,11 @@ def _describe(picture: Picture, folder: str) -> str:
         return "is missing"
     except (OSError, ValueError, BeamMatError) as error:
         return f"cannot be read: {error}"
-    return f"{_measured(head)}, {decimal(size)}"
+    return f"{measured(head)}, {decimal(size)}"
 
 
-def _measured(head: bytes) -> str:
+def measured(head: bytes) -> str:
+    """The size and format of an image file that begins with these bytes. Nothing is decoded."""
     # No decoder sees the file here: this process has no limits of memory and time.
     try:
         header = read_header(head)

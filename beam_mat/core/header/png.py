@@ -14,7 +14,7 @@ _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 def read(data: bytes) -> Header:
     """Returns the header of a PNG. Raises HeaderFault."""
-    at, chunks, others, metadata = 8, 0, 0, 0
+    at, chunks, others, metadata, profiles = 8, 0, 0, 0, 0
     size: Size | None = None
     kept = [data[:8]]
     while at + 8 <= len(data):
@@ -31,6 +31,7 @@ def read(data: bytes) -> Header:
             kept.append(data[at:end])
         else:
             metadata += length
+            profiles += kind == b"iCCP"
         at = end
         if kind == b"IEND":
             break
@@ -39,4 +40,6 @@ def read(data: bytes) -> Header:
         excess = f"{others} chunks that are not pixels"
     elif metadata > MAX_METADATA:
         excess = f"{metadata} bytes of metadata"
+    elif profiles > 1:
+        excess = f"{profiles} colour profiles"
     return Header("PNG", size, b"".join(kept) if excess else data, excess)
