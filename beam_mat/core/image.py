@@ -13,12 +13,19 @@ from importlib import metadata
 from typing import Any, cast
 
 import msgspec
-from PIL import Image, ImageOps
+from PIL import Image
 
 from beam_mat.core.foreign import foreign
 from beam_mat.core.geometry import Budget, Size, resize_steps
-from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
-from beam_mat.core.orientation import without_orientation
+from beam_mat.core.header import HeaderFault, read_header
+from beam_mat.core.limits import (
+    MAX_IMAGE_BYTES,
+    MAX_IMAGE_PIXELS,
+    MAX_IMAGE_SIDE,
+    MAX_KEPT_EXTRA,
+    MAX_KEPT_PIXEL_BYTES,
+)
+from beam_mat.core.orientation import exif_is_bounded, without_orientation
 from beam_mat.core.reject import Reason
 
 try:
@@ -26,9 +33,9 @@ try:
 except ImportError:
     cykooz_resizer = None
 
-# Pillow's own check warns at one size and fails at twice that size. `prepare` has a single limit
-# and checks it after reading only the header.
-Image.MAX_IMAGE_PIXELS = None
+# `prepare` and `look` check headers before Pillow reads them. This is for what is inside of other
+# formats, such as the PNG in an icon: Pillow fails at twice this size.
+Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 JPEG_QUALITY = 95
@@ -136,12 +143,17 @@ def prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
     is resized as LLaMA-Factory would do it (before the conversion to RGB) and written without
     metadata: JPEG and opaque WebP as JPEG, everything else as PNG. Only the first frame of an
     animation is kept. Raises MemoryError, and nothing else on bad bytes.
+
+    A file that is far larger than its pixels, or whose metadata would cost a decoder much, is
+    written anew, too.
     """
     if len(data) > MAX_IMAGE_BYTES:
         detail = f"the file has {len(data)} bytes; the limit is {MAX_IMAGE_BYTES}"
         return ImageFault(Reason.IMAGE_TOO_LARGE, detail)
     try:
         return _prepare(data, rules)
+    except HeaderFault as fault:
+        return ImageFault(fault.reason, fault.detail)
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything (OSError, SyntaxError, struct.error, ...).
@@ -150,30 +162,33 @@ def prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
 
 
 def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    header = read_header(data)
+    if header and header.size:
+        _check_size(header.size)
+    shown = header.data if header else data
+    with Image.open(io.BytesIO(shown), formats=FORMATS) as image:
         # MPO is a JPEG followed by more images. Only the first one is read.
         source_format = "JPEG" if image.format == "MPO" else str(image.format)
         source_size = image.size
-        if image.width * image.height > MAX_IMAGE_PIXELS or max(image.size) > MAX_IMAGE_SIDE:
-            found = f"the image has {image.width}x{image.height} pixels"
-            allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
-            return ImageFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limits are {allowed}")
+        _check_size(image.size)
         decoded = None
         if source_format == "JPEG" and rules.fast_decode:
             _decode_smaller(image, rules.budget)
         if source_format == "JPEG" and image.size == source_size and not rules.apply_exif:
             from beam_mat.core import jpeg  # imports numpy
 
-            decoded = jpeg.decode(image, data)
+            decoded = jpeg.decode(image, shown)
         if decoded is None:
             image.load()
         picture, notes = _adjusted(image, rules)
         size = source_size if picture.size == image.size else source_size[::-1]
         steps = resize_steps(size, rules.budget)
         stays = not steps and picture is image and not rules.reencode
-        if stays and source_format in ("JPEG", "PNG"):
+        if stays and source_format in ("JPEG", "PNG") and shown is data:
+            if image.mode != "RGB":
+                image.convert("RGB")  # LLaMA-Factory does it, and it may fail
             kept = _kept(data, image, source_format)
-            if kept is not None:
+            if kept is not None and _is_worth(kept, source_size):
                 stored = source_format, source_size
                 notes += () if kept is data else (Note.ORIENTATION_REMOVED,)
                 return Picture(kept, Action.KEPT, *stored, *stored, notes)
@@ -188,6 +203,19 @@ def _prepare(data: bytes, rules: ImageRules) -> Picture | ImageFault:
             picture = picture.convert("RGB")
         encoded = _encode(picture, written)
         return Picture(encoded, action, written, picture.size, source_format, source_size, notes)
+
+
+def _check_size(size: Size) -> None:
+    width, height = size
+    if width * height > MAX_IMAGE_PIXELS or max(size) > MAX_IMAGE_SIDE:
+        found = f"the image has {width}x{height} pixels"
+        allowed = f"{MAX_IMAGE_PIXELS} pixels and {MAX_IMAGE_SIDE} per side"
+        raise HeaderFault(Reason.IMAGE_TOO_LARGE, f"{found}; the limits are {allowed}")
+
+
+def _is_worth(kept: bytes, size: Size) -> bool:
+    """Whether a file is not far larger than its pixels. Training reads all of it at each epoch."""
+    return len(kept) <= MAX_KEPT_EXTRA + MAX_KEPT_PIXEL_BYTES * size[0] * size[1]
 
 
 _METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
@@ -212,6 +240,16 @@ def _decode_smaller(image: Image.Image, budget: Budget) -> None:
 _WIDE = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes with values of more than 8 bits."""
 _ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What EXIF orientations mean, as in Pillow's ``exif_transpose``, which would read all of EXIF."""
 _FLAT = 8
 """Values of an 8-bit channel that are this near to each other look the same."""
 
@@ -224,7 +262,8 @@ def _adjusted(image: Image.Image, rules: ImageRules) -> tuple[Image.Image, tuple
     picture, notes = image, list[Note]()
     orientation = _orientation(image)
     if rules.apply_exif and orientation is not None:
-        turned = ImageOps.exif_transpose(image)
+        turn = _TURNS.get(orientation)
+        turned = image.transpose(turn) if turn is not None else image
         if turned.size != image.size or turned.tobytes() != image.tobytes():
             picture = turned
     elif orientation not in (None, 1):
@@ -246,10 +285,13 @@ def _adjusted(image: Image.Image, rules: ImageRules) -> tuple[Image.Image, tuple
     return picture, tuple(notes)
 
 
-def _orientation(image: Image.Image) -> object:
+def _orientation(image: Image.Image) -> Any:
     """The orientation that an image's metadata states, 1 if none, or None if it is damaged."""
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        if not exif_is_bounded(image.info):
+            return None
+        found = image.getexif().get(_ORIENTATION, 1)
+        return found if isinstance(found, int) else None
     except Exception:  # noqa: BLE001  Pillow fails in many ways
         return None
 
@@ -300,7 +342,11 @@ def decode_fault(error: Exception, data: bytes) -> ImageFault:
         if what := foreign(data):
             return ImageFault(reason, what)
         text = f"the format is none of {', '.join(FORMATS)}"
-    return ImageFault(reason, f"{type(error).__name__}: {text}")
+    return ImageFault(reason, f"{type(error).__name__}: {text}" if text else _unexplained(error))
+
+
+def _unexplained(error: Exception) -> str:
+    return f"the decoder fails with {type(error).__name__}"
 
 
 def resizer_name() -> str:

@@ -14,10 +14,16 @@ MAX_IMAGE_BYTES = 64 << 20
 """Bytes of one image file after decompression."""
 
 MAX_IMAGE_PIXELS = 1 << 26
-"""Width times height of one image: 67 megapixels, or 200 MB when decoded to RGB."""
+"""Width times height of one image: 67 megapixels. Decoders and conversions take up to 24 bytes for
+each pixel, see docs/security.md."""
 
 MAX_IMAGE_SIDE = 0xFFFF
 """Width or height of an image: JPEG's limit. Resizers keep a table as long as the longer side."""
+
+MAX_KEPT_PIXEL_BYTES = 8
+MAX_KEPT_EXTRA = 1 << 16
+"""Bytes of an image file that stays as it is: so many for each pixel (16 bits in four channels need
+8), and so many more. A larger file is written anew."""
 
 MAX_RECORD_IMAGES = 256
 """Images of one record, counting repetitions. Each one is stored in the record's Parquet row."""

@@ -11,7 +11,10 @@ counts: EXIF and XMP.
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from beam_mat.core.header.header import is_bounded
 
 _TAG = 0x0112
 _UPRIGHT = (3, 1, 1)
@@ -91,7 +94,11 @@ def _is_upright(metadata: bytes) -> bool:
 
 
 def _is_upright_tiff(tiff: bytes) -> bool:
-    """Whether the first directory of EXIF is intact and states no other orientation than 1."""
+    """Whether the first directory of EXIF is intact and states no other orientation than 1.
+
+    It is not intact if its tags have more bytes than the file: a reader would copy some again and
+    again.
+    """
     order = _ORDERS.get(tiff[:2])
     if order is None or len(tiff) < 8:
         return False
@@ -100,10 +107,23 @@ def _is_upright_tiff(tiff: bytes) -> bool:
         return False
     (count,) = struct.unpack_from(f"{order}H", tiff, start)
     entries = tiff[start + 2 : start + 2 + 12 * count]
-    if len(entries) != 12 * count:
+    if len(entries) != 12 * count or not is_bounded(tiff):
         return False
     found = struct.iter_unpack(f"{order}HHIHxx", entries)
     return all(tuple(entry) == _UPRIGHT for tag, *entry in found if tag == _TAG)
+
+
+def exif_is_bounded(info: Mapping[Any, Any]) -> bool:
+    """Whether Pillow may read the EXIF that it has found in a file. `info` is ``Image.info``."""
+    exif = info.get("exif", b"")
+    if exif:
+        return is_bounded(exif[6:] if exif[:4].lower() == b"exif" else exif)
+    profile = info.get("Raw profile type exif", "")
+    try:
+        exif = bytes.fromhex("".join(profile.split("\n")[3:]))
+    except ValueError:
+        return False
+    return is_bounded(exif[6:])
 
 
 def _is_upright_text(kind: bytes, body: memoryview) -> bool:

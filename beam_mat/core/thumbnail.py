@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from beam_mat.core.header import read_header
+from beam_mat.core.limits import MAX_IMAGE_PIXELS
+
 QUALITY = 62
 
 
@@ -28,7 +31,10 @@ def thumbnail(side: int, data: bytes) -> Thumbnail | None:
 
 
 def _thumbnail(side: int, data: bytes) -> Thumbnail:
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+    header = read_header(data)
+    if header is None or header.size is None or header.size[0] * header.size[1] > MAX_IMAGE_PIXELS:
+        raise ValueError("the header is damaged")
+    with Image.open(io.BytesIO(header.data), formats=("JPEG", "PNG")) as image:
         full_size = image.size
         image.draft("RGB", (2 * side, 2 * side))
         small = image.convert("RGB")

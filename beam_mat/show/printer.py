@@ -4,13 +4,10 @@ Rows are read leniently, because people look at odd ones. Every text of a record
 `beam_mat.core.display` and is given to rich as `Text`, never as markup.
 """
 
-import io
 import json
 import posixpath
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
-from PIL import Image
 from rich.console import Console
 from rich.filesize import decimal
 from rich.rule import Rule
@@ -20,7 +17,7 @@ from beam_mat.core.contract.entry import ANSWERS, Entry
 from beam_mat.core.contract.examine import decode
 from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import BeamMatError
-from beam_mat.core.image import FORMATS
+from beam_mat.core.header import HeaderFault, read_header
 from beam_mat.core.reject import Reject
 from beam_mat.core.trajectory import IMAGE, Turn
 from beam_mat.show.record import RECORD, row_of
@@ -182,7 +179,7 @@ def _describe(picture: Picture, folder: str) -> str:
     """The size, format and bytes of an image, or why they are unknown. Nothing is decoded."""
     path, data = picture
     if data is not None:
-        return f"{_measured(data)}, {decimal(len(data))} in the row"
+        return f"{measured(data)}, {decimal(len(data))} in the row"
     # A row may name anything. Opening it could contact a server, so nothing outside is opened.
     outside = path.startswith("/") or "://" in path or "::" in path
     if outside or ".." in path.split("/") or posixpath.normpath(path) == ".":
@@ -195,18 +192,19 @@ def _describe(picture: Picture, folder: str) -> str:
         return "is missing"
     except (OSError, ValueError, BeamMatError) as error:
         return f"cannot be read: {error}"
-    return f"{_measured(head)}, {decimal(size)}"
+    return f"{measured(head)}, {decimal(size)}"
 
 
-def _measured(head: bytes) -> str:
+def measured(head: bytes) -> str:
+    """The size and format of an image file that begins with these bytes. Nothing is decoded."""
+    # No decoder sees the file here: this process has no limits of memory and time.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
-                return f"{image.width} × {image.height} {image.format}"
-    # Hostile bytes can make decoders raise anything.
-    except Exception:  # noqa: BLE001
+        header = read_header(head)
+    except HeaderFault as fault:
+        return f"not a readable picture: {fault.detail}"
+    if header is None or header.size is None:
         return "not a readable picture"
+    return f"{header.size[0]} × {header.size[1]} {header.format}"
 
 
 def _turn(message: object, tags: dict[str, str]) -> Turn:

@@ -22,14 +22,21 @@ from beam_mat.core.contract.row import NULLABLE, Row, check_row
 from beam_mat.core.contract.shape import Shape
 from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNote
 from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
-from beam_mat.core.image import Note, decode_fault, notes_of
+from beam_mat.core.header import HeaderFault, read_header
+from beam_mat.core.image import FORMATS, Note, decode_fault, notes_of
 from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from beam_mat.core.reject import Reason
 from beam_mat.core.trajectory import IMAGE
 
 PILLOW_PIXELS = 2 * (1 << 30) // 4 // 3
 """Above this number of pixels, Pillow raises DecompressionBombError, also in LLaMA-Factory."""
 LEAST_PIXELS = 1024
 """LLaMA-Factory's default of ``image_min_pixels``."""
+
+_DECODED = (*FORMATS, *"MPO DIB PPM PCX TGA ICO QOI JPEG2000 AVIF".split())
+"""Formats that are decoded. LLaMA-Factory allows every format of Pillow. Some of these start other
+programs (EPS, WMF), and most others were never meant for files of strangers: an ICNS of some bytes
+takes all memory."""
 
 # Qwen's special tokens (<|im_start|>, <tool_call>) count as one, although they have two words.
 _PIECE = re.compile(r"<\|\w+\|>|</?\w+>|[^\W\d_]+|\d")
@@ -89,16 +96,22 @@ def look(max_pixels: int, data: bytes) -> Looked:
     if len(data) > MAX_IMAGE_BYTES:
         return Finding(Kind.IMAGE_HUGE, f"the file has {len(data)} bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            found = f"the image has {image.width}x{image.height} pixels"
-            if image.width * image.height > PILLOW_PIXELS:
-                return Finding(Kind.IMAGE_UNDECODABLE, found)
-            if vanishes(image.size, Budget(max_pixels, LEAST_PIXELS)):
-                return Finding(Kind.IMAGE_TOO_THIN, found)
-            if image.width * image.height > MAX_IMAGE_PIXELS:
-                return Finding(Kind.IMAGE_HUGE, found)
+        header = read_header(data)
+        if header and header.size and (fault := _size_fault(header.size, max_pixels)):
+            return fault
+        if header and header.excess:
+            return Finding(Kind.IMAGE_HUGE, f"the file has {header.excess}")
+        shown = header.data if header else data
+        with Image.open(io.BytesIO(shown), formats=_DECODED) as image:
+            if fault := _size_fault(image.size, max_pixels):
+                return fault
             image.load()
+            if image.mode != "RGB":
+                image.convert("RGB")  # as training does it; it may fail
             return image.size, notes_of(image)
+    except HeaderFault as fault:
+        kinds = {Reason.IMAGE_TOO_LARGE: Kind.IMAGE_HUGE}
+        return Finding(kinds.get(fault.reason, Kind.IMAGE_UNDECODABLE), fault.detail)
     except MemoryError:
         raise
     # On hostile bytes, decoders raise almost anything.
@@ -113,11 +126,14 @@ def findings_of(found: Looked) -> list[Finding]:
     return [Finding(Kind.IMAGE_SEEN_DIFFERENTLY, note.sentence) for note in found[1]]
 
 
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    # LLaMA-Factory allows every format that Pillow supports. These two start other programs.
-    Image.init()
-    return tuple(name for name in Image.OPEN if name not in ("EPS", "WMF"))
+def _size_fault(size: Size, max_pixels: int) -> Finding | None:
+    pixels = size[0] * size[1]
+    found = f"the image has {size[0]}x{size[1]} pixels"
+    if pixels > PILLOW_PIXELS:
+        return Finding(Kind.IMAGE_UNDECODABLE, found)
+    if 0 not in size and vanishes(size, Budget(max_pixels, LEAST_PIXELS)):
+        return Finding(Kind.IMAGE_TOO_THIN, found)
+    return Finding(Kind.IMAGE_HUGE, found) if pixels > MAX_IMAGE_PIXELS else None
 
 
 class Examiner:
