@@ -14,9 +14,6 @@ from collections.abc import Iterator
 MIB = 1 << 20
 
 GOOD = (
-    b'{"id":"g","conversations":[{"role":"user","content":"q"},'
-    b'{"role":"assistant","content":"a"}]}'
-)
     b'{"id":"g","conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}'
 )
 TOOLS = "You have tools.\n- search: finds.\n- visualizer: looks.\n"
@@ -32,6 +29,10 @@ def record(answer: str, system: str = TOOLS, **fields: object) -> bytes:
 
 def _array(*records: bytes) -> bytes:
     return b"[" + b",".join(records) + b"]"
+
+
+def _object(keys: int, value: bytes = b"1") -> bytes:
+    return b"{" + b",".join(b'"k%d":%s' % (at, value) for at in range(keys)) + b"}"
 
 
 def boundaries() -> Iterator[tuple[str, bytes]]:
@@ -78,9 +79,15 @@ def many() -> Iterator[tuple[str, bytes]]:
     yield "tiny_numbers", _array(*[b"1"] * MIB)
     yield "tiny_objects_in_gzip", gzip.compress(_array(*[b"{}"] * MIB), mtime=0)
     yield "blank_lines", b"\n" * (8 * MIB) + GOOD
-    yield "keys", b"{" + b",".join(b'"%d":[]' % at for at in range(MIB // 4)) + b"}"
+    yield "keys", _object(MIB // 4, b"[]")
+    new = b"".join(b'{"k%d":1}\n' % at for at in range(MIB // 8))
+    yield "new_keys_in_each_line", new
+    long = b'{"id":"l","' + b"k" * (2 * MIB) + b'":'
+    yield "list_under_a_long_key", _array(long + b"[" + b"1," * MIB + b"1]}", GOOD)
+    yield "keys_under_a_long_key", _array(long + _object(MIB // 8) + b"}", GOOD)
     yield "lists_in_an_object", b'{"data":\n[' + b"{}," * (MIB // 2) + b"{}]}"
     yield "turns", record("x", turns=[{}] * 500_000)
+    yield "keys_of_a_record", _array(GOOD[:-1] + b"," + _object(MIB // 4)[1:], GOOD)
     same = json.dumps([{"role": "user", "content": "q"}] * 100_000).encode()
     yield "turns_of_a_user", _array(b'{"id":"t","conversations":' + same + b"}", GOOD)
 
