@@ -19,6 +19,8 @@ from beam_mat.core.trajectory import Schema
 
 MIN_CHUNK_BYTES = 4 << 20
 MAX_CHUNKS = 1000
+MAX_CHUNK_RECORDS = 1 << 16
+"""Records of a chunk, at most. A million of ``{}`` would take 500 MB as rejects."""
 MAX_GAP = 1 << 20
 """Bytes between two records of a chunk, at most: a chunk is read as a whole."""
 
@@ -133,12 +135,13 @@ def cut(
 
     A break, or a record of more than MAX_RECORD_BYTES, becomes a chunk of its own with a fault.
     `is_full` is called after each record with start and end of the chunk. By default, the size of
-    chunks depends only on that of the shard's text, which is `size`, or else the shard's.
+    chunks depends only on that of the shard's text, which is `size`, or else the shard's; they have
+    at most MAX_CHUNK_RECORDS records.
     """
     stem = shard.stem(digest)
     size = shard.size if size is None else size
     goal = max(MIN_CHUNK_BYTES, -(-size // MAX_CHUNKS))
-    is_full = is_full or (lambda start, end: end - start >= goal)
+    is_full = is_full or (lambda start, end: end - start >= goal or count >= MAX_CHUNK_RECORDS)
     start = end = index = count = 0
     places = bytearray()
 

@@ -10,6 +10,9 @@ MAX_RECORD_BYTES = 8 << 20
 MAX_NESTING = 64
 """Nesting depth of lists and objects in one record. A MAT record has a depth of three."""
 
+MAX_CHECKED_NESTING = 256
+"""Nesting depth of a row that is checked. LLaMA-Factory fails near 1000, where Python does."""
+
 MAX_IMAGE_BYTES = 64 << 20
 """Bytes of one image file after decompression."""
 

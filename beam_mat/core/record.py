@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.limits import MAX_NESTING
+from beam_mat.core.nesting import TooDeepError, require_shallow, require_shallow_text
 from beam_mat.core.reject import Reason
 from beam_mat.core.schemas.detect import UNREAD, Shape, fits, shape_of
 from beam_mat.core.schemas.draft import finish, id_of
@@ -41,13 +41,14 @@ def _other(shape: Shape, schema: Schema) -> str:
 def decode(raw: bytes) -> Any:
     """Decodes a record. Raises FaultyError if it is not JSON or too deeply nested."""
     try:
-        record = msgspec.json.decode(raw)
-    except RecursionError:
-        raise FaultyError(Reason.MALFORMED_JSON, _TOO_DEEP) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        record = _decode_leniently(raw, error)
-    if _too_deep(record):
-        raise FaultyError(Reason.MALFORMED_JSON, _TOO_DEEP)
+        try:
+            record = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            require_shallow_text(raw)
+            record = _decode_leniently(raw, error)
+        require_shallow(record)
+    except TooDeepError as error:
+        raise FaultyError(Reason.MALFORMED_JSON, str(error)) from None
     return record
 
 
@@ -56,13 +57,21 @@ def _decode_leniently(raw: bytes, error: Exception) -> Any:
     # rejected for such a number in a field that training ignores.
     if b"NaN" in raw or b"Infinity" in raw or "out of range" in str(error):
         try:
-            value = json.loads(raw.decode())
+            value = json.loads(raw.decode(), parse_int=_integer)
             json.dumps(value, ensure_ascii=False).encode()  # raises on unpaired surrogates
             return value
         except (ValueError, RecursionError):
             pass
     why = _cause(raw) or str(error) or type(error).__name__
     raise FaultyError(Reason.MALFORMED_JSON, why) from None
+
+
+_MAX_DIGITS = 600
+"""Digits of an integer, which Python converts in any configuration. Longer ones become infinite."""
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
@@ -103,25 +112,3 @@ def _unpaired_surrogate(raw: bytes) -> int | None:
             return found.start()
         high = found.start() if 0xD800 <= code <= 0xDBFF else None
     return high
-
-
-_TOO_DEEP = f"lists and objects are nested more than {MAX_NESTING} deep"
-
-
-_CONTAINERS = (dict, list)
-
-
-def _too_deep(value: object) -> bool:
-    # The interpreter's recursion limit depends on the caller, and two steps have to agree.
-    level: list[Any] = [value]
-    for _ in range(MAX_NESTING):
-        level = [
-            inner
-            for outer in level
-            if type(outer) in _CONTAINERS
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) in _CONTAINERS
-        ]
-        if not level:
-            return False
-    return True

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -39,7 +39,7 @@ MAX_DETAIL = 500
 # MAT's system prompts list the tools, and its answers call them in Python.
 _MAX_NAME = 64
 _LISTED = re.compile(rf"^- `?([A-Za-z_]\w{{0,{_MAX_NAME - 1}}})`?[:(]", re.MULTILINE)
-_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)[ \t]*\Z")
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\Z")
 _FENCE = "```"
 _LANGUAGES = ("", "py", "python")
 
@@ -189,20 +189,29 @@ def key_of(name: str) -> str:
     return hashlib.sha256(f"sample\n{name}".encode()).hexdigest()[:16]
 
 
-@functools.lru_cache(maxsize=64)
 def offered(system: str) -> frozenset[str]:
     r"""The names of the tools that a system prompt lists, one per line.
 
     >>> sorted(offered("Your tools:\n- visualizer: looks.\n- search(query: str) -> str: finds."))
     ['search', 'visualizer']
     """
+    return _offered(system) if len(system) <= _CACHED else _listed(system)
+
+
+def _listed(system: str) -> frozenset[str]:
     return frozenset(_LISTED.findall(system))
+
+
+_offered = functools.lru_cache(maxsize=16)(_listed)
+_CACHED = 1 << 16
+"""Characters of a prompt that is remembered. The cache takes a few MB, whatever the prompts are."""
 
 
 def calls(system: str, answers: Iterable[str]) -> Counter[str]:
     r"""Counts the calls of each listed tool in the code blocks of the answers.
 
     For speed, the code is not parsed: what looks like a call in a string or a comment counts too.
+    At most `MAX_TOOLS` tools are returned, the most called first.
 
     >>> calls("- search: finds.", ["Thought: search(1)\n```py\nprint(search(2))\n```"])
     Counter({'search': 1})
@@ -210,20 +219,36 @@ def calls(system: str, answers: Iterable[str]) -> Counter[str]:
     tools = offered(system)
     if not tools:
         return Counter()
-    names = tuple(tools)
+    ends = frozenset(name[-1] for name in tools)
     found = Counter[str]()
     for answer in answers:
-        for block in answer.split(_FENCE)[1::2]:
-            language, _, code = block.partition("\n")
-            if language.strip() not in _LANGUAGES:
-                continue
-            for before in code.split("(")[:-1]:
+        for start, end in _code(answer):
+            at = answer.find("(", start, end)
+            while at >= 0:
+                before = answer[max(start, at - _MAX_NAME - 9) : at].rstrip(" \t")
                 # A cheap test first: few parentheses follow the name of a tool.
-                if before.rstrip(" \t").endswith(names):
-                    called = _CALLED.search(before[-_MAX_NAME - 9 :])
+                if before[-1:] in ends:
+                    called = _CALLED.search(before)
                     if called and called[1] in tools:
                         found[called[1]] += 1
+                at = answer.find("(", at + 1, end)
+    if len(found) > MAX_TOOLS:
+        by_use = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return Counter(dict(by_use[:MAX_TOOLS]))
     return found
+
+
+def _code(answer: str) -> Iterator[tuple[int, int]]:
+    """Yields start and end of the Python code in each code block. The last one may be open."""
+    start = answer.find(_FENCE)
+    while start >= 0:
+        start += len(_FENCE)
+        end = answer.find(_FENCE, start)
+        stop = len(answer) if end < 0 else end
+        line = answer.find("\n", start, stop)
+        if line >= 0 and answer[start:line].strip() in _LANGUAGES:
+            yield line + 1, stop
+        start = answer.find(_FENCE, stop + len(_FENCE)) if end >= 0 else -1
 
 
 class Statistics(msgspec.Struct):

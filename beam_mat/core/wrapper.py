@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from beam_mat.core.display import one_line
-from beam_mat.core.scan import _without_escapes
+from beam_mat.core.scan import Inside, without_escapes
 
 MAX_KEYS = 64
 """Keys that are remembered. An object may have millions, such as one for each record."""
@@ -48,8 +48,7 @@ class Outline(msgspec.Struct, frozen=True):
     trailing: int | None
 
 
-# Up to the next bracket or unfinished string. Escapes are masked before.
-_INSIDE = re.compile(rb'(?:[^"\[\]{}]+|"[^"]*")*')
+# Up to what matters at the top level. Escapes are masked before.
 _TOP = re.compile(rb'[^"\[\]{},:]*')
 _BLANK = re.compile(rb"[ \t\n\r]*")
 
@@ -61,22 +60,16 @@ def outline(blocks: Iterable[bytes], offset: int) -> Outline:
     raw = bytearray()  # the string at the top level that is being read
     key = ""
     depth, base = 0, offset
-    in_string = at_top = expects_key = waits = False
+    in_string = expects_key = waits = False
     end: int | None = None
     for original, block in _masked(blocks):
         pos, size = 0, len(block)
+        inside = Inside(block, level=1)
         while pos < size:
             if end is not None:
                 pos = _stop(_BLANK, block, pos)
                 if pos < size:
                     return Outline(tuple(keys), tuple(lists.values()), end, base + pos)
-            elif in_string:
-                quote = block.find(b'"', pos)
-                stop = size if quote < 0 else quote
-                if at_top and len(raw) < MAX_KEY_BYTES:
-                    raw += original[pos : min(stop, pos + MAX_KEY_BYTES)]
-                in_string = quote < 0
-                pos = stop if in_string else stop + 1
             elif waits:  # for the first value of a list at the top level
                 pos = _stop(_BLANK, block, pos)
                 if pos < size:
@@ -86,16 +79,28 @@ def outline(blocks: Iterable[bytes], offset: int) -> Outline:
                         lists[key] = msgspec.structs.replace(
                             found, records=first == b"{", empty=first == b"]"
                         )
+            elif depth > 1:
+                pos, in_string, depth = inside.leave(pos, in_string, depth)
+                found = lists.get(key)
+                if depth == 1 and found and found.end is None:
+                    lists[key] = msgspec.structs.replace(found, end=base + pos)
+            elif in_string:
+                quote = block.find(b'"', pos)
+                stop = size if quote < 0 else quote
+                if expects_key and len(raw) < MAX_KEY_BYTES:
+                    raw += original[pos : min(stop, pos + MAX_KEY_BYTES)]
+                in_string = quote < 0
+                pos = stop if in_string else stop + 1
             else:
-                pos = _stop(_TOP if depth == 1 else _INSIDE, block, pos)
+                pos = _stop(_TOP, block, pos)
                 if pos == size:
                     break
                 byte = block[pos]
                 pos += 1
                 if byte == 0x22:
-                    in_string, at_top = True, depth == 1 and expects_key
+                    in_string = True
                     raw.clear()
-                elif byte == 0x3A:  # only at the top level
+                elif byte == 0x3A:
                     if expects_key:
                         key, expects_key = _text(raw), False
                         if len(keys) < MAX_KEYS:
@@ -110,12 +115,7 @@ def outline(blocks: Iterable[bytes], offset: int) -> Outline:
                     depth += 1
                     expects_key = depth == 1
                 else:
-                    depth -= 1
-                    found = lists.get(key)
-                    if depth == 1 and found and found.end is None:
-                        lists[key] = msgspec.structs.replace(found, end=base + pos)
-                    if depth == 0:
-                        end = base + pos
+                    depth, end = 0, base + pos
         base += size
     return Outline(tuple(keys), tuple(lists.values()), end, None)
 
@@ -129,7 +129,7 @@ def _masked(blocks: Iterable[bytes]) -> Iterable[tuple[bytes, bytearray]]:
             held.append(block)
             yield block
 
-    for clean in _without_escapes(noted()):
+    for clean in without_escapes(noted()):
         yield held.pop(), clean
 
 

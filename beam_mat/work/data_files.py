@@ -25,6 +25,7 @@ from beam_mat.core.contract.unit import BATCH_BYTES, DatasetFile, FileNote, Unit
 from beam_mat.core.detect import HEAD_BYTES, UTF8_BOM, Head, Packed, Wrapped, detect
 from beam_mat.core.errors import SourceError
 from beam_mat.core.limits import MAX_IMAGE_BYTES
+from beam_mat.core.nesting import TooDeepError
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Break, Layout, scan
 from beam_mat.storage import files, inputs
@@ -169,11 +170,16 @@ def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
             continue
         examiner.rows([(record.index, value)])
     # LLaMA-Factory reads JSON Lines with Arrow, so Arrow decides whether they are valid.
-    fault = arrow_fault(data) if chunk.layout is Layout.LINES else None
-    sound = chunk.layout is Layout.LINES and fault is None
+    # It would take a thousand bytes for each level of a row.
+    is_deep = any(isinstance(why, TooDeepError) for _, why in malformed)
+    by_arrow = chunk.layout is Layout.LINES and not is_deep
+    fault = arrow_fault(data) if by_arrow else None
+    sound = by_arrow and fault is None
     for place, why in malformed:
         # Arrow accepts bytes that are not valid UTF-8, but training fails when it reads the row.
-        lenient = sound and not isinstance(why, UnicodeDecodeError)
+        lenient = isinstance(why, TooDeepError) or (
+            sound and not isinstance(why, UnicodeDecodeError)
+        )
         kind = Kind.FILE_NOT_CHECKED if lenient else Kind.MALFORMED_JSON
         examiner.tally.add(Finding(kind, str(why), place))
     if examiner.clash and not sound:

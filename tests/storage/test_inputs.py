@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beam_mat.core import chunk as chunk_module
 from beam_mat.core.chunk import Chunk, Shard
-from beam_mat.core.errors import SourceError
+from beam_mat.core.errors import ShardError, SourceError
 from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_BYTES
+from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason
-from beam_mat.storage import files, inputs
+from beam_mat.core.scan import Span
+from beam_mat.core.trajectory import Fault, Reading
+from beam_mat.storage import files, inputs, texts
 from tests.build import record
+from tests.core.test_scan import SOUP
+from tests.fuzz import json_shards
+from tests.properties import examples
 
 
 def shard_of(path: Path, data: bytes, **changes: Any) -> Shard:
@@ -133,3 +143,71 @@ def test_other_bytes_between_records_are_a_changed_shard(tmp_path: Path) -> None
     path.write_bytes(b'[{"a":1},7{"a":2}]')
     with pytest.raises(SourceError, match="no record ends at byte 8 any more"):
         list(inputs.records(chunk))
+
+
+def read_twice(shard: Shard, copy: str) -> Iterator[bytes]:
+    """Yields the records of a shard as later steps read them; they must be those of the scan."""
+    try:
+        reading = inputs.reading(shard, copy=copy)
+    except ShardError:
+        return
+    data = Path(reading.copy or shard.uri).read_bytes()
+    found = list(texts.spans(reading.text, reading.found))
+    spans = [item for item in found if isinstance(item, Span)][: shard.limit]
+    chunks = list(inputs.chunks(reading, "d"))
+    read = [item for chunk in chunks for item in inputs.records(chunk)]
+    assert [item.index for item in read] == list(range(len(read)))
+    whole = [item for item in read if item.chunk.fault is not Reason.SHARD_BREAKS_OFF]
+    assert [item.span for item in whole] == spans
+    for item in whole:
+        assert item.data == data[item.span.start : item.span.end]
+        yield item.data
+    for item in read[len(whole) :]:
+        assert item is read[-1]
+        assert item.span.end == len(data)
+
+
+PIECES = st.sampled_from([data for _, data in json_shards.boundaries()])
+CUTS = st.tuples(st.integers(0, 250), st.integers(0, 250), SOUP)
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> bytes:
+    """Soup, or a hostile shard of which some bytes are replaced by soup."""
+    data = draw(SOUP | PIECES)
+    for start, length, soup in draw(st.lists(CUTS, max_size=3)):
+        data = data[:start] + soup + data[start + length :]
+    return data
+
+
+@settings(max_examples=examples(600))
+@given(hostile(), st.none() | st.integers(1, 3), st.booleans())
+def test_any_bytes_have_the_same_records_when_they_are_read_again(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, limit: int | None, packed: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "hostile.json"
+    (path.parent / "copy").unlink(missing_ok=True)
+    shard = shard_of(path, gzip.compress(data, mtime=0) if packed else data, limit=limit)
+    for found in read_twice(shard, str(path.parent / "copy")):
+        parse(found, Reading())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_shards_have_the_same_records_when_they_are_read_again(
+    tmp_path: Path, seed: int
+) -> None:
+    for data in json_shards.mutated(seed, examples(5000)):
+        shard = shard_of(tmp_path / "a.json", data)
+        for found in read_twice(shard, ""):
+            parse(found, Reading())
+
+
+def test_a_stray_quote_after_the_last_record_is_one_malformed_record(tmp_path: Path) -> None:
+    for end in (b' "', b' "]'):
+        shard = shard_of(tmp_path / "a.json", b"[" + json_shards.GOOD + end)
+        first, *rest = inputs.chunks(inputs.reading(shard), "")
+        (found,) = inputs.records(first)
+        fault = parse(found.data, Reading())
+        assert isinstance(fault, Fault)
+        assert fault.reason is Reason.MALFORMED_JSON
+        assert [chunk.fault for chunk in rest] == [Reason.SHARD_BREAKS_OFF]

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 from beam_mat.core.contract.finding import Finding, Kind, shown
+from beam_mat.core.limits import MAX_CHECKED_NESTING
+from beam_mat.core.nesting import TooDeepError, require_shallow
 
 _CALL = ("<tool_call>", "</tool_call>")
 _THOUGHT = ("<think>\n", "\n</think>\n\n")
@@ -22,7 +24,7 @@ def check_call(name: str, content: str) -> list[Finding]:
         text = content.replace(thought[1].join(_THOUGHT), "")
     try:
         value = _loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return [Finding(Kind.FUNCTION_CALL_INVALID, f"{name} is {shown(content)}")]
     calls = value if isinstance(value, list) else [value]
     for call in calls:
@@ -49,7 +51,7 @@ def check_tools(tools: object) -> list[Finding]:
     """Checks a value of the tools column that is not empty."""
     try:
         listed = _loads(tools) if isinstance(tools, str) else None
-    except (ValueError, RecursionError):
+    except ValueError:
         listed = None
     # LLaMA-Factory treats an empty object like an empty list.
     if listed in ([], {}, "") or (
@@ -60,7 +62,11 @@ def check_tools(tools: object) -> list[Finding]:
 
 
 def _loads(text: str) -> Any:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise TooDeepError(MAX_CHECKED_NESTING) from None
+    require_shallow(value, MAX_CHECKED_NESTING)
     # LLaMA-Factory writes the value again, and the tokenizer fails on an unpaired surrogate.
     json.dumps(value, ensure_ascii=False).encode()
     return value

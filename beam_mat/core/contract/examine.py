@@ -24,7 +24,8 @@ from beam_mat.core.contract.unit import ImageUse, RowLength, Runs, Unit, UnitNot
 from beam_mat.core.geometry import Budget, Size, TokenRule, resize_steps, tokens, vanishes
 from beam_mat.core.header import HeaderFault, read_header
 from beam_mat.core.image import FORMATS, Note, decode_fault, notes_of
-from beam_mat.core.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from beam_mat.core.limits import MAX_CHECKED_NESTING, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from beam_mat.core.nesting import require_shallow, require_shallow_text
 from beam_mat.core.reject import Reason
 from beam_mat.core.trajectory import IMAGE
 
@@ -77,18 +78,21 @@ class Rules(msgspec.Struct, frozen=True):
 def decode(data: bytes) -> object:
     """Decodes a row. Like the readers that training uses, it is more lenient than the standard.
 
-    Raises ValueError if the row is not JSON or too deeply nested, and UnicodeDecodeError if it is
-    not UTF-8.
+    Raises ValueError if the row is not JSON, TooDeepError if it is nested too deep, and
+    UnicodeDecodeError if it is not UTF-8.
     """
     try:
-        return msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        require_shallow_text(data, MAX_CHECKED_NESTING)
         try:
-            return json.loads(data.decode())  # NaN, unpaired surrogates
+            value = json.loads(data.decode())  # NaN, unpaired surrogates
         except UnicodeDecodeError:
             raise
         except (ValueError, RecursionError):
             raise ValueError(str(error) or type(error).__name__) from None
+    require_shallow(value, MAX_CHECKED_NESTING)
+    return value
 
 
 def look(max_pixels: int, data: bytes) -> Looked:
@@ -243,7 +247,15 @@ def least_tokens(text: str) -> int:
 
 
 # Usually all rows have the same system prompt, and it is longer than the turns.
-_system_tokens = functools.lru_cache(maxsize=16)(least_tokens)
+_known_tokens = functools.lru_cache(maxsize=16)(least_tokens)
+
+
+def _system_tokens(system: str) -> int:
+    return (_known_tokens if len(system) <= _CACHED else least_tokens)(system)
+
+
+_CACHED = 1 << 17
+"""Characters of a prompt that is remembered."""
 
 
 def measure(system: str, contents: Sequence[str]) -> tuple[int, tuple[tuple[int, ...], ...]]:

@@ -49,6 +49,15 @@ _CASTS = {
 """The values that Arrow can cast to each type. Measured, see tests/llamafactory/test_check.py."""
 
 
+_MAX_KEY = 100
+"""Characters of a key in a path. A key may have megabytes, and each value has a path."""
+
+
+def _joined(path: str, key: str) -> str:
+    name = key if len(key) <= _MAX_KEY else key[:_MAX_KEY] + "…"
+    return f"{path}.{name}" if path else name
+
+
 class Shape(msgspec.Struct, array_like=True):
     """All values found at one path in the rows.
 
@@ -73,13 +82,14 @@ class Shape(msgspec.Struct, array_like=True):
                 name = printable(str(key))
                 field = self.fields.setdefault(name, Shape())
                 if depth < MAX_NESTING:
-                    where = f"{path}.{name}" if path else name
+                    where = _joined(path, name)
                     inner = field.absorb(part, where, depth + 1) or inner
         elif isinstance(value, list):
             self.item = self.item or Shape()
             if depth < MAX_NESTING:
+                where = f"{path}[]"
                 for part in value:
-                    inner = self.item.absorb(part, f"{path}[]", depth + 1) or inner
+                    inner = self.item.absorb(part, where, depth + 1) or inner
         else:
             self.leaf |= leaf_of(value)
         after = self._kinds()
@@ -101,10 +111,7 @@ class Shape(msgspec.Struct, array_like=True):
             return path
         if self.item is not None:
             return self.item.clash(f"{path}[]")
-        found = (
-            part.clash(f"{path}.{key}" if path else key)
-            for key, part in (self.fields or {}).items()
-        )
+        found = (part.clash(_joined(path, key)) for key, part in (self.fields or {}).items())
         return next((where for where in found if where is not None), None)
 
     def _kinds(self) -> int:

@@ -12,6 +12,7 @@ import msgspec
 from beam_mat.core.contract.calls import check_call, check_tools
 from beam_mat.core.layout import rewrite, unsafe
 from beam_mat.core.limits import MAX_RECORD_IMAGES
+from beam_mat.core.nesting import decode_text
 from beam_mat.core.reject import Reason
 from beam_mat.core.trajectory import (
     ANSWERS,
@@ -234,8 +235,8 @@ def paths_of(record: Record, *keys: str) -> list[str]:
             continue
         if isinstance(value, str) and value.lstrip().startswith("["):
             try:
-                value = msgspec.json.decode(value)
-            except (msgspec.DecodeError, RecursionError):
+                value = decode_text(value)
+            except ValueError:
                 value = _bare_list(value)
         listed: list[Any] = value if isinstance(value, list) else [value]
         if not all(isinstance(one, str) for one in listed):

@@ -5,8 +5,7 @@ A placeholder is the word of a question that represents an image: ``<image>`` or
 
 import re
 
-import msgspec
-
+from beam_mat.core.nesting import decode_text
 from beam_mat.core.reject import Reason
 from beam_mat.core.schemas.draft import (
     Draft,
@@ -85,8 +84,8 @@ def _images(record: Record) -> tuple[dict[int | None, str], bool]:
     value = record.get("image")
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
-            value = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError) as error:
+            value = decode_text(value)
+        except ValueError as error:
             detail = f"image contains invalid JSON: {error}"
             raise FaultyError(Reason.IMAGE_FIELD_INVALID, detail) from None
     if not isinstance(value, dict):

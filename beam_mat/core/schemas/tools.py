@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
+from beam_mat.core.nesting import decode_text
 from beam_mat.core.reject import Reason
 from beam_mat.core.trajectory import CALL, OBSERVATION, FaultyError, Turn, kind_of, shown
 
@@ -36,8 +35,8 @@ def tools_of(
     listed = value
     if isinstance(value, str):
         try:
-            listed = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError) as error:
+            listed = decode_text(value)
+        except ValueError as error:
             raise FaultyError(Reason.TOOLS_INVALID, f"tools is not JSON: {error}") from None
     if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
         detail = f"tools is {kind_of(listed)}, not a list of objects: {shown(listed)}"
@@ -63,8 +62,8 @@ def call_of(value: object) -> dict[str, Any]:
     arguments = value.get("arguments")
     if isinstance(arguments, str):
         try:
-            arguments = msgspec.json.decode(arguments or "{}")
-        except (msgspec.DecodeError, RecursionError):
+            arguments = decode_text(arguments or "{}")
+        except ValueError:
             detail = f"the arguments of a call of {shown(value['name'])} are text that is not JSON"
             raise FaultyError(Reason.TOOLS_INVALID, f"{detail}: {shown(arguments)}") from None
     if not isinstance(arguments, dict):
@@ -76,8 +75,8 @@ def call_of(value: object) -> dict[str, Any]:
 def decoded(text: str) -> list[Any]:
     """What should be calls in a text of JSON: one value, or a list of them."""
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+        value = decode_text(text)
+    except ValueError as error:
         detail = f"a call is not JSON ({error}): {shown(text)}"
         raise FaultyError(Reason.TOOLS_INVALID, detail) from None
     listed = value if isinstance(value, list) else [value]
@@ -122,5 +121,5 @@ def _checked(turn: Turn) -> Turn:
         )
     if not any(isinstance(one.get("arguments"), str) for one in listed):
         return turn  # the author's spelling is kept
-    made = dump(calls if isinstance(msgspec.json.decode(text), list) else calls[0])
+    made = dump(calls if isinstance(decode_text(text), list) else calls[0])
     return Turn(CALL, f"{before}{tag}{made}{'</tool_call>' if tag else ''}")
