@@ -19,7 +19,12 @@ from beam_mat.storage.stores import locate
 
 ODD = {
     "a.json": ["a[1].json", "a*.json", "a?.json", "[a].json", "a!.json", "{a,b}.json", "**"],
-    "b.png": ["b.png?versionId=", "b.png?versionId=null", "b.png?a=b&versionId=1", "b.png?versionId"]
+    "b.png": [
+        "b.png?versionId=",
+        "b.png?versionId=null",
+        "b.png?a=b&versionId=1",
+        "b.png?versionId",
+    ]
     + ["b.png?generation=", "b.png?generation=12", "b.png#12", "b.png#", "b.png?a=b#12", "b.png@2"]
     + ["b%2Epng", "%", "%00", "b.png%3FversionId=1", "b.png&x=1", "b.png;v=1", "b+png", "b=png"],
     "c": ["a::b.json", "x::y", "zip::c", "a:b", "s3:", "c:80", "~c", "'\"c,d", " c ", "ü 日本.json"]
@@ -67,7 +72,7 @@ def at(root: str) -> Folder:
 
 def test_it_is_a_whole_store(at: Folder) -> None:
     wanted = {name for name, value in vars(Store).items() if inspect.isfunction(value)}
-    default = {"holds", "link_in", "write_new"}
+    default = {"holds", "link_in", "protect", "write_new"}
     assert set(CHANGES) <= wanted
     for name in wanted - default:
         assert name.startswith("_") or getattr(type(at.store), name) is not getattr(Store, name)
