@@ -26,7 +26,7 @@ from beam_mat.dataset.views import Report
 from beam_mat.storage import files
 
 _OURS = (layout.GENERATIONS, *layout.FLAT_FOLDERS, layout.REPLACED, layout.IMAGES, layout.WORK)
-"""Folders in which files are written and removed. None of them may contain a link."""
+"""Folders in which files are written and removed. None of them may be a link."""
 
 _REFUSED = {
     Action.REFUSE_EMPTY: "there is no dataset here; create one with beam-mat convert",
@@ -53,8 +53,6 @@ class Dataset:
         self._command = command
         self._lease = held
         self._report = report
-        for folder in _OURS:
-            files.refuse_links(files.join(uri, folder), uri)
         self.pending = conversion.read_pending(uri)
         self.snapshot = Snapshot()
         self._facts = self._look()
@@ -76,12 +74,15 @@ class Dataset:
 
         `say` is as in `lease.held`, and `report` writes report.html. `busy` raises OutputInUseError
         if a service still writes to the folder. With `overwrite`, a folder that this version cannot
-        read is emptied. Raises OutputInUseError if another run writes to the folder, and
-        ConfigError if the command is not possible in the state of the folder.
+        read is emptied. Raises OutputInUseError if another run writes to the folder, OutputError if
+        a link stands in for one of its folders, and ConfigError if the command is not possible in the state of the folder.
         """
         fault = _REFUSED.get(action_of(Facts(), command))
         if fault and not files.exists(uri):
             raise ConfigError([f"{uri}: {fault}"])  # the lease would create the folder
+        files.protect(uri)
+        for folder in _OURS:
+            files.refuse_links(files.join(uri, folder), uri)
         with lease.held(uri, say) as held:
             if busy:
                 busy(uri)

@@ -94,6 +94,7 @@ class Lease:
     def locked(self) -> Iterator[Lease]:
         """Holds the lease on a file system with locks."""
         path = files.join(self._output, layout.LEASE, "local.json")
+        files.refuse_links(path, self._output)
         with explained(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             opened = open(path, "a+b")  # noqa: SIM115

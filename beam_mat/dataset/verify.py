@@ -64,6 +64,7 @@ def verify(output: str, console: Console) -> None:
             fault = f"{output}: verify reads the newest generation of a dataset only"
             cure = "remove the number"
         raise ConfigError([f"{fault}; {cure}"])
+    files.protect(output)
     state = _begin(output)
     if state.done:
         console.print(f"Resuming: {state.done:,} files are verified already")

@@ -73,6 +73,7 @@ def make_again(output: str) -> str:
     if manifest is None:
         fault = f"{output} has no {layout.MANIFEST}, so it is not a finished dataset"
         raise ConfigError([f"{fault}; run beam-mat convert until it finishes"])
+    files.protect(output)
     if manifest.command == WATCH:
         write_of(output, manifest, log.snapshot(output))
     else:

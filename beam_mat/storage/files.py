@@ -137,6 +137,17 @@ def entries(folder: str) -> list[tuple[str, FileInfo | None]]:
     return sorted(store.entries(path), key=lambda pair: pair[0])
 
 
+def protect(output: str) -> None:
+    """From now on, this process changes nothing behind a symbolic link in an output folder.
+
+    Every function that changes a file or folder below `output` raises an OutputError if a folder
+    between them is a link, and replaces or removes a file that is a link itself. The output may be
+    a link, since the user has named it.
+    """
+    store, path = locate(output)
+    store.protect(path)
+
+
 def refuse_links(uri: str, within: str) -> None:
     """Raises an OutputError if `uri`, or a folder between an output and it, is a symbolic link.
 
@@ -326,30 +337,22 @@ def move(uri: str, target: str) -> None:
     store.move(path, locate(target)[1])
 
 
-def remove_file(uri: str, within: str = "") -> None:
+def remove_file(uri: str) -> None:
     """Removes a file or a symbolic link. Ignores folders and missing files.
 
-    On a remote store this is one request, while `remove` needs five to look first. A link that
-    leads from the output `within` to the file is refused, as in `refuse_links`.
+    On a remote store this is one request, while `remove` needs five to look first.
     """
-    _refuse_links_above(uri, within)
     store, path = locate(uri)
     store.remove_file(path)
 
 
-def remove(uri: str, within: str = "") -> None:
+def remove(uri: str) -> None:
     """Removes a file, or a folder with everything in it. Ignores what does not exist.
 
-    A symbolic link is unlinked, and its target stays. For `within` see `remove_file`.
+    A symbolic link is unlinked, and its target stays.
     """
-    _refuse_links_above(uri, within)
     store, path = locate(uri)
     store.remove(path)
-
-
-def _refuse_links_above(uri: str, within: str) -> None:
-    if within:
-        refuse_links(uri.rstrip("/").rsplit("/", 1)[0], within)
 
 
 def prune(folder: str) -> None:

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO, TypeVar
 
 from beam_mat.core.errors import OutputError
-from beam_mat.storage.store import READ_BLOCK, FileInfo, IsWhole, Store, Written, linked, shrunk
+from beam_mat.storage.store import (
+    READ_BLOCK,
+    FileInfo,
+    IsWhole,
+    Store,
+    Written,
+    linked,
+    outside,
+    shrunk,
+)
 
 T = TypeVar("T")
 
@@ -44,6 +53,9 @@ class LocalStore(Store):
     """The local disk. Files appear whole because they are renamed or linked to their names."""
 
     local = True
+
+    def __init__(self) -> None:
+        self._protected: set[str] = set()
 
     def path_of(self, uri: str) -> str:
         from fsspec.implementations.local import LocalFileSystem
@@ -93,6 +105,26 @@ class LocalStore(Store):
         with os.scandir(folder) as found:
             return [(entry.name, _entry(entry)) for entry in found]
 
+    def protect(self, folder: str) -> None:
+        self._protected.add(os.path.abspath(folder))
+
+    def _check(self, path: str) -> None:
+        """Raises an OutputError if a change of `path` would go through a link in an output."""
+        if not self._protected:
+            return
+        folder, between = os.path.dirname(path), []
+        while folder not in self._protected:
+            between.append(folder)
+            above = os.path.dirname(folder)
+            if above == folder:
+                return
+            folder = above
+        if os.pardir in path.split(os.sep):
+            raise outside(path)
+        for one in reversed(between):
+            if os.path.islink(one):
+                raise linked(one)
+
     def link_in(self, path: str, within: str) -> str | None:
         at = within.rstrip(os.sep)
         for name in os.path.relpath(path, within).split(os.sep):
@@ -130,8 +162,9 @@ class LocalStore(Store):
 
     @contextlib.contextmanager
     def staged(self, path: str, scratch: str) -> Iterator[IO[bytes]]:
+        partial = os.path.join(scratch, uuid.uuid4().hex)
+        self._check(partial)
         with explained(path):
-            partial = os.path.join(scratch, uuid.uuid4().hex)
             opened = _begin(partial)
             try:
                 with opened as file:
@@ -141,6 +174,7 @@ class LocalStore(Store):
                     os.unlink(partial)
 
     def place(self, staged: IO[bytes], path: str) -> None:
+        self._check(path)
         staged.close()
         _in_folder(path, lambda: os.replace(staged.name, path))
 
@@ -153,6 +187,7 @@ class LocalStore(Store):
             self.place(staged, path)
 
     def create(self, path: str, data: bytes) -> bool:
+        self._check(path)
         partial = f"{path}.{uuid.uuid4().hex}"
         with explained(path):
             with _begin(partial) as file:
@@ -166,6 +201,8 @@ class LocalStore(Store):
         return True
 
     def move(self, path: str, target: str) -> None:
+        self._check(path)
+        self._check(target)
         with explained(target):
             try:
                 _in_folder(target, lambda: os.replace(path, target))
@@ -174,12 +211,14 @@ class LocalStore(Store):
                     raise
 
     def remove_file(self, path: str) -> None:
+        self._check(path)
         if os.path.isdir(path) and not os.path.islink(path):
             return
         with explained(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(path)
 
     def remove(self, path: str) -> None:
+        self._check(path)
         if os.path.isdir(path) and not os.path.islink(path):
             with explained(path):
                 shutil.rmtree(path)
@@ -187,6 +226,7 @@ class LocalStore(Store):
             self.remove_file(path)
 
     def prune(self, folder: str) -> None:
+        self._check(folder)
         if os.path.islink(folder):
             return
         for path, _, _ in os.walk(folder, topdown=False):

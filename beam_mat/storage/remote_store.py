@@ -250,6 +250,11 @@ class MemoryStore(RemoteStore):
 
     near = True
 
+    def path_of(self, uri: str) -> str:
+        # The driver leaves a name with :: as it is, so it would have several spellings.
+        path = uri.removeprefix("memory://").strip("/")
+        return f"/{path}" if path else ""
+
     def glob(self, pattern: str) -> list[FileInfo]:
         # A listing has the time in another form than a look-up, so the versions would differ.
         return [file for file in map(self.file_at, self._fs.glob(pattern)) if file]

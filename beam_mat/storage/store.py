@@ -108,6 +108,9 @@ class Store(Protocol):
             staged.write(data)
             self.place_new(staged, path, written)
 
+    def protect(self, folder: str) -> None:
+        """See `files.protect`. Only a disk has links."""
+
     def link_in(self, path: str, within: str) -> str | None:
         """The first symbolic link on the way from the folder `within` to `path`, if there is one.
 
@@ -135,6 +138,14 @@ def shrunk(uri: str, start: int, end: int, came: int) -> SourceError:
     return SourceError(
         f"{uri}: bytes {start} to {end} should be read, but only {came} are there; "
         "the file changed while it was read: run the command again"
+    )
+
+
+def outside(path: str) -> OutputError:
+    """The error for a change of a path that leads out of its output folder."""
+    return OutputError(
+        f"{path!r}: contains '..', and nothing outside of an output folder is changed; a file of "
+        "this dataset has been edited: restore it, or choose another output folder"
     )
 
 

@@ -20,6 +20,7 @@ from fsspec.registry import available_protocols
 
 from beam_mat.core.credentials import credential_in, without_credentials
 from beam_mat.core.errors import StoreError
+from beam_mat.storage.drivers import driver
 from beam_mat.storage.local_store import LocalStore
 from beam_mat.storage.remote_store import SEND_PIECE, HubStore, MemoryStore, RemoteStore
 from beam_mat.storage.store import Store
@@ -34,7 +35,10 @@ DRIVERS = {
 """For each protocol the package with its driver, and the extra of beam-mat that installs it."""
 
 _ONE_FOR_ALL = frozenset({*DRIVERS, "file", "http", "https", "local", "memory"})
-"""Schemes with one file system for every address. Others take a host from the address."""
+"""Schemes with one file system for every address. Others take a host from the address.
+
+No character in one of these addresses is an option of the file system (`storage.drivers`).
+"""
 
 _LOCAL = LocalStore()
 
@@ -61,16 +65,14 @@ def locate(uri: str) -> tuple[Store, str]:
     if ":" not in uri:
         return _LOCAL, _LOCAL.path_of(uri)
     scheme, sign, _ = uri.partition("://")
-    # What follows ? or # may be an option of the file system; :: joins several file systems.
-    special = "?" in uri or "#" in uri or "::" in uri
-    plain = sign and scheme in _ONE_FOR_ALL and not special
     known = _known.stores  # another thread may replace it
-    if plain and (store := known.get(scheme)):
-        return store, store.path_of(uri)
-    store, path = _look_up(uri, known)
-    if plain:
-        known[scheme] = store
-    return store, path
+    if not sign or scheme not in _ONE_FOR_ALL:
+        return _look_up(uri, known)
+    store = known.get(scheme)
+    if store is None:
+        fs = _driver(scheme, uri)
+        store = known[scheme] = known.setdefault(fs, _store(fs))
+    return store, store.path_of(uri)
 
 
 def forget() -> None:
@@ -83,9 +85,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget)  # a driver's threads do not survive a fork
 
 
-def _look_up(uri: str, known: dict[Any, Store]) -> tuple[Store, str]:
-    if uri.startswith(("gs://", "gcs://")):
+def _driver(scheme: str, uri: str) -> Any:
+    if scheme in ("gs", "gcs"):
         _keep_off_real_gcs()
+    try:
+        return driver(scheme)
+    except ImportError as error:
+        raise StoreError(f"{without_credentials(uri)}: {_missing(uri, error)}") from error
+
+
+def _look_up(uri: str, known: dict[Any, Store]) -> tuple[Store, str]:
+    """Finds the store of an address that has options of its file system, or joins several."""
     try:
         fs, path = url_to_fs(uri)
     except ImportError as error:

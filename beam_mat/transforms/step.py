@@ -21,20 +21,21 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 
 from beam_mat.core.settings import Settings
-from beam_mat.storage import stores
+from beam_mat.storage import files, stores
 
 NAMESPACE = "beam_mat"
 SEND_SECONDS = 0.1
 
 
 class FileStep(beam.DoFn):
-    """A step that opens files, on any worker."""
+    """A step that opens files, on any worker, and changes nothing behind a link in the output."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def setup(self) -> None:
         stores.use_in_worker(self._settings.storage)
+        files.protect(self._settings.output)
 
 
 class ProgressStep(FileStep):

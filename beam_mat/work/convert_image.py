@@ -119,7 +119,9 @@ def convert_image(job: Job, original: Original) -> tuple[ImageRow, bytes]:
         return row, picture.data
     path = os.path.join(job.output, file)
     scratch = os.path.join(job.output, layout.SCRATCH)
-    LocalStore().write_new(path, picture.data, Written(len(picture.data), sha256), scratch)
+    store = LocalStore()
+    store.protect(job.output)
+    store.write_new(path, picture.data, Written(len(picture.data), sha256), scratch)
     return row, b""
 
 

@@ -23,18 +23,6 @@ def names(root: str) -> list[str]:
     return [name for name, _ in files.find(root)]
 
 
-ODD = [
-    "a[1].json",
-    "a*.json",
-    "a?.json",
-    "ü 日本.json",
-    "a#b%20c&d=e+f.json",
-    "~a",
-    "a:b",
-    "'\"a,b",
-]
-
-
 def test_what_is_written_is_there_whole(root: str) -> None:
     data = os.urandom(3 << 20)
     uri = files.join(root, "deep", "er", "file.bin")
@@ -80,20 +68,6 @@ def test_an_empty_file_is_a_file(root: str) -> None:
     assert files.info(uri).size == 0
     assert files.read_range(uri, 0, 0) == b""
     assert list(files.read_blocks(uri, 0, 0)) == []
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_any_name_is_taken_as_it_stands(root: str, name: str) -> None:
-    other, also = put(root, "a1.json"), put(root, "ab.json")
-    uri = put(root, f"f/{name}", name.encode())
-    assert files.read_bytes(uri) == name.encode()
-    assert files.read_range(uri, 0, 1) == name.encode()[:1]
-    assert [file.uri for file in files.expand(uri)] == [uri]
-    assert f"f/{name}" in names(root)
-    files.remove(uri)
-    assert not files.exists(uri)
-    assert files.exists(other)
-    assert files.exists(also)
 
 
 @pytest.mark.parametrize("bounds", [(0, 10), (3, 7), (9, 10), (0, 0), (10, 10)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_a_link_in_the_place_of_a_new_file_is_replaced(tmp_path: Path) -> None:
 def test_a_link_is_listed_and_not_what_is_behind_it(out: Path) -> None:
     assert [name for name, _ in files.find(str(out))] == ["images", "jsonl/linked"]
     for name, _ in files.find(str(out)):
-        files.remove_file(files.join(str(out), name), within=str(out))
+        files.remove_file(files.join(str(out), name))
     assert os.listdir(out / "jsonl") == []
     assert foreign_is_whole(out)
 
@@ -93,20 +94,76 @@ def test_a_link_is_listed_and_not_what_is_behind_it(out: Path) -> None:
 def test_a_folder_that_is_a_link_is_refused(out: Path) -> None:
     with pytest.raises(OutputError, match=r"out/images: is a symbolic link, .* replace it"):
         files.find(str(out / "images"))
-    for change in (files.remove, files.remove_file):
-        with pytest.raises(OutputError, match="out/images: is a symbolic link"):
-            change(str(out / "images" / "1.jpg"), str(out))
     with pytest.raises(OutputError, match="out/images: is a symbolic link"):
         files.refuse_links(str(out / "images"), within=str(out))
     files.refuse_links(str(out / "jsonl" / "file"), within=str(out))
     assert foreign_is_whole(out)
 
 
+def changes(root: Path, path: str) -> list[Callable[[], object]]:
+    """Every function of `files` that changes something, for a path below a folder."""
+    uri, scratch, other = f"{root}/{path}", f"{root}/scratch", f"{root}/other"
+    (root / "other").write_bytes(b"other")
+    sha256 = hashlib.sha256(b"new").hexdigest()
+
+    def write_new() -> None:
+        with files.write_new(uri, scratch) as file:
+            file.write(b"new")
+
+    return [
+        lambda: files.write_bytes(uri, b"new", scratch),
+        lambda: files.write_bytes(other, b"new", uri),
+        write_new,
+        lambda: files.write_bytes_new(uri, b"new", sha256, scratch),
+        lambda: files.create(uri, b"new"),
+        lambda: files.move(uri, other),
+        lambda: files.move(other, uri),
+        lambda: files.remove_file(uri),
+        lambda: files.remove(uri),
+        lambda: files.prune(uri),
+    ]
+
+
+@pytest.mark.parametrize("way", ["images", "jsonl/linked", "images/empty", "jsonl/linked/deep/er"])
+@pytest.mark.parametrize("name", ["1.jpg", "new.jpg", "empty"])
+def test_nothing_is_changed_behind_a_link_in_an_output(out: Path, way: str, name: str) -> None:
+    files.protect(str(out))
+    before = sorted(path.relative_to(out.parent) for path in (out.parent / "foreign").rglob("*"))
+    for change in changes(out, f"{way}/{name}"):
+        with pytest.raises(OutputError, match=r"out/(images|jsonl/linked): is a symbolic link"):
+            change()
+    after = sorted(path.relative_to(out.parent) for path in (out.parent / "foreign").rglob("*"))
+    assert after == before
+    assert foreign_is_whole(out)
+
+
+@pytest.mark.parametrize("path", ["../foreign/1.jpg", "jsonl/../../foreign/1.jpg", "jsonl/.."])
+def test_nothing_is_changed_outside_of_an_output(out: Path, path: str) -> None:
+    files.protect(str(out))
+    for change in changes(out, path):
+        with pytest.raises(OutputError, match=r"contains '\.\.'"):
+            change()
+    assert foreign_is_whole(out)
+
+
+def test_folders_beside_and_above_an_output_may_be_links(out: Path) -> None:
+    real = out.parent / "real"
+    real.mkdir()
+    (out.parent / "way").symlink_to(real)
+    output = str(out.parent / "way" / "set")
+    files.protect(output)
+    files.write_bytes(f"{output}/jsonl/part", b"data", f"{output}/scratch")
+    assert (real / "set" / "jsonl" / "part").read_bytes() == b"data"
+    files.write_bytes(str(out.parent / "way" / "file"), b"data", str(out.parent))
+    assert (real / "file").read_bytes() == b"data"
+
+
 def test_an_output_may_be_a_link_itself(out: Path) -> None:
     link = out.parent / "link"
     link.symlink_to(out)
     (out / "jsonl" / "part").write_bytes(b"")
-    files.remove_file(str(link / "jsonl" / "part"), within=str(link))
+    files.protect(str(link))
+    files.remove_file(str(link / "jsonl" / "part"))
     assert not (out / "jsonl" / "part").exists()
     names = [name for name, _ in files.find(str(link), follow=True)]
     assert names == ["images/1.jpg", "images/2.jpg", "jsonl/linked/1.jpg", "jsonl/linked/2.jpg"]
@@ -116,6 +173,6 @@ def test_an_output_may_be_a_link_itself(out: Path) -> None:
 def test_what_is_behind_a_link_is_never_removed(out: Path, name: str) -> None:
     files.prune(str(out / name))
     assert foreign_is_whole(out)
-    files.remove(str(out / name), within=str(out))
+    files.remove(str(out / name))
     assert not os.path.lexists(out / name)
     assert foreign_is_whole(out)

@@ -17,6 +17,22 @@ from beam_mat.storage.remote_store import CREATE_BYTES
 from beam_mat.storage.store import CHANGES, READ_BLOCK, FileInfo, Store, Written
 from beam_mat.storage.stores import locate
 
+ODD = {
+    "a.json": ["a[1].json", "a*.json", "a?.json", "[a].json", "a!.json", "{a,b}.json", "**"],
+    "b.png": [
+        "b.png?versionId=",
+        "b.png?versionId=null",
+        "b.png?a=b&versionId=1",
+        "b.png?versionId",
+    ]
+    + ["b.png?generation=", "b.png?generation=12", "b.png#12", "b.png#", "b.png?a=b#12", "b.png@2"]
+    + ["b%2Epng", "%", "%00", "b.png%3FversionId=1", "b.png&x=1", "b.png;v=1", "b+png", "b=png"],
+    "c": ["a::b.json", "x::y", "zip::c", "a:b", "s3:", "c:80", "~c", "'\"c,d", " c ", "ü 日本.json"]
+    + ["c.", "...", "-c", "$c", "`c`", "c|d", "<c>", "u\u0308", "c\u202ed", "\\c"],
+}
+"""Names that a driver, a glob, a URL or a shell could read as something else; and names like them
+that must not be touched."""
+
 SIZES = [10, CREATE_BYTES + 1]
 """On both sides of the size from which a remote store looks before it sends."""
 
@@ -56,7 +72,7 @@ def at(root: str) -> Folder:
 
 def test_it_is_a_whole_store(at: Folder) -> None:
     wanted = {name for name, value in vars(Store).items() if inspect.isfunction(value)}
-    default = {"holds", "link_in", "write_new"}
+    default = {"holds", "link_in", "protect", "write_new"}
     assert set(CHANGES) <= wanted
     for name in wanted - default:
         assert name.startswith("_") or getattr(type(at.store), name) is not getattr(Store, name)
@@ -211,6 +227,48 @@ def test_files_and_folders_are_removed(at: Folder) -> None:
         assert at.names() == ["a1/f", "ab"]
     at.store.remove(at("ab"))
     assert at.names() == ["a1/f"]
+
+
+@pytest.mark.parametrize("plain", ODD)
+def test_no_character_of_a_name_means_anything(at: Folder, plain: str) -> None:
+    here = f"{at.root}/d"
+    at.put(f"d/{plain}", b"plain")
+    for name in ODD[plain]:
+        path, data, uri = f"{here}/{name}", name.encode(), at.store.uri(f"{here}/{name}")
+        assert locate(uri) == (at.store, path)
+        assert not at.store.exists(path)
+        assert at.store.create(path, data)
+        assert not at.store.create(path, b"other")
+        at.put_new(f"d/{name}", data)
+        at.put(f"d/{name}", b"")
+        assert at.store.info(path).size == 0
+        at.put_new(f"d/{name}", data)
+        with files.Outbox() as outbox:
+            sha256 = hashlib.sha256(data).hexdigest()
+            outbox.write_bytes_new(uri, data, sha256, at.store.uri(at.scratch))
+        assert at.store.read_bytes(path) == at.store.read_bytes(path, lambda *_: True) == data
+        assert at.store.read_range(path, 0, 1) == data[:1]
+        assert b"".join(at.store.read_blocks(path, 0, len(data))) == data
+        found = at.store.info(path)
+        assert (found.uri, found.size) == (uri, len(data))
+        assert at.store.file_at(path) == found
+        assert files.expand(uri) == [found]
+        assert not at.store.is_folder(path)
+        assert dict(at.store.entries(here)).keys() == {name, plain}
+        assert at.names() == sorted([f"d/{name}", f"d/{plain}"])
+        at.put(f"{name}/in it/{name}", data)
+        assert at.store.is_folder(at(name))
+        inside = at.store.find(at(name), follow=False)
+        assert [file.uri for file in inside] == [f"{at.store.uri(at(name))}/in it/{name}"]
+        assert at.store.read_bytes(at(f"{name}/in it/{name}")) == data
+        at.store.remove(at(name))
+        at.store.move(path, at(f"e/{name}"))
+        assert at.names() == [f"d/{plain}", f"e/{name}"]
+        at.store.move(at(f"e/{name}"), path)
+        at.store.remove_file(path)
+        assert at.names() == [f"d/{plain}"]
+        at.store.remove(path)
+        assert at.store.read_bytes(f"{here}/{plain}") == b"plain"
 
 
 def test_empty_folders_are_removed_and_no_file(at: Folder) -> None:

@@ -168,14 +168,14 @@ def test_each_address_has_its_store() -> None:
 def test_a_scheme_is_looked_up_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up: list[str] = []
 
-    def counted(uri: str) -> Any:
-        looked_up.append(uri)
-        return fsspec.core.url_to_fs(uri)
+    def counted(scheme: str) -> Any:
+        looked_up.append(scheme)
+        return fsspec.filesystem(scheme)
 
-    monkeypatch.setattr(stores, "url_to_fs", counted)
+    monkeypatch.setattr(stores, "driver", counted)
     stores.use({})
     found = {id(locate(f"memory:///{number}")[0]) for number in range(10)}
-    assert (len(found), looked_up) == (1, ["memory:///0"])
+    assert (len(found), looked_up) == (1, ["memory"])
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(locate, "memory:///a").result()[1] == "/a"
     assert len(looked_up) == 2
@@ -216,3 +216,28 @@ def test_the_hub_refuses_every_change() -> None:
     for name in (*CHANGES, "staged", "place_new"):
         with pytest.raises(OutputError, match="a: the hub is read only"):
             getattr(hub, name)(*arguments.get(name, ("a",)))
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("gs://b/x#12", "b/x#12"),
+        ("gcs://b/x?generation=12", "b/x?generation=12"),
+        ("s3://b/x?versionId=abc", "b/x?versionId=abc"),
+        ("s3a://b/x::y", "b/x::y"),
+        ("hf://datasets/o/r/x?versionId=1#2::y@z", "datasets/o/r/x?versionId=1#2::y@z"),
+        ("memory://x::y?a=b#1", "/x::y?a=b#1"),
+        ("/x::y?a=b#1", "/x::y?a=b#1"),
+        ("file:///x::y?a=b#1%20", "/x::y?a=b#1%20"),
+    ],
+)
+def test_an_address_has_no_options_in_it(uri: str, path: str) -> None:
+    versions = {"gs": {"token": "anon", "version_aware": True}, "s3": {"version_aware": True}}
+    for options in ({}, versions):
+        stores.use(options)
+        store, found = locate(uri)
+        assert found == path
+        assert locate(uri.split("/x")[0] + "/x")[0] is store
+        if (fs := getattr(store, "_fs", None)) and hasattr(fs, "split_path"):
+            assert fs.split_path(found) == ("b", found[2:], None)
+    stores.use({})

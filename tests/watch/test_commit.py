@@ -14,6 +14,7 @@ import pytest
 
 from beam_mat.core import layout
 from beam_mat.core.chunk import Shard
+from beam_mat.core.errors import OutputError
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.dataset import dataset as datasets
@@ -119,6 +120,40 @@ def test_windows_become_generations(watch: Watch) -> None:
     assert second.counts["records"] == 3
     assert second.counts["rejected_by_reason"] == {"not_an_object": 1}
     assert second.counts["images"] == {"kept": 2}
+
+
+def test_nothing_changes_behind_a_link(tmp_path: Path) -> None:
+    def begin(folder: Path) -> Watch:
+        watch = Watch(folder)
+        zipped = watch.zip("i", {"deep/a.jpg": picture(), "deep/b.jpg": picture()})
+        watch.take(watch.shard("a", image_record("a", "deep/a.jpg"), 5), zipped)
+        watch.take(watch.shard("a", image_record("b", "deep/b.jpg"), 6), zipped)
+        return watch
+
+    first = begin(tmp_path / "first").output
+    names = [str(path.relative_to(first)) for path in sorted(first.rglob("*")) if path.is_dir()]
+    refused = set()
+    for number, name in enumerate([*names, "_beam_mat/scratch", "replaced/rejects"]):
+        watch = begin(tmp_path / str(number))
+        foreign, link = watch.folder / "foreign", watch.output / name
+        if link.exists():
+            shutil.move(link, foreign)
+        foreign.mkdir(exist_ok=True)
+        (foreign / "deep").mkdir(exist_ok=True)
+        (foreign / "deep" / "mine.jpg").write_bytes(b"mine")
+        before = {path: path.is_file() and path.read_bytes() for path in foreign.rglob("*")}
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(foreign)
+        try:
+            watch.restart(keep=1)
+            zipped = watch.zip("i", {"deep/a.jpg": picture(seed=2)})
+            watch.take(watch.shard("a", image_record("c", "deep/a.jpg"), 7), zipped)
+        except OutputError as error:
+            assert f"out/{name}: is a symbolic link" in str(error)
+            refused.add(name)
+        after = {path: path.is_file() and path.read_bytes() for path in foreign.rglob("*")}
+        assert after == before, name
+    assert {name for name in names if "/" not in name} < refused
 
 
 def test_zips_alone_make_no_dataset(watch: Watch) -> None:
