@@ -118,7 +118,10 @@ def _print_records(console: Console, content: Content) -> None:
         console.print(_counts(title, few | ({"more, see manifest.json": rest} if rest else {})))
     if rejected := sum_rejected(found for one in shards for found in one.rejected):
         console.print(_rejects(rejected.values()))
-    for line in _shard_lines(shards):
+    lines = list(_shard_lines(shards))
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"{len(lines) - SHOWN:,} more such lines: see inputs in manifest.json"]
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
