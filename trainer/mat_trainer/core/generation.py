@@ -147,7 +147,9 @@ def fold(history: Sequence[Commit]) -> Snapshot:
     last = history[-1]
     live = tuple(parts[path] for path in sorted(parts))
     # Not the hash of the commit's bytes: a reader may have read a checkpoint instead.
-    identity = msgspec.json.encode([last.lineage, last.generation, live])
+    # Nor of what only helps to read the files, so that a run stays on what it was begun with.
+    content = [msgspec.structs.replace(part, image_rows=0) for part in live]
+    identity = msgspec.json.encode([last.lineage, last.generation, content])
     digest = hashlib.sha256(identity).hexdigest()
     entries = last.configuration.name
     manifest = Manifest(digest, live, None, last.generation, WATCH, entries)

@@ -30,6 +30,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     sha256: str
     subset: str = ""
+    image_rows: int = 0
 
 
 DEFAULT_NAME = "mat"

@@ -37,12 +37,14 @@ class Data(msgspec.Struct, frozen=True):
         dataset: The entries to train on, with commas between them; None for all that fit.
         evaluation: The entries to evaluate on, likewise; None for none.
         is_of_file: Whether a file names `dataset`, which may mean another dataset.
+        in_order: Whether the order of the names matters, as for `interleave_probs`.
     """
 
     stage: str = SFT
     dataset: str | None = None
     evaluation: str | None = None
     is_of_file: bool = False
+    in_order: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +91,7 @@ class Recipe(msgspec.Struct, frozen=True):
             dataset=self.settings.get("dataset"),
             evaluation=self.settings.get("eval_dataset"),
             is_of_file=self.names_dataset,
+            in_order=bool(self.settings.get("interleave_probs")),
         )
 
     @property

@@ -46,7 +46,8 @@ def choose(manifest: Manifest, data: Data, *, remote: bool) -> Choice:
     """The entries of a dataset for a recipe.
 
     Unless the recipe names some, these are all that fit its stage, in one format: Parquet for a
-    remote dataset, since it needs no folder of images, and JSONL for a local one.
+    remote dataset, since it needs no folder of images, and JSONL for a local one. Entries without
+    images come last.
 
     Args:
         manifest: The dataset's manifest.
@@ -73,7 +74,18 @@ def choose(manifest: Manifest, data: Data, *, remote: bool) -> Choice:
     evaluation = _named("eval_dataset", data.evaluation_names, known, data.stage, faults)
     if faults:
         raise ConfigError(*faults)
+    if not data.in_order:
+        training, evaluation = _loadable(training), _loadable(evaluation)
     return Choice(training, evaluation, tuple(notices))
+
+
+def _loadable(chosen: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Those without images at the end; else 1,000 rows without any would make the rest fail.
+
+    The reason is that of `mat_trainer.core.order`: LLaMA-Factory's tokenizer takes the type of the
+    column from the first 1,000 rows.
+    """
+    return tuple(sorted(chosen, key=lambda entry: not entry.has_images))
 
 
 def _named(

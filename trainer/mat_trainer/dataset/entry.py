@@ -53,6 +53,11 @@ class Entry(msgspec.Struct, frozen=True):
         return sum(part.rows for part in self.parts)
 
     @property
+    def has_images(self) -> bool:
+        """Whether any row has images."""
+        return any(part.image_rows for part in self.parts)
+
+    @property
     def folder(self) -> str:
         """The folder of its parts; LLaMA-Factory reads every file there."""
         return self.parts[0].path.rpartition("/")[0]

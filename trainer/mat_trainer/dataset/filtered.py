@@ -82,7 +82,7 @@ def _make(
     for left in (unfinished, folder):
         if left.exists():
             shutil.rmtree(left)
-    kept = {entry.name: _remaining(dataset.path, entry, out) for entry in dataset.entries}
+    kept = {entry.name: _remaining(dataset, entry, out) for entry in dataset.entries}
     unfinished.mkdir(parents=True)
     _check_space(dataset, kept, unfinished)
     total = sum(len(rows) for parts in kept.values() for rows in parts.values())
@@ -100,14 +100,19 @@ def _make(
     return entries
 
 
-def _remaining(folder: Path, entry: Entry, out: Mapping[str, Set[int]]) -> dict[str, list[Row]]:
+def _remaining(
+    dataset: StagedDataset, entry: Entry, out: Mapping[str, Set[int]]
+) -> dict[str, list[Row]]:
     images = {
-        part.path: part_files.image_rows(folder / part.path, entry.format) for part in entry.parts
+        part.path: part_files.image_rows(dataset.path / part.path, entry.format)
+        for part in entry.parts
     }
     try:
         return remaining(images, out)
     except PreflightError as error:
-        raise PreflightError(*(f"{entry.name}: {fault}" for fault in error.faults)) from None
+        others = ", or choose other entries: --set dataset=NAME" * (len(dataset.training) > 1)
+        faults = [f"{entry.name}: {fault}{others}" for fault in error.faults]
+        raise PreflightError(*faults) from None
 
 
 def _is_whole(part: Part, rows: list[Row]) -> bool:

@@ -14,17 +14,19 @@ from tests.training import losses
 
 from .test_run import ran, settings
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
-
 SCHEMAS = ROOT.parent / "shared" / "schemas"
+pytestmark = [
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("warm"),
+    pytest.mark.skipif(not SCHEMAS.is_dir(), reason="needs shared/schemas beside the repository"),
+]
 LORA = {"finetuning_type": "lora", "lora_rank": 4, "lora_target": "all", "image_max_pixels": 3136}
 
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with plain rows, tools, pairs and labels."""
-    if not SCHEMAS.is_dir():
-        pytest.skip("needs the public schemas: shared/schemas beside this repository")
 
     def make(folder: Path) -> Path:
         labels = folder / "labels.json"
@@ -70,6 +72,25 @@ def test_rows_with_and_without_tools_are_trained_on_together(kinds: Path, tmp_pa
     assert sorted(losses(tmp_path / "out")) == list(range(1, 7))
     log = tmp_path.joinpath("out", "logs", "rank-00000.log").read_text()
     assert "Num examples = 6" in log
+
+
+def test_many_rows_without_images_do_not_hinder_those_with_some(tmp_path: Path) -> None:
+    """LLaMA-Factory fails if the first 1,000 rows that a process tokenizes have none."""
+    turns = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "Blue."}]
+    image = {"type": "image_url", "image_url": {"url": "media/left.jpg"}}
+    seen = [{"role": "user", "content": [image]}, turns[1]]
+    texts = [{"messages": turns, "images": []}] * 1100
+    records = {"texts": texts, "seen": [{"messages": seen}] * 4}
+    for name, made in records.items():
+        tmp_path.joinpath(f"{name}.json").write_text(json.dumps(made))
+    words = ["--images", SCHEMAS / "images.zip", "--output", tmp_path / "mixed"]
+    shards = [tmp_path / f"{name}.json" for name in records]
+    run_to_end(beam_mat_command(), "convert", "--json", *map(str, [*shards, *words]))
+    whole = {"max_samples": "null", "max_steps": 1, "preprocessing_num_workers": 2}
+    said = trained(tmp_path / "mixed", tmp_path / "out", **whole)
+    assert "mat_tools,mat of" in said
+    log = tmp_path.joinpath("out", "logs", "rank-00000.log").read_text()
+    assert "Num examples = 1,104" in log
 
 
 def test_tools_alone_may_be_chosen_and_their_calls_are_read(kinds: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from mat_trainer.core.errors import ConfigError
@@ -85,6 +86,16 @@ def test_a_setting_may_name_several_in_its_own_order() -> None:
     choice = choose(MANY, Data(dataset="mat_tools, mat"), remote=False)
     assert names(choice) == "mat_tools,mat"
     assert choice.notices == ()
+
+
+def test_entries_without_images_come_last_unless_the_order_matters() -> None:
+    texts, tools = part("jsonl"), part("jsonl", subset="tools")
+    manifest = dataset(texts, msgspec.structs.replace(tools, image_rows=1))
+    assert names(choose(manifest, Data(), remote=False)) == "mat_tools,mat"
+    named = Data(dataset="mat,mat_tools")
+    assert names(choose(manifest, named, remote=False)) == "mat_tools,mat"
+    ordered = msgspec.structs.replace(named, in_order=True)
+    assert names(choose(manifest, ordered, remote=False)) == "mat,mat_tools"
 
 
 def test_an_entry_to_evaluate_on_comes_after_the_others_and_once() -> None:

@@ -26,13 +26,18 @@ MODES = ["RGB", "L", "P", "RGBA"]
 
 def main(settings: Path, answers: Path) -> None:
     asked = json.loads(settings.read_bytes())
+    stage = asked.pop("stage", "sft")
     output = str(answers.with_suffix(""))
     model, data = HfArgumentParser((ModelArguments, DataArguments)).parse_dict(asked)
     training = Seq2SeqTrainingArguments(output_dir=output, use_cpu=True, report_to="none")
     loaded = load_tokenizer(model)
     template = get_template_and_fix_tokenizer(loaded["tokenizer"], data)
-    module = get_dataset(template, model, data, training, stage="sft", **loaded)
-    told = {name: [len(row["input_ids"]) for row in rows] for name, rows in module.items()}
+    module = get_dataset(template, model, data, training, stage=stage, **loaded)
+    pair = ("chosen_input_ids", "rejected_input_ids")
+    keys = pair if stage == "rm" else ("input_ids",)
+    told = {
+        name: [max(len(row[key]) for key in keys) for row in rows] for name, rows in module.items()
+    }
     told_sizes = [_texts(template.mm_plugin, loaded["processor"])]
     spare_pixels(template.mm_plugin)
     told_sizes.append(_texts(template.mm_plugin, loaded["processor"]))

@@ -14,11 +14,13 @@ import pytest
 from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.lengths import SETTINGS, UNKNOWN, Lengths, cutoff, over
 from mat_trainer.core.recipe import Data
+from mat_trainer.core.subset import columns
 from mat_trainer.dataset.filtered import leave_out
 from mat_trainer.dataset.lengths import measure
 from mat_trainer.dataset.progress import silent
 from mat_trainer.dataset.stage import StagedDataset, stage
 from tests import training
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.usefixtures("warm")]
 pytest.importorskip("pyarrow", reason="comes with the extra worker")
@@ -29,6 +31,7 @@ REFERENCE = Path(__file__).with_name("reference.py")
 CUTOFF = 600
 LONG = 3
 BUDGET = 50176
+GOLDEN = ROOT / "tests" / "golden" / "schemas"
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +93,39 @@ def measured(staged: StagedDataset, settings: dict[str, Any], cache: Path) -> Le
 def reference(
     small: Path, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
-    folder = tmp_path_factory.mktemp("reference")
     places = {"dataset_dir": str(small), "dataset": "mat", "eval_dataset": "mat_parquet"}
-    asked = {**settings, **places, "cutoff_len": 1 << 20, "preprocessing_num_workers": None}
+    return answers(tmp_path_factory.mktemp("reference"), settings | places)
+
+
+def answers(folder: Path, settings: dict[str, Any]) -> Any:
+    """LLaMA-Factory's own."""
+    asked = {**settings, "cutoff_len": 1 << 20, "preprocessing_num_workers": None}
     (folder / "settings.json").write_text(json.dumps(asked))
     words = [sys.executable, str(REFERENCE), str(folder / "settings.json"), str(folder / "a.json")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / "a.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("stage_", "kind", "column"),
+    [("dpo", "ranking", "chosen"), ("kto", "kto_tools", "kto_tag"), ("sft", "tools", "tools")],
+)
+def test_rows_of_other_kinds_are_measured_as_their_stage_encodes_them(
+    settings: dict[str, Any], cache: Path, tmp_path: Path, stage_: str, kind: str, column: str
+) -> None:
+    data = Data(stage_, dataset=f"agents_{kind}", evaluation=f"agents_{kind}_parquet")
+    found = stage(str(GOLDEN), cache, data, show=silent)
+    measured = measure(found, settings, cache, show=silent)
+    assert measured.faults == ()
+    places = {"dataset_dir": str(found.path), "media_dir": str(found.media_dir)}
+    asked = {**settings, **places, "dataset": data.dataset, "eval_dataset": data.evaluation}
+    told = answers(tmp_path, asked | {"stage": "rm" if stage_ == "dpo" else stage_})["lengths"]
+    for entry, dataset in zip(found.entries, ("train_dataset", "eval_dataset"), strict=True):
+        assert column in columns(entry.subset)
+        assert [n for p in entry.parts for n in measured.parts[p.path].tokens] == told[dataset]
+        counts = [n for p in entry.parts for n in measured.parts[p.path].answers]
+        assert all(0 < n < 20 for n in counts) if stage_ == "kto" else not any(counts)
 
 
 def test_lengths_are_those_of_llama_factorys_own_dataset(
