@@ -84,10 +84,8 @@ def pngs(size: int) -> Iterator[tuple[str, bytes]]:
     plain = _saved("PNG")
     end = plain[-12:]
     head, rest = plain[:33], plain[33:]
-    yield (
-        "png no palette",
-        _png((1, 1), 3, _chunk(b"tRNS", b"\0") + _chunk(b"IDAT", zlib.compress(bytes(2)))),
-    )
+    zeros = _chunk(b"IDAT", zlib.compress(bytes(65 * 64)))
+    yield "png no palette", _png((64, 64), 3, _chunk(b"tRNS", b"\0") + zeros)
     yield "png private chunks", head + _chunk(b"prVt") * (size // 12) + rest
     yield "png private chunks behind", plain[:-12] + _chunk(b"prVt") * (size // 12) + end
     yield "png empty pixels", head + _chunk(b"IDAT") * (size // 12) + rest
@@ -214,7 +212,7 @@ def tiffs(size: int) -> Iterator[tuple[str, bytes]]:
     yield "tiff huge", _tiff({**base, 256: (4, 1, 0xFFFFFFFF), 257: (4, 1, 0xFFFFFFFF)}, pixels)
     big = struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 1 << 63)
     yield "tiff of 64 bits", big + bytes(100)
-    for compression in (2, 3, 4, 6, 32809, 34676, 34925, 50001):
+    for compression in (2, 3, 4, 6, 7, 32809, 34676, 34925, 50001):
         yield f"tiff compression {compression}", _tiff({**base, 259: (3, 1, compression)}, pixels)
 
 
@@ -272,7 +270,7 @@ def valid() -> dict[str, bytes]:
         "webp lossless": _saved("WEBP", "RGBA", lossless=True),
         "bmp": _saved("BMP"),
     }
-    for name in ("raw", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits", "zstd"):
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "jpeg", "webp"):
         found[f"tiff {name}"] = _saved("TIFF", compression=name)
     for name in ("group3", "group4", "tiff_ccitt"):
         found[f"tiff {name}"] = _saved("TIFF", "1", compression=name)

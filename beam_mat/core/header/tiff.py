@@ -21,21 +21,21 @@ from beam_mat.core.reject import Reason
 COMPRESSIONS = {
     1: "none",
     5: "LZW",
-    7: "JPEG",
     8: "deflate",
     32773: "PackBits",
     32946: "deflate",
     50000: "Zstandard",
 }
-"""The compressions that are decoded. libtiff's decoders of fax give pixels that they never wrote,
-so that a damaged picture shows memory that was freed. Old JPEG, ThunderScan and SGI's are as
-careless, and LZMA takes the memory that the file asks for. Hardly any picture has one of them."""
+"""The compressions that are decoded. libtiff's decoders of fax and JPEG report success for pixels
+that they never wrote, so that a damaged picture shows memory that was freed. LZMA takes the memory
+that the file asks for. The others (WebP, ThunderScan, SGI's) are too rare to be proven."""
 
 _REFUSED = {
     2: "fax (CCITT)",
     3: "fax (group 3)",
     4: "fax (group 4)",
-    6: "JPEG of an outdated kind",
+    6: "JPEG",
+    7: "JPEG",
     34925: "LZMA",
     50001: "WebP",
 }
