@@ -163,10 +163,10 @@ def _print(console: Console, found: Report) -> None:
     for entry in found.entries:
         rows, files = _number(entry.rows, "row"), _number(entry.files, "file")
         images, sources = _number(entry.image_uses, "image"), _number(entry.images, "image file")
-        said = f"{entry.name}: {rows} in {files}, {images} ({sources})"
+        said = f"{one_line(entry.name)}: {rows} in {files}, {images} ({sources})"
         console.print(said, markup=False, soft_wrap=True)
     for name, why in found.not_checked.items():
-        console.print(f"{name} was not checked: {why}", markup=False, soft_wrap=True)
+        console.print(one_line(f"{name} was not checked: {why}"), markup=False, soft_wrap=True)
     if not found.violations:
         console.print("No violations found")
         return
@@ -207,7 +207,7 @@ def _table(severity: Severity, listed: list[Violation], *, several: bool) -> Tab
     table.add_column("examples", overflow="fold")
     for item in listed:
         first = "\n".join(_line(where) for where in item.first[:3])
-        entry = [escape(item.entry)] if several else []
+        entry = [escape(one_line(item.entry))] if several else []
         table.add_row(*entry, item.kind, f"{item.count:,}", escape(first))
     return table
 

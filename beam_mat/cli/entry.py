@@ -18,6 +18,7 @@ from types import ModuleType
 
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
+from beam_mat.core.display import visible
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  # the last resort
         if cause := cause_of(error):
             return _failed(f"beam-mat: {cause}", cause.exit_code)
-        traceback.print_exc()
+        print(visible(traceback.format_exc()), end="", file=sys.stderr)
         return _failed(
             f"beam-mat: failed{nothing}; run the same command again, and please report what is "
             "printed above if that does not help",
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)  # it may have names from inputs
     return code
 
 

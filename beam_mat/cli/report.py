@@ -19,6 +19,8 @@ def run(argv: list[str]) -> None:
     output = output_of(typed.output, typed.storage_options, writes=True)
     from rich.console import Console
 
+    from beam_mat.core.display import one_line
     from beam_mat.report.write import make_again
 
-    Console().print(f"Report in {make_again(output)}", soft_wrap=True)
+    text = f"Report in {one_line(make_again(output))}"
+    Console().print(text, soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ A conversion opens the dataset, runs the graph, and commits what it has written.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Mapping
 
@@ -38,6 +39,7 @@ from beam_mat.report.printed import (
     print_dry_run,
     print_garbage,
     print_summary,
+    say,
 )
 from beam_mat.report.write import write_of
 from beam_mat.runners import progress
@@ -132,8 +134,9 @@ def vacuum(output: str, console: Console, *, keep: int | None, dry_run: bool) ->
 def _open(
     output: str, command: Command, console: Console, *, overwrite: bool = False
 ) -> contextlib.AbstractContextManager[Dataset]:
+    told = functools.partial(say, console)
     return Dataset.open(
-        output, command, console.print, report=write_of, busy=ensure_idle, overwrite=overwrite
+        output, command, told, report=write_of, busy=ensure_idle, overwrite=overwrite
     )
 
 
@@ -152,7 +155,7 @@ def _keep(asked: int | None, dataset: Dataset) -> int | None:
 def _print_nothing_to_do(output: str, console: Console) -> int:
     found = read_manifest(output)
     assert found is not None
-    console.print(nothing_to_do(output, found), soft_wrap=True)
+    say(console, nothing_to_do(output, found))
     return 0 if found.counts["accepted"] else NOTHING_ACCEPTED
 
 
@@ -208,9 +211,7 @@ def finish(
     _check_limit(job, content)
     _check_inputs(job)
     snapshot = dataset.commit(made_of(job.settings, CONVERT, keep, job.limit), content)
-    console.print(
-        next_command(job.settings.output, snapshot.parts(), job.settings.name), soft_wrap=True
-    )
+    say(console, next_command(job.settings.output, snapshot.parts(), job.settings.name))
     files.remove(files.join(job.settings.output, layout.UNPACKED))
     return 0 if content.counts["accepted"] else NOTHING_ACCEPTED
 

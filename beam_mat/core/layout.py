@@ -225,6 +225,10 @@ def unsafe(path: str) -> str | None:
     return None
 
 
+MAYBE_UNSAFE = r"^$|\\|:|[\x00-\x1f\x7f]|(^|/)\.{0,2}(/|$)|.{1000}"
+"""Found in every path that is `unsafe`, in the syntax of re and of RE2, for many paths at once."""
+
+
 def image_file(path: str, sha256: str, format: str) -> str:
     """The image's file below the output folder, for a published path that is not `unsafe`.
 

@@ -14,6 +14,7 @@ from beam_mat.core.chunk import Chunk, Shard
 from beam_mat.core.errors import LostRecordError
 from beam_mat.core.geometry import Size
 from beam_mat.core.image import ImageFault
+from beam_mat.core.layout import unsafe
 from beam_mat.core.member import Member
 from beam_mat.core.nearest import Near
 from beam_mat.core.proposal import detail
@@ -135,6 +136,17 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
     tables: tuple[str, ...]
 
 
+def require_inside(paths: Iterable[str]) -> None:
+    """Raises a ValueError if a path leads out of the output folder.
+
+    Files of a dataset may come from other people. msgspec makes a DecodeError of this, so no such
+    path gets into the program.
+    """
+    for path in paths:
+        if fault := unsafe(path):
+            raise ValueError(fault)
+
+
 class Part(msgspec.Struct, frozen=True):
     """One immutable file of the dataset.
 
@@ -149,6 +161,9 @@ class Part(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     subset: str = ""
+
+    def __post_init__(self) -> None:
+        require_inside((self.path,))
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -280,6 +295,9 @@ class MixOutput(msgspec.Struct, frozen=True):
     replaced: tuple[str, ...]
     parts: tuple[Part, ...]
 
+    def __post_init__(self) -> None:
+        require_inside(self.replaced)
+
 
 class ShardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """A finished shard: the fields of `Shard`, its stem and schema, and the sums of its chunks.
@@ -314,6 +332,9 @@ class ShardSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     compression: str = ""
     key: str = ""
     broken: Broken | None = None
+
+    def __post_init__(self) -> None:
+        require_inside((self.stem, *self.tables))
 
     @property
     def shard(self) -> Shard:

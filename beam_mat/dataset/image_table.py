@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_mat.core import layout
+from beam_mat.core.errors import ConfigError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import Part
 from beam_mat.core.settings import PARQUET
@@ -97,6 +98,8 @@ def read(output: str, parts: Iterable[Part], columns: list[str] | None = None) -
     for part in parts:
         with files.open_binary(files.join(output, part.path)) as file:
             table = pq.read_table(file, schema=TABLE_SCHEMA, columns=columns)
+        if "file" in table.column_names:
+            _require_inside(part.path, table["file"])
         tables.append(table.replace_schema_metadata())
     if not tables:
         return TABLE_SCHEMA.empty_table()
@@ -169,9 +172,32 @@ def usable(output: str, path: str, *columns: str) -> Iterator[tuple[Any, ...]]:
     names = ["file", *columns]
     with files.open_binary(files.join(output, path)) as file:
         for batch in pq.ParquetFile(file).iter_batches(columns=names):
+            _require_inside(path, batch["file"])
             for row in zip(*(batch[name].to_pylist() for name in names), strict=True):
                 if row[0] is not None:
                     yield row
+
+
+def find_files(output: str, paths: Sequence[str]) -> dict[str, str]:
+    """Returns the image files of published paths, as far as images.parquet has them."""
+    wanted = pa.array(paths, pa.string())
+    found: dict[str, str] = {}
+    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=["path", "file"]):
+            rows = batch.filter(pc.is_in(batch["path"], value_set=wanted))
+            _require_inside(layout.IMAGE_TABLE, rows["file"])
+            found.update((row["path"], row["file"]) for row in rows.to_pylist() if row["file"])
+    return found
+
+
+def _require_inside(table: str, column: Any) -> None:
+    """Raises a ConfigError if a file in a table, which others may have made, is not in images/."""
+    inside = pc.starts_with(column, f"{layout.IMAGES}/")
+    doubtful = pc.or_(pc.invert(inside), pc.match_substring_regex(column, layout.MAYBE_UNSAFE))
+    for path in column.filter(doubtful).drop_null().to_pylist():
+        if not path.startswith(f"{layout.IMAGES}/") or layout.unsafe(path):
+            fault = f"{table} lists the file {path[:200]!r}, which is no image of a dataset"
+            raise ConfigError([f"{fault}; restore the table, or convert again"])
 
 
 def count_usable(

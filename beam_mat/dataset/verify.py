@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from beam_mat.core import layout
+from beam_mat.core.display import one_line
 from beam_mat.core.errors import BeamMatError, ConfigError, DamagedError
 from beam_mat.core.image import Action
 from beam_mat.dataset import image_table, views
@@ -77,8 +78,9 @@ def verify(output: str, console: Console) -> None:
         noun = "file" if state.faulty == 1 else "files"
         head = f"{state.faulty:,} damaged or missing {noun} in {output}:"
         watched = _WATCHED if listed.command == WATCH else ""
+        # The manifest and a saved state may be those of somebody else.
         raise DamagedError(
-            "\n  ".join([head, *state.faults, *rest])
+            "\n  ".join([head, *map(one_line, state.faults), *rest])
             + f"\n{watched}To repair the dataset, delete these files and {layout.MANIFEST}, and "
             "run the same beam-mat convert again, which writes the missing files"
         )

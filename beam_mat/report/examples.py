@@ -10,11 +10,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from beam_mat.core import layout
 from beam_mat.core.errors import BeamMatError
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reject
@@ -22,6 +18,7 @@ from beam_mat.core.results import ShardSummary
 from beam_mat.core.statistics import ImageStatistics, Sample, Statistics, Tokens, shown
 from beam_mat.core.thumbnail import Thumbnail, thumbnail
 from beam_mat.core.trajectory import IMAGE, Fault, Prefixes, Reading, Trajectory
+from beam_mat.dataset import image_table
 from beam_mat.storage import files, inputs
 from beam_mat.work.images import image_workers
 
@@ -237,11 +234,13 @@ def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]
     The dataset at `output` must have its images, but no manifest yet.
     """
     paths = list(dict.fromkeys(path for example in examples for path in _images_of(example)))
-    named = _files(output, paths)
+    named = image_table.find_files(output, paths)
 
     def read(path: str) -> bytes | None:
         try:
-            return files.read_bytes(files.join(output, named[path]))
+            uri = files.join(output, named[path])
+            files.refuse_links(uri, output)  # the page must not contain a picture from elsewhere
+            return files.read_bytes(uri)
         except (KeyError, OSError, BeamMatError):  # `verify` reports damaged images
             return None
 
@@ -254,14 +253,3 @@ def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]
     made = dict(image_workers().map(thumbnail, SIDE, readable()))
     found = ((path, made.get(path)) for path in paths)
     return {path: small for path, small in found if isinstance(small, Thumbnail)}
-
-
-def _files(output: str, paths: list[str]) -> dict[str, str]:
-    """Returns the image files of published paths, as far as images.parquet has them."""
-    wanted = pa.array(paths, pa.string())
-    found: dict[str, str] = {}
-    with files.open_binary(files.join(output, layout.IMAGE_TABLE)) as file:
-        for batch in pq.ParquetFile(file).iter_batches(columns=["path", "file"]):
-            rows = batch.filter(pc.is_in(batch["path"], value_set=wanted)).to_pylist()
-            found.update((row["path"], row["file"]) for row in rows if row["file"])
-    return found

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from beam_mat.core import layout
-from beam_mat.core.display import one_line
+from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import ConfigError
 from beam_mat.core.results import Part, RejectCount, ShardSummary, sum_rejected
 from beam_mat.core.statistics import PixelBoxes
@@ -201,6 +201,11 @@ def nothing_to_do(output: str, manifest: Manifest) -> str:
     )
 
 
+def say(console: Console, text: str) -> None:
+    """Prints lines that may contain names from inputs and from files of others."""
+    console.print(visible(text), soft_wrap=True, markup=False)
+
+
 def _table(title: str, *columns: Column | str, **options: Any) -> Table:
     return Table(*columns, title=title, title_justify="left", title_style="bold", **options)
 
@@ -301,7 +306,7 @@ def print_log(lines: Iterable[dict[str, Any]], console: Console | None) -> None:
     for line in lines:
         table.add_row(
             f"@{line['generation']}",
-            line["command"],
+            escape(one_line(line["command"])),
             *(f"{line[name]:,}" for name in ("records", "accepted", "rejected", "images")),
             *(
                 _signed(line[f"{name}_added"], line[f"{name}_removed"])
@@ -361,6 +366,6 @@ def print_garbage(console: Console, garbage: Iterable[Garbage], *, dry_run: bool
     title = "Would be removed" if dry_run else "Removed"
     table = _table(title, "folder", _number("files"), _number("bytes"))
     for folder in sorted(numbers):
-        table.add_row(folder, f"{numbers[folder]:,}", decimal(sizes[folder]))
+        table.add_row(escape(one_line(folder)), f"{numbers[folder]:,}", decimal(sizes[folder]))
     table.add_row("all", f"{numbers.total():,}", decimal(sizes.total()), style="bold")
     console.print(table)

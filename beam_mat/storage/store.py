@@ -110,6 +110,7 @@ class Store(Protocol):
 
     def protect(self, folder: str) -> None:
         """See `files.protect`. Only a disk has links."""
+        del folder
 
     def link_in(self, path: str, within: str) -> str | None:
         """The first symbolic link on the way from the folder `within` to `path`, if there is one.

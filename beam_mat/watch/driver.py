@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import signal
@@ -24,6 +25,7 @@ from beam_mat.dataset import vacuum, views
 from beam_mat.dataset.commit import Snapshot
 from beam_mat.dataset.dataset import Dataset
 from beam_mat.dataset.state import Command
+from beam_mat.report.printed import say
 from beam_mat.report.write import write_of
 from beam_mat.runners.choose import runner_of
 from beam_mat.runners.dataflow import ensure_idle
@@ -51,9 +53,8 @@ def run_watch(job: WatchJob, options: PipelineOptions, console: Console) -> None
     """
     options.view_as(StandardOptions).streaming = True
     settings, keep = job.watch.settings, job.watch.keep
-    opened = Dataset.open(
-        settings.output, Command.WATCH, console.print, report=write_of, busy=ensure_idle
-    )
+    told = functools.partial(say, console)
+    opened = Dataset.open(settings.output, Command.WATCH, told, report=write_of, busy=ensure_idle)
     with signals_handled() as shutdown, opened as dataset:
         if faults := dataset.differences(settings, None):
             raise ConfigError(faults)

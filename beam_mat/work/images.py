@@ -223,12 +223,19 @@ def find_rows(settings: Settings, folder: str, origins: Mapping[str, str]) -> di
             path = values["path"]
             if path in origins and origins[path] == values["origin"]:
                 rows[path] = ImageRow(**values)
+    for row in [row for row in rows.values() if row.file and row.file != _name_of(row)]:
+        del rows[row.path]  # another version or somebody else has written it
     usable = [row for row in rows.values() if row.file is not None]
     uris = [files.join(settings.output, row.file or "") for row in usable]
     for row, size in zip(usable, files.sizes(uris), strict=True):
         if size != row.bytes:
             del rows[row.path]
     return rows
+
+
+def _name_of(row: ImageRow) -> str | None:
+    known = row.sha256 and row.format in layout.SUFFIXES
+    return layout.image_file(row.path, row.sha256 or "", row.format or "") if known else None
 
 
 def read_rows(output: str, names: Iterable[str]) -> Iterator[tuple[pa.Table, ImageStatistics]]:

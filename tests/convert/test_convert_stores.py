@@ -21,6 +21,7 @@ from beam_mat.storage import files, requests, stores
 from tests import outputs as dataset
 from tests.command import convert_words, converted, run, spawn
 from tests.convert.test_outage import before_the_graph
+from tests.making import image_record, picture, write_shard
 from tests.stands import hub, reach, servers
 from tests.stands.proxy import Faults, Seen, proxied
 
@@ -82,6 +83,54 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, reach.Options]]
     stores.use(options)
     files.remove(folder)
     stores.use({})
+
+
+NAMES = "b.png b.png?versionId= b.png?versionId=null b.png?generation=1 b.png#1 b%2Epng b.png?#&=@2"
+
+
+def test_no_name_is_an_instruction_to_a_store(
+    place: tuple[str, reach.Options], tmp_path: Path
+) -> None:
+    """Members, shards and an output with names that drivers read as versions of other objects."""
+    folder, options = place
+    pictures = {f"{name}.png": picture(seed=at) for at, name in enumerate(NAMES.split())}
+    pictures |= {f"f?a=1/{name}": picture(seed=20 + at) for at, name in enumerate(NAMES.split())}
+    pictures |= {name: picture(seed=40 + at) for at, name in enumerate(NAMES.split())}
+    for name, data in pictures.items():
+        files.write_bytes(files.join(folder, "in#1", name), data, "")
+    for at, name in enumerate(NAMES.split()):
+        rows = [image_record(f"{at} {one}", one) for one in pictures]
+        files.write_bytes(f"{folder}/json/{name}.json", json.dumps(rows).encode(), "")
+    words = ["convert", "--json", f"{folder}/json/*.json", "--images", f"{folder}/in#1"]
+    words += ["--storage-options", json.dumps(options), "--output"]
+    output = f"{folder}/out?versionId=1#2"
+    for number in range(2):
+        ran = run(*words, output)
+        assert ran.code == 0, ran.err
+        assert ("Nothing to do" in ran.out) == bool(number)
+    tree = fetched(output)
+    rows = [
+        json.loads(line)
+        for name in tree
+        if name.startswith("jsonl/")
+        for line in tree[name].splitlines()
+    ]
+    assert len(rows) == len(pictures) * len(NAMES.split())
+    assert {row["id"] for row in rows if not row["images"]} == set()
+    local = tmp_path / "in"
+    for name, data in pictures.items():
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).write_bytes(data)
+    shard = write_shard(tmp_path / "a.json", [image_record(one, one) for one in pictures])
+    there = converted(shard, local, tmp_path / "out")
+    expected = {row["id"]: row["images"] for row in dataset.rows(there)}
+    assert len({file for (file,) in expected.values()}) == len(pictures)
+    assert all(row["images"] == expected[row["id"].split(" ", 1)[1]] for row in rows)
+    for file in dataset.image_files(there):
+        assert tree[file] == (there / file).read_bytes()
+    assert all(re.fullmatch(r"[\w./ ,+=@()-]+", name) for name in tree)
+    ran = run("verify", output, "--storage-options", json.dumps(options))
+    assert ran.code == 0, ran.err
 
 
 def test_input_and_output_on_a_store(

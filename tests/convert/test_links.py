@@ -22,7 +22,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = {f"a/{name}.jpg": picture(seed=ord(name)) for name in "xyz"}
     write_zip(root / "files.zip", pictures)
     records = [image_record(name, f"a/{name}.jpg") for name in "xyz"]
-    for shards in ([[*records[:2], 1]], [records, [record("t"), 2]]):
+    generations: list[list[list[object]]] = [[[*records[:2], 1]], [[*records], [record("t"), 2]]]
+    for shards in generations:
         paths = [write_shard(root / f"{at}.json", one) for at, one in enumerate(shards)]
         words = convert_words(paths, root / "files.zip", root / "out")
         assert run(*words, "--keep-generations", "all").code == 0

@@ -12,6 +12,8 @@ import re
 import unicodedata
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from fsspec.core import url_to_fs
 from hypothesis import example, given, settings
@@ -105,6 +107,20 @@ def test_a_safe_path_stays_below_the_folder_and_names_one_place(path: str) -> No
     assert url_to_fs(f"/out/{path}")[1] == f"/out/{path}"
     assert url_to_fs(f"memory://out/{path}")[1] == f"/out/{path}"
     path.encode()
+
+
+@settings(max_examples=examples(500))
+@given(PARTS)
+@example("é" * 4095)
+@example("/".join(["𝄞" * 200] * 6))
+def test_the_pattern_finds_every_unsafe_path(path: str) -> None:
+    try:
+        column = pa.array([path])
+    except UnicodeEncodeError:
+        return  # Arrow has no unpaired surrogates
+    found = pc.match_substring_regex(column, layout.MAYBE_UNSAFE)[0].as_py()
+    assert found == bool(re.search(layout.MAYBE_UNSAFE, path))
+    assert found or not unsafe(path)
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,14 @@ from beam_mat.storage.stores import locate
 
 ODD = {
     "a.json": ["a[1].json", "a*.json", "a?.json", "[a].json", "a!.json", "{a,b}.json", "**"],
-    "b.png": [
-        "b.png?versionId=",
-        "b.png?versionId=null",
-        "b.png?a=b&versionId=1",
-        "b.png?versionId",
-    ]
-    + ["b.png?generation=", "b.png?generation=12", "b.png#12", "b.png#", "b.png?a=b#12", "b.png@2"]
-    + ["b%2Epng", "%", "%00", "b.png%3FversionId=1", "b.png&x=1", "b.png;v=1", "b+png", "b=png"],
-    "c": ["a::b.json", "x::y", "zip::c", "a:b", "s3:", "c:80", "~c", "'\"c,d", " c ", "ü 日本.json"]
-    + ["c.", "...", "-c", "$c", "`c`", "c|d", "<c>", "u\u0308", "c\u202ed", "\\c"],
+    "b.png": """b.png?versionId= b.png?versionId=null b.png?a=b&versionId=1 b.png?versionId b.png@2
+        b.png?generation= b.png?generation=12 b.png#12 b.png# b.png?a=b#12 b.png&x=1 b.png;v=1 b+png
+        b=png b%2Epng % %00 b.png%3FversionId=1""".split(),
+    "c": [
+        *"a::b.json x::y zip::c a:b s3: c:80 ~c '\"c,d c. ... -c $c `c` c|d <c> \\c".split(),
+        " c ",
+    ],
+    "d": ["ü 日本.json", "u\u0308", "c\u202ed"],
 }
 """Names that a driver, a glob, a URL or a shell could read as something else; and names like them
 that must not be touched."""

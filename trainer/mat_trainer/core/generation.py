@@ -19,6 +19,7 @@ from mat_trainer.core.manifest import (
     Configuration,
     Manifest,
     Part,
+    check_parts,
     check_paths,
     check_subsets,
     decode,
@@ -119,8 +120,12 @@ def parse(data: bytes, path: str, number: int) -> Commit:
     found = decode(data, Commit, path)
     if found.generation != number:
         raise ConfigError(f"{path} is of generation {found.generation}; restore the file")
-    changes = (found.parts, found.images)
-    check_paths((p.path for change in changes for p in (*change.added, *change.removed)), path)
+    parts, tables = found.parts, found.images
+    check_parts((part.path for part in (*parts.added, *parts.removed)), path)
+    check_paths((part.path for part in (*tables.added, *tables.removed)), path)
+    if alien := [part.path for part in tables.added if not part.path.startswith(f"{FOLDER}/")]:
+        why = f"is not in {FOLDER}/; do not train on this dataset"
+        raise ConfigError(f"{path}: the table of images {alien[0][:200]!r} {why}")
     check_subsets(found.parts.added, path)
     return found
 

@@ -13,6 +13,7 @@ from mat_trainer.core import subset
 from mat_trainer.core.errors import ConfigError
 
 NAME = "manifest.json"
+IMAGE_TABLE = "images.parquet"
 FORMAT = 3
 WATCH = "watch"
 """The command of a dataset that changes while it is in use."""
@@ -106,6 +107,22 @@ def check_subsets(parts: Iterable[Part], file: str) -> None:
         )
 
 
+_PART = re.compile(r"(?:jsonl|parquet)(?:_[a-z]+)*/[^/]+")
+
+
+def check_parts(paths: Iterable[str], file: str) -> None:
+    """Refuses parts outside of the folders for parts: ``dataset_info.json`` is none, for example.
+
+    Raises:
+        ConfigError: At least one is elsewhere; the first 20 are reported.
+    """
+    paths = list(paths)
+    check_paths(paths, file)
+    if alien := [path for path in paths if not _PART.fullmatch(path)]:
+        why = "is not in a folder for parts; do not train on this dataset"
+        raise ConfigError(*(f"{file}: {path[:200]!r} {why}" for path in alien[:20]))
+
+
 class _Format(msgspec.Struct):
     format: int
 
@@ -152,8 +169,10 @@ def parse(data: bytes) -> Manifest:
     """
     file = decode(data, _File, NAME)
     parts = tuple(sorted(file.parts, key=lambda part: part.path))
-    tables = [file.image_table] if file.image_table else []
-    check_paths((part.path for part in (*parts, *tables)), NAME)
+    check_parts((part.path for part in parts), NAME)
+    if file.image_table and file.image_table.path != IMAGE_TABLE:
+        why = f"is not {IMAGE_TABLE}; do not train on this dataset"
+        raise ConfigError(f"{NAME}: the table of images {file.image_table.path[:200]!r} {why}")
     check_subsets(parts, NAME)
     digest = hashlib.sha256(data).hexdigest()
     name = file.configuration.name

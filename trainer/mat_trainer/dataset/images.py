@@ -10,6 +10,7 @@ from mat_trainer.core.errors import ConfigError
 from mat_trainer.core.manifest import check_paths
 from mat_trainer.dataset.entry import File
 
+_FOLDER = "images/"
 _COLUMNS = ("path", "file", "bytes", "sha256")
 
 
@@ -49,5 +50,9 @@ def _rows(table: Path) -> dict[str, File | None]:
         rows = list(zip(*(columns[name] for name in _COLUMNS), strict=True))
     except (pa.ArrowException, KeyError) as error:
         raise ConfigError(f"{table}: not a table of images ({error}); convert again") from None
-    check_paths((file for _, file, _, _ in rows if file), str(table))
+    named = [file for _, file, _, _ in rows if file]
+    check_paths(named, str(table))
+    if alien := next((file for file in named if not file.startswith(_FOLDER)), None):
+        why = f"is not in {_FOLDER}; do not train on this dataset"
+        raise ConfigError(f"{table}: {alien[:200]!r} {why}")
     return {path: File(file, size, sha256) if file else None for path, file, size, sha256 in rows}

@@ -17,6 +17,7 @@ from mat_trainer.core.errors import ConfigError, PreflightError
 from mat_trainer.core.manifest import Manifest
 from mat_trainer.core.recipe import Data
 from mat_trainer.core.subset import JSONL
+from mat_trainer.dataset import entry as entry_files
 from mat_trainer.dataset import images, view
 from mat_trainer.dataset.cache import only_one, writable
 from mat_trainer.dataset.choosing import Choice, choose
@@ -171,8 +172,10 @@ def _fetch(
         data = source.find(REGISTRY)
         if data is None:
             return [f"{source.uri}/{REGISTRY}: missing; restore it, or convert again"]
-        write_whole(found.path / REGISTRY, data)
-    if faults := _registry_faults(found) + strays(found.path, found.entries):
+        if faults := registry_faults(data, found.entries):
+            return faults
+        write_whole(found.path / REGISTRY, _verified(data, found.manifest))
+    if faults := strays(found.path, found.entries):
         return faults
     needed = files(found.entries)
     faults = []
@@ -188,6 +191,20 @@ def _fetch(
     write_whole(found.path / manifests.NAME, here.data)
     shutil.rmtree(partials, ignore_errors=True)
     return []
+
+
+def _verified(data: bytes, manifest: Manifest) -> bytes:
+    """The entries of a registry that fit the manifest, and nothing else that is in the file.
+
+    Not only those of this run: others may train on the same folder.
+    """
+    read = msgspec.json.decode(data, type=dict[str, dict[str, object]])
+    fit = {
+        name: read[name]
+        for name, entry in entry_files.entries(manifest).items()
+        if name in read and not registry_faults(data, (entry,))
+    }
+    return msgspec.json.format(msgspec.json.encode(fit), indent=2) + b"\n"
 
 
 def _changed(source: Source, manifest: Manifest) -> bool:

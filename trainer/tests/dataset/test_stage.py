@@ -1,5 +1,6 @@
 """Datasets in place and from afar, over a real web server that fails as stores do."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mat_trainer.core.errors import ConfigError, PreflightError
@@ -306,6 +309,56 @@ def test_a_registry_that_runs_a_script_is_refused(copy: Path, server: Server, ca
     registry["mat_parquet"]["script_url"] = "run.py"
     (copy / "dataset_info.json").write_text(json.dumps(registry))
     assert "mat_parquet has script_url" in faults(server.uri, cache)[0]
+
+
+def test_a_staged_registry_has_what_was_verified(copy: Path, server: Server, cache: Path) -> None:
+    registry = json.loads((copy / "dataset_info.json").read_bytes())
+    before = dict(registry)
+    registry["mat_val"] = {**registry["mat"], "script_url": "run.py"}
+    registry["mat"] = {**registry["mat"], "file_name": "../elsewhere"}
+    registry["other"] = {"script_url": "run.py"}
+    (copy / "dataset_info.json").write_text(json.dumps(registry))
+    found = staged(server.uri, cache, "mat_parquet")
+    there = json.loads((found.path / "dataset_info.json").read_bytes())
+    assert there.pop("mat_parquet") == before["mat_parquet"]
+    assert not {"mat", "other"} & there.keys()
+    assert "script_url" not in json.dumps(there)
+
+
+@pytest.mark.parametrize("path", ["dataset_info.json", "manifest.json", "images/x", "jsonl/a/b"])
+def test_a_part_never_replaces_another_file(
+    copy: Path, server: Server, cache: Path, path: str
+) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    data = json.dumps({"mat": {"script_url": "run.py"}}).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    alien = {**manifest["parts"][-1], "path": path, "bytes": len(data), "sha256": digest}
+    manifest["parts"].append(alien)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for uri in (copy, server.uri):
+        with pytest.raises(ConfigError, match=f"{path}' is not in a folder for parts"):
+            staged(uri, cache)
+    manifest["parts"].pop()
+    manifest["image_table"]["path"] = path
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for uri in (copy, server.uri):
+        with pytest.raises(ConfigError, match=f"{path}' is not images.parquet"):
+            staged(uri, cache, "mat")
+    assert not list(cache.rglob("dataset_info.json"))
+
+
+def test_an_image_never_replaces_another_file(copy: Path, server: Server, cache: Path) -> None:
+    file = copy / "images.parquet"
+    table = pq.read_table(file)
+    names = pa.array(["dataset_info.json"] * table.num_rows)
+    pq.write_table(table.set_column(table.schema.get_field_index("file"), "file", names), file)
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    data = file.read_bytes()
+    manifest["image_table"] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    for uri in (copy, server.uri):
+        with pytest.raises(ConfigError, match=r"'dataset_info.json' is not in images/"):
+            staged(uri, cache, "mat")
 
 
 STAGE = """
