@@ -18,6 +18,7 @@ from types import ModuleType
 
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
+from beam_mat.core.display import one_line, visible
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         count = len(error.faults)
         errors = "error" if count == 1 else "errors"
-        listed = "".join(f"\n  {fault}" for fault in error.faults)
+        listed = "".join(f"\n  {one_line(fault)}" for fault in error.faults)
         return _failed(f"beam-mat: {count} configuration {errors}:{listed}", error.exit_code)
     except NothingAskedError as error:
         return _failed(str(error), error.exit_code)
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)  # it may quote a name that somebody else has chosen
     return code
 
 

@@ -5,12 +5,14 @@ import logging
 import sys
 from collections.abc import Iterator
 
+from beam_mat.core.display import visible
+
 
 class _ToStandardError(logging.Handler):
     """Writes to whatever standard error is at the moment: a progress display may replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.write(visible(self.format(record)) + "\n")
 
 
 def quieten() -> None:
