@@ -174,8 +174,8 @@ def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
             continue
         examiner.rows([(record.index, value)])
     # LLaMA-Factory reads JSON Lines with Arrow, so Arrow decides whether they are valid.
-    # It takes a thousand bytes for each level of a row, thousands for each column, and some for each
-    # column in each row.
+    # It takes a thousand bytes for each level of a row, thousands for each column, and eight for
+    # each row in each column.
     is_deep = any(isinstance(why, TooDeepError) for _, why in malformed)
     columns = examiner.shape.size()
     is_wide = columns > MAX_COLUMNS or columns * chunk.count > MAX_CELLS
