@@ -71,7 +71,8 @@ def run(argv: list[str]) -> int:
         storage_options=typed.storage_options or "",
         beam=typed.beam,
     )
-    job = resolve(asked, faults)
+    with printed(form="beam-mat: %(message)s"):
+        job = resolve(asked, faults)
     from rich.console import Console
 
     from beam_mat.convert.driver import dry_run, run_conversion

@@ -18,7 +18,11 @@ from types import ModuleType
 
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
+<<<<<<< HEAD
 from beam_mat.core.display import visible
+=======
+from beam_mat.core.display import one_line, visible
+>>>>>>> json15
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
@@ -73,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         count = len(error.faults)
         errors = "error" if count == 1 else "errors"
-        listed = "".join(f"\n  {fault}" for fault in error.faults)
+        listed = "".join(f"\n  {one_line(fault)}" for fault in error.faults)
         return _failed(f"beam-mat: {count} configuration {errors}:{listed}", error.exit_code)
     except NothingAskedError as error:
         return _failed(str(error), error.exit_code)
@@ -93,7 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str, code: int) -> int:
+<<<<<<< HEAD
     print(visible(text), file=sys.stderr)  # it may have names from inputs
+=======
+    print(visible(text), file=sys.stderr)  # it may quote a name that somebody else has chosen
+>>>>>>> json15
     return code
 
 

@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from beam_mat.core.compression import Codec, codec_of
-from beam_mat.core.limits import MAX_RECORD_BYTES
+from beam_mat.core.limits import MAX_NESTING, MAX_RECORD_BYTES
 from beam_mat.core.scan import Break, Layout
 
 HEAD_BYTES = 1 << 16
@@ -177,6 +177,8 @@ def _first_value(text: bytes) -> tuple[int | None, bool, bool]:
         over_lines |= new_line
         if byte in b"{[":
             stack += byte
+            if len(stack) > MAX_NESTING + 2:  # too deep for a record, even in a list of an object
+                return None, over_lines, False
             allowed = _AFTER[byte]
         elif byte in b"}]":
             stack.pop()

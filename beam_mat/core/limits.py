@@ -31,6 +31,9 @@ MAX_KEPT_EXTRA = 1 << 16
 MAX_RECORD_IMAGES = 256
 """Images of one record, counting repetitions. Each one is stored in the record's Parquet row."""
 
+MAX_RECORD_IMAGE_BYTES = 128 << 20
+"""Bytes of all images of one record as written, counting repetitions: its Parquet row has them."""
+
 MAX_COMPRESSION_RATIO = 200
 """Uncompressed size divided by compressed size of a zip member. JPEG and PNG stay near 1."""
 

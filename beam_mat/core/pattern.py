@@ -61,6 +61,25 @@ def hides(uri: str, pattern: str) -> bool:
     return any(map(is_hidden, names[fixed:]))
 
 
+def name_fault(uri: str) -> str | None:
+    r"""Why a file that a store has found cannot be used, by its name.
+
+    >>> name_fault("/in/a.json"), name_fault("/in/x::y.json")
+    (None, None)
+    >>> name_fault("gs://b/x::y.json")
+    'its name has ::, which joins addresses'
+    >>> name_fault("/in/\udcff.json")
+    'its name is not UTF-8'
+    """
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if "::" in uri and "://" in uri:
+        return "its name has ::, which joins addresses"
+    return None
+
+
 def reaches(pattern: str, folder: str) -> bool:
     """Whether a pattern can match a file in a folder or below it.
 

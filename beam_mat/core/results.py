@@ -71,7 +71,7 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
 
     `file` is the written file below the output folder, or "". Its name has a hash of its bytes.
     Of a written file, `original` and `written` are the size before it was resized (turned as it is
-    written) and the size of the file, in pixels.
+    written) and the size of the file, in pixels, and `bytes` is its length.
     """
 
     path: str
@@ -80,6 +80,7 @@ class ImageOutcome(msgspec.Struct, frozen=True, array_like=True):
     tokens: Tokens = (0, 0)
     original: Size = (0, 0)
     written: Size = (0, 0)
+    bytes: int = 0
 
     @property
     def resized(self) -> bool:
@@ -99,7 +100,9 @@ def outcomes_digest(outcomes: Iterable[ImageOutcome], repeated: Iterable[int]) -
     `outcomes` are those of all images that the chunk requests, in any order, and `repeated` the
     indexes of the records that repeat the id of an earlier record.
     """
-    facts = sorted(outcomes, key=lambda outcome: outcome.path), sorted(repeated)
+    in_order = sorted(outcomes, key=lambda outcome: outcome.path)
+    # A file's name has a hash of its bytes.
+    facts = [msgspec.structs.astuple(outcome)[:-1] for outcome in in_order], sorted(repeated)
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:24]
 
 

@@ -128,11 +128,11 @@ def _scan_array(blocks: Iterable[bytes], offset: int) -> Iterator[Span | Break]:
         return
     if start >= 0 and whole and not depth:
         yield Span(start, end)
+        if in_string:
+            return  # a stray quotation mark: what follows it is part of this malformed record
         start = -1
     if start >= 0:
         yield Break(start, f"the file ends inside a record, at byte {base}")
-    elif in_string:
-        yield Break(base, "the file ends inside a string that begins after a whole record")
     else:
         yield Break(base, "the file ends after a whole record, without the array's closing bracket")
 

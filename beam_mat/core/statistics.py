@@ -219,15 +219,15 @@ def calls(system: str, answers: Iterable[str]) -> Counter[str]:
     tools = offered(system)
     if not tools:
         return Counter()
-    ends = frozenset(name[-1] for name in tools)
+    ends = {" ", "\t", *(name[-1] for name in tools)}
     found = Counter[str]()
     for answer in answers:
         for start, end in _code(answer):
             at = answer.find("(", start, end)
             while at >= 0:
-                before = answer[max(start, at - _MAX_NAME - 9) : at].rstrip(" \t")
                 # A cheap test first: few parentheses follow the name of a tool.
-                if before[-1:] in ends:
+                if at > start and answer[at - 1] in ends:
+                    before = answer[max(start, at - _MAX_NAME - 9) : at].rstrip(" \t")
                     called = _CALLED.search(before)
                     if called and called[1] in tools:
                         found[called[1]] += 1

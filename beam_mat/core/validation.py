@@ -7,6 +7,7 @@ import msgspec
 from beam_mat.core.boxes import has_pixel_box, scale_box
 from beam_mat.core.chunk import RawRecord
 from beam_mat.core.layout import split_of
+from beam_mat.core.limits import MAX_RECORD_IMAGE_BYTES
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.results import ImageOutcome, RejectCount, sum_rejected
@@ -111,4 +112,10 @@ def _validate(
         fault = outcomes[path].fault
         if fault:
             return Fault(fault.reason, fault.detail, parsed.id)
+    size = sum(outcomes[path].bytes for path in parsed.images)
+    if size > MAX_RECORD_IMAGE_BYTES:
+        detail = (
+            f"the images of the record have {size} bytes; the limit is {MAX_RECORD_IMAGE_BYTES}"
+        )
+        return Fault(Reason.RECORD_TOO_LARGE, detail, parsed.id)
     return parsed

@@ -8,8 +8,10 @@ Every function that makes a request raises a `StoreError` if the store fails aga
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -17,11 +19,14 @@ from glob import has_magic
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
-from beam_mat.core.pattern import hides
+from beam_mat.core.display import one_line
+from beam_mat.core.pattern import hides, name_fault
 from beam_mat.storage import requests
 from beam_mat.storage import store as protocol
 from beam_mat.storage.store import IsWhole, linked
 from beam_mat.storage.stores import locate
+
+_LOG = logging.getLogger(__name__)
 
 FileInfo = protocol.FileInfo
 Written = protocol.Written
@@ -102,17 +107,33 @@ def sizes(uris: Sequence[str]) -> list[int | None]:
 def expand(uri: str) -> list[FileInfo]:
     """The files that a URI or a pattern names, by name. Raises FileNotFoundError if there are none.
 
-    A name that exists is never a pattern. A pattern matches no hidden file (`core.pattern`).
+    A name that exists is never a pattern. A pattern matches no hidden file (`core.pattern`). Files
+    whose names cannot be used are logged and left out.
     """
     store, path = locate(uri)
     if file := store.file_at(path):
-        return [file]
-    found = store.glob(path) if has_magic(path) else []
-    pattern = store.normalize(path)
-    found = [file for file in found if not hides(file.uri, pattern)]
+        found = [file]
+    else:
+        pattern = store.normalize(path)
+        matches = store.glob(path) if has_magic(path) else []
+        found = [file for file in matches if not hides(file.uri, pattern)]
+    found = [file for file in found if has_usable_name(file.uri)]
     if not found:
         raise FileNotFoundError(uri)
     return sorted(found, key=lambda file: file.uri)
+
+
+def has_usable_name(uri: str) -> bool:
+    """Whether a file that a store has found can be used. If not, it is logged, once a process."""
+    why = name_fault(uri)
+    if why:
+        _name(one_line(uri), why)
+    return not why
+
+
+@functools.lru_cache(1 << 10)
+def _name(uri: str, why: str) -> None:
+    _LOG.warning("%s: %s; the file is left out: rename it", uri, why)
 
 
 def find(folder: str, follow: bool = False) -> list[tuple[str, FileInfo]]:

@@ -71,6 +71,8 @@ class Arrivals(Generic[T]):
         if order is None:
             return False
         self.listed.pop(uri, None)
+        if not files.has_usable_name(uri):
+            return True
         found = [file] if (file := files.file_at(uri)) else []
         if self._are_sources:
             found = [archive.info for archive in archives.gather(found)]

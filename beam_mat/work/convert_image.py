@@ -53,7 +53,8 @@ class ImageRow(msgspec.Struct, frozen=True):
             counts = (self.qwen2_vl_tokens or 0, self.qwen3_vl_tokens or 0)
             written = (self.width or 0, self.height or 0)
             original = turned_as(written, (self.source_width or 0, self.source_height or 0))
-            return ImageOutcome(self.path, None, self.file, counts, original, written)
+            size = self.bytes or 0
+            return ImageOutcome(self.path, None, self.file, counts, original, written, size)
         return ImageOutcome(self.path, ImageFault(Reason(self.status), self.detail or ""))
 
 

@@ -34,6 +34,10 @@ from beam_mat.storage.stores import locate
 BATCH_ROWS = 16
 """Parquet rows in memory at a time, including their images."""
 
+MAX_COLUMNS = 20_000
+MAX_CELLS = 1 << 25
+"""Columns, and columns times rows, of JSON Lines that Arrow reads at once for a check."""
+
 MAX_LINE_BYTES = 64 << 20
 
 
@@ -170,9 +174,15 @@ def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
             continue
         examiner.rows([(record.index, value)])
     # LLaMA-Factory reads JSON Lines with Arrow, so Arrow decides whether they are valid.
-    # It would take a thousand bytes for each level of a row.
+    # It takes a thousand bytes for each level of a row, thousands for each column, and eight for
+    # each row in each column.
     is_deep = any(isinstance(why, TooDeepError) for _, why in malformed)
-    by_arrow = chunk.layout is Layout.LINES and not is_deep
+    columns = examiner.shape.size()
+    is_wide = columns > MAX_COLUMNS or columns * chunk.count > MAX_CELLS
+    by_arrow = chunk.layout is Layout.LINES and not is_deep and not is_wide
+    if is_wide and chunk.layout is Layout.LINES:
+        why = f"the {chunk.count} rows have {columns} different keys"
+        examiner.tally.add(Finding(Kind.FILE_NOT_CHECKED, why, Place(unit.file.order, unit.first)))
     fault = arrow_fault(data) if by_arrow else None
     sound = by_arrow and fault is None
     for place, why in malformed:

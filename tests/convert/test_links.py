@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     pictures = {f"a/{name}.jpg": picture(seed=ord(name)) for name in "xyz"}
     write_zip(root / "files.zip", pictures)
-    records = [image_record(name, f"a/{name}.jpg") for name in "xyz"]
+    records: list[object] = [image_record(name, f"a/{name}.jpg") for name in "xyz"]
     generations: list[list[list[object]]] = [[[*records[:2], 1]], [[*records], [record("t"), 2]]]
     for shards in generations:
         paths = [write_shard(root / f"{at}.json", one) for at, one in enumerate(shards)]

@@ -105,8 +105,9 @@ def test_a_first_line_that_is_cut_off_costs_only_itself(
     first, *others = [json.dumps(one).encode() for one in records]
     cut = first[: data.draw(st.integers(1, len(first)))].rstrip()
     found = detect(b"\n".join([cut, *others]), whole=True)
-    # After a colon or an opening bracket the next line could be a value, as in an indented object.
-    ambiguous = cut.endswith((b":", b"[")) and found == Wrapped(0, True)
+    # After a colon, an opening bracket or a comma the next line could be a value, as in an indented
+    # object.
+    ambiguous = cut.endswith((b":", b"[", b",")) and found == Wrapped(0, True)
     assert ambiguous or found == Head(Layout.LINES, 0)
 
 

@@ -203,11 +203,8 @@ def test_names_of_files_do_not_move_the_cursor(root: Path) -> None:
         assert not MOVES.search(ran.out + ran.err), (words, ran)
     shard = root / f"n{EVIL}.json"
     shard.write_text(f'{{"id": "{EVIL[-6:]}"')
-    for option in ("--json", "--images"):
-        words = convert_words(shard, root / "files.zip", root / "new")
-        if option == "--images":
-            words = convert_words(root / "a.json", shard, root / "new")
-        ran = run(*words)
+    for json, images in ((shard, root / "files.zip"), (root / "a.json", shard)):
+        ran = run(*convert_words(json, images, root / "new"))
         assert ran.code
         assert not MOVES.search(ran.out + ran.err), ran
         assert "\\x1b[31m" in ran.out + ran.err

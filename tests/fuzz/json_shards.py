@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 
 MIB = 1 << 20
+MANY = 1 << 16
 
 GOOD = (
     b'{"id":"g","conversations":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}'
@@ -74,20 +75,20 @@ def deep() -> Iterator[tuple[str, bytes]]:
 
 def many() -> Iterator[tuple[str, bytes]]:
     """Very many very small records, keys or blanks."""
-    yield "tiny_objects", _array(*[b"{}"] * MIB)
+    yield "tiny_objects", _array(*[b"{}"] * MANY)
     yield "tiny_lines", b"{}\n" * MIB
-    yield "tiny_numbers", _array(*[b"1"] * MIB)
-    yield "tiny_objects_in_gzip", gzip.compress(_array(*[b"{}"] * MIB), mtime=0)
-    yield "blank_lines", b"\n" * (8 * MIB) + GOOD
-    yield "keys", _object(MIB // 4, b"[]")
-    new = b"".join(b'{"k%d":1}\n' % at for at in range(MIB // 8))
+    yield "tiny_numbers", _array(*[b"1"] * MANY)
+    yield "tiny_objects_in_gzip", gzip.compress(_array(*[b"{}"] * MANY), mtime=0)
+    yield "blank_lines", b"\n" * (8 * MANY) + GOOD
+    yield "keys", _object(MANY, b"[]")
+    new = b"".join(b'{"k%d":1}\n' % at for at in range(MANY // 2))
     yield "new_keys_in_each_line", new
-    long = b'{"id":"l","' + b"k" * (2 * MIB) + b'":'
+    long = b'{"id":"l","' + b"k" * (2 * MANY) + b'":'
     yield "list_under_a_long_key", _array(long + b"[" + b"1," * MIB + b"1]}", GOOD)
-    yield "keys_under_a_long_key", _array(long + _object(MIB // 8) + b"}", GOOD)
-    yield "lists_in_an_object", b'{"data":\n[' + b"{}," * (MIB // 2) + b"{}]}"
-    yield "turns", record("x", turns=[{}] * 500_000)
-    yield "keys_of_a_record", _array(GOOD[:-1] + b"," + _object(MIB // 4)[1:], GOOD)
+    yield "keys_under_a_long_key", _array(long + _object(MANY // 2) + b"}", GOOD)
+    yield "lists_in_an_object", b'{"data":\n[' + b"{}," * (MANY) + b"{}]}"
+    yield "turns", record("x", turns=[{}] * MANY)
+    yield "keys_of_a_record", _array(GOOD[:-1] + b"," + _object(MANY)[1:], GOOD)
     same = json.dumps([{"role": "user", "content": "q"}] * 100_000).encode()
     yield "turns_of_a_user", _array(b'{"id":"t","conversations":' + same + b"}", GOOD)
 
@@ -124,11 +125,14 @@ def texts() -> Iterator[tuple[str, bytes]]:
         ("images", "<image>" * (MIB // 2)),
         ("image_words", "<image_00" * (MIB // 4)),
         ("data_addresses", "data:image/png;base64," * (MIB // 8)),
+        ("image_tags", "<img>" * (MIB // 2)),
         ("half_pairs", "\ud83d" * (MIB // 4)),
     ):
         yield f"{name}_in_an_answer", _array(record(text), GOOD)
         question = [{"role": "user", "content": text}, {"role": "assistant", "content": "a"}]
         yield f"{name}_in_a_question", _array(record("", conversations=question), GOOD)
+        turns = [{"from": "human", "value": text}, {"from": "gpt", "value": "a"}]
+        yield f"{name}_from_a_human", _array(record("", conversations=turns))
     names = "\n".join(f"- t{at}: a tool." for at in range(200_000))
     yield "tools", _array(record(CODE % ("t1(" * (MIB // 2)), names), GOOD)
     for at in range(8):

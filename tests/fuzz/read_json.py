@@ -1,16 +1,17 @@
-"""Converts and checks one JSON shard under limits: a program, because limits hold for a process.
+"""Converts and checks JSON shards under limits: a program, because limits hold for a process.
 
-Usage: ``python -m tests.fuzz.read_json SHARD OUTPUT CPU_SECONDS MIB``. Prints one line of JSON: the
-number of accepted and rejected records, and the CPU seconds and the MiB of memory that it took.
-No Beam: these are the plain functions that each step of a graph calls, one after the other.
+Usage: ``python -m tests.fuzz.read_json FOLDER OUTPUT CPU_SECONDS MIB``. The limits are those of one
+shard. Prints a line of JSON for each shard of the folder, see `Took`. No Beam: these are the plain
+functions that each step of a graph calls, one after the other.
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 from collections import Counter
+
+import msgspec
 
 from beam_mat.core.chunk import Shard
 from beam_mat.core.contract.entry import Entry
@@ -20,7 +21,7 @@ from beam_mat.core.errors import ShardError, SourceError
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ChunkFact, ImageFault, ImageOutcome
 from beam_mat.core.settings import Settings
-from beam_mat.storage.files import info
+from beam_mat.storage import files
 from beam_mat.work import chunks, data_files
 
 ENTRY = Entry(
@@ -66,25 +67,41 @@ def check(shard: Shard) -> int:
     return rows
 
 
-def main(path: str, output: str, seconds: str, mib: str) -> None:
-    found = info(path)
-    shard = Shard(found.uri, 0, found.size, found.version)
-    before = usage()
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
+class Took(msgspec.Struct):
+    """What became of the records of a shard, the rows that were checked, and what both took.
+
+    `seconds` are those of the CPU, and `mib` by how much the peak of memory is above its beginning.
+    """
+
+    name: str
+    counts: dict[str, int]
+    rows: int
+    seconds: float
+    mib: int
+
+
+def main(folder: str, output: str, seconds: str, mib: str) -> None:
     limit = address_space() + (int(mib) << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    took = {}
-    counts = convert(shard, output)
-    took["convert"] = usage()
-    rows = check(shard)
-    took["check"] = usage()
-    sys.stdout.write(json.dumps({"counts": counts, "rows": rows, "before": before, **took}))
+    _, least = usage()
+    for name, found in files.find(folder):
+        before, _ = usage()
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (int(before) + int(seconds), resource.RLIM_INFINITY)
+        )
+        shard = Shard(found.uri, 0, found.size, found.version)
+        counts = convert(shard, output)
+        rows = check(shard)
+        after, peak = usage()
+        took = Took(name, dict(counts), rows, round(after - before, 2), peak - least)
+        sys.stdout.write(msgspec.json.encode(took).decode() + "\n")
+        sys.stdout.flush()
 
 
 def usage() -> tuple[float, int]:
     """CPU seconds, and the largest MiB of memory so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return round(used.ru_utime + used.ru_stime, 2), used.ru_maxrss >> 10
+    return used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
 
 
 def address_space() -> int:

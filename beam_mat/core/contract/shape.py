@@ -114,6 +114,11 @@ class Shape(msgspec.Struct, array_like=True):
         found = (part.clash(_joined(path, key)) for key, part in (self.fields or {}).items())
         return next((where for where in found if where is not None), None)
 
+    def size(self) -> int:
+        """The number of columns, counting each key and each list at any depth."""
+        inner = [*(self.fields or {}).values(), *([self.item] if self.item else [])]
+        return len(inner) + sum(one.size() for one in inner)
+
     def _kinds(self) -> int:
         """The number of incompatible types. Null is compatible with every type."""
         groups = (BOOL, _NUMBER, _STRING, BINARY)

@@ -85,8 +85,10 @@ def qwen_vl(record: Record) -> Draft:
             continue
         text, count = respell(turn.content)  # <image> is a word here
         draft.respelled += count
-        images += _IMG.findall(text)
-        turns[number] = Turn(USER, _IMG.sub(IMAGE, text))
+        # Behind the last closing tag, every opening tag would be compared with all that follows it.
+        end = text.rfind("</img>") + len("</img>") if "</img>" in text else 0
+        images += _IMG.findall(text, 0, end)
+        turns[number] = Turn(USER, _IMG.sub(IMAGE, text[:end]) + text[end:])
     if not images and paths_of(record, "images"):
         detail = "the record lists images, but no user turn has <img>path</img>"
         raise FaultyError(Reason.IMAGE_WITHOUT_PLACEHOLDER, detail)
