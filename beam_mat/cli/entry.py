@@ -18,11 +18,7 @@ from types import ModuleType
 
 import beam_mat
 from beam_mat.cli.command_line import did_you_mean
-<<<<<<< HEAD
-from beam_mat.core.display import visible
-=======
 from beam_mat.core.display import one_line, visible
->>>>>>> json15
 from beam_mat.core.errors import BeamMatError, ConfigError, NothingAskedError
 from beam_mat.runners.causes import cause_of
 from beam_mat.runners.logs import quieten
@@ -97,11 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str, code: int) -> int:
-<<<<<<< HEAD
-    print(visible(text), file=sys.stderr)  # it may have names from inputs
-=======
     print(visible(text), file=sys.stderr)  # it may quote a name that somebody else has chosen
->>>>>>> json15
     return code
 
 

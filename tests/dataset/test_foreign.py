@@ -203,8 +203,8 @@ def test_names_of_files_do_not_move_the_cursor(root: Path) -> None:
         assert not MOVES.search(ran.out + ran.err), (words, ran)
     shard = root / f"n{EVIL}.json"
     shard.write_text(f'{{"id": "{EVIL[-6:]}"')
-    for json, images in ((shard, root / "files.zip"), (root / "a.json", shard)):
-        ran = run(*convert_words(json, images, root / "new"))
+    for shards, images in ((shard, root / "files.zip"), (root / "a.json", shard)):
+        ran = run(*convert_words(shards, images, root / "new"))
         assert ran.code
         assert not MOVES.search(ran.out + ran.err), ran
         assert "\\x1b[31m" in ran.out + ran.err
