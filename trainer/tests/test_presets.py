@@ -141,6 +141,13 @@ def test_the_full_recipe_shards_everything_and_leaves_no_number_to_contradict() 
         assert settings["deepspeed"][key] == "auto"
 
 
+def test_the_recipe_for_pairs_goes_on_from_the_one_for_answers() -> None:
+    answers, pairs = (recipe.load(f"qwen3_vl_8b_lora{end}").settings for end in ("", "_dpo"))
+    own = {"stage", "create_new_adapter", "pref_beta", "pref_loss", "output_dir", "learning_rate"}
+    assert {key for key in pairs if pairs[key] != answers.get(key)} == own
+    assert set(answers) <= set(pairs)
+
+
 @pytest.fixture(scope="module")
 def told(warm: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What LLaMA-Factory says of every preset, and of an old file before and after."""

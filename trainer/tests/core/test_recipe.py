@@ -141,3 +141,24 @@ def test_what_a_recipe_says_of_itself_is_not_among_its_settings() -> None:
     assert loaded.about
     assert loaded.memory
     assert recipe.ABOUT not in loaded.settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["stage=dpo"], "the reference is a second copy of the model"),
+        (
+            ["stage=dpo", "finetuning_type=lora", "adapter_name_or_path=/sft"],
+            "the reference is the model without it",
+        ),
+        (["stage=dpo", "finetuning_type=lora"], None),
+        (["stage=dpo", "pref_loss=simpo"], None),
+        (["stage=kto", "ref_model=/models/other"], None),
+        ([], None),
+    ],
+)
+def test_what_preferences_are_compared_with_is_told(
+    changes: list[str], sentence: str | None
+) -> None:
+    notices = " ".join(recipe.load("tiny_cpu", changes).notices)
+    assert sentence in notices if sentence else notices == ""

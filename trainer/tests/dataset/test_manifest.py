@@ -37,6 +37,24 @@ def test_a_manifest_is_read_wherever_fsspec_reaches(tmp_path: Path) -> None:
     assert here.parts[0].rows == 3
 
 
+def test_the_name_of_the_entries_is_read_and_mat_if_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(manifest(configuration={"name": "agents", "x": 1}))
+    assert read(str(tmp_path)).name == "agents"
+    (tmp_path / "manifest.json").write_bytes(manifest())
+    assert read(str(tmp_path)).name == "mat"
+
+
+def test_rows_of_a_later_version_are_refused(tmp_path: Path) -> None:
+    parts = [{**PART, "subset": "ranking_noid"}, {**PART, "path": "v/1", "subset": "video_noid"}]
+    (tmp_path / "manifest.json").write_bytes(manifest(parts=parts))
+    with pytest.raises(ConfigError) as caught:
+        read(str(tmp_path))
+    assert caught.value.faults == (
+        "manifest.json has rows of the unknown kind 'video_noid': install the mat-trainer of the "
+        "beam-mat that wrote the dataset",
+    )
+
+
 @pytest.mark.parametrize("uri", ["memory://nothing/here", "nothing/here"])
 def test_without_a_manifest_there_is_no_dataset(uri: str) -> None:
     with pytest.raises(
