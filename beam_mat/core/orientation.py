@@ -76,7 +76,7 @@ def _turning_chunks(data: bytes) -> Iterator[Range]:
     while at + 12 <= len(data):
         kind = data[at + 4 : at + 8]
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if end > len(data):
+        if end > len(data) or kind == b"IEND":
             return
         body = memoryview(data)[at + 8 : end - 4]
         if (kind == b"eXIf" and not _is_upright_tiff(bytes(body))) or (

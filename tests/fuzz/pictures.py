@@ -270,7 +270,7 @@ def valid() -> dict[str, bytes]:
         "webp lossless": _saved("WEBP", "RGBA", lossless=True),
         "bmp": _saved("BMP"),
     }
-    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "jpeg", "webp"):
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "jpeg"):
         found[f"tiff {name}"] = _saved("TIFF", compression=name)
     for name in ("group3", "group4", "tiff_ccitt"):
         found[f"tiff {name}"] = _saved("TIFF", "1", compression=name)

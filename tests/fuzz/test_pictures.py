@@ -14,7 +14,7 @@ KIND = KINDS["pictures"]._replace(cpu_seconds=8)
 LARGE = ("large",)
 """Words in the names of pictures that have millions of pixels. The others take little."""
 SMALL_MIB = 120
-UNRELIABLE = [f"tiff {name}" for name in ("group3", "group4", "tiff_ccitt", "jpeg", "webp")]
+UNRELIABLE = [f"tiff {name}" for name in ("group3", "group4", "tiff_ccitt", "jpeg")]
 
 
 @pytest.fixture(scope="module")

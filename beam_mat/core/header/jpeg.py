@@ -13,6 +13,7 @@ MAX_SCAN_PIXELS = 1 << 31
 MAX_FILLING = 4096
 """Bytes between segments that belong to none. Pillow reads them one by one."""
 
+_FILL = b"\xff" * MAX_FILLING
 _MARKER = re.compile(rb"\xff[^\xff]", re.DOTALL)
 _IN_SCANS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
@@ -36,7 +37,11 @@ def read(data: bytes) -> Header:
             raise too_much(f"{MAX_PARTS} segments before its picture")
         filling += start - at
         if marker == _SOS:
-            kept.append(data[start:])
+            # libjpeg begins again with these whenever Pillow brings more of them.
+            end = data.find(_FILL, start)
+            if end >= 0:
+                excess = "fill bytes after its first scan"
+            kept.append(data[start:] if end < 0 else data[start:end])
             break
         at = start + 2
         if marker not in _ALONE:
