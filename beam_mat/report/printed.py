@@ -179,11 +179,15 @@ def next_command(output: str, parts: Sequence[Part], name: str = "mat") -> str:
 
 
 def _entries(parts: Sequence[Part], name: str) -> dict[str, list[str]]:
-    """The entries to train on, by LLaMA-Factory's stage; "" is supervised training."""
+    """The entries to train on, by LLaMA-Factory's stage; "" is supervised training.
+
+    Those without images come last: LLaMA-Factory fails if 1,000 such rows come first.
+    """
     format, split = min((part.format, part.split) for part in parts)
     subsets = {part.subset for part in parts}
+    with_images = {part.subset for part in parts if part.image_rows}
     stages = dict[str, list[str]]()
-    for subset in sorted(subsets):
+    for subset in sorted(subsets, key=lambda one: (one not in with_images, one)):
         if any((format, split, subset) == (one.format, one.split, one.subset) for one in parts):
             stage = {"ranking": "dpo", "kto": "kto"}.get(subset.split("_")[0], "")
             entry = entry_name(name, format, subset, split, subsets)

@@ -147,6 +147,13 @@ def test_the_next_command_trains_on_what_there_is(
     ]
 
 
+def test_entries_without_images_are_named_last() -> None:
+    images = {"": 0, "noid": 3, "tools": 0, "tools_noid": 1}
+    parts = [Part("p", "jsonl", "train", 3, n, 9, "0", subset) for subset, n in images.items()]
+    said = printed.next_command("/data/out", parts)
+    assert " dataset=mat_noid,mat_tools_noid,mat,mat_tools " in said
+
+
 def test_without_a_record_there_is_nothing_to_train_on() -> None:
     said = printed.next_command("/data/out", [])
     assert said == "No record was accepted; the reasons are in /data/out/rejects"
