@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.add_argument("kind", nargs="*", choices=[*KINDS, []], help="default: all")
     parser.add_argument(
-        "--mib", type=int, default=16, help="size of hostile files; 0: none (default: 16)"
+        "--mib", type=int, default=16, help="of hostile files; 0: none (default: 16)"
     )
     parser.add_argument("--mutations", type=int, default=5000, help="number (default: 5000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the mutations (default: 0)")
