@@ -17,7 +17,7 @@ MAX_IMAGE_BYTES = 64 << 20
 """Bytes of one image file after decompression."""
 
 MAX_IMAGE_PIXELS = 1 << 26
-"""Width times height of one image: 67 megapixels. Decoders and conversions take up to 24 bytes for
+"""Width times height of one image: 67 megapixels. Decoders and conversions take up to 20 bytes for
 each pixel, see docs/security.md."""
 
 MAX_IMAGE_SIDE = 0xFFFF

@@ -41,7 +41,8 @@ def complete(output: str, snapshot: Snapshot) -> list[str]:
 
 def folders(output: str) -> list[str]:
     """Returns the flat folders that exist. Most datasets have few of them."""
-    there = {name for name, file in files.entries(output) if file is None}
+    found = files.entries(output) if files.is_folder(output) else []
+    there = {name for name, file in found if file is None}
     return [folder for folder in layout.FLAT_FOLDERS if folder in there]
 
 

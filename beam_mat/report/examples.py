@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from beam_mat.core.errors import BeamMatError
+from beam_mat.core.errors import BeamMatError, WorkerLostError
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reject
 from beam_mat.core.results import ShardSummary
@@ -250,6 +250,9 @@ def thumbnails(output: str, examples: Sequence[Example]) -> dict[str, Thumbnail]
             if data is not None:
                 yield path, len(data), data
 
-    made = dict(image_workers().map(thumbnail, SIDE, readable()))
+    try:
+        made = dict(image_workers().map(thumbnail, SIDE, readable()))
+    except WorkerLostError:  # a page without pictures is better than a job that fails
+        return {}
     found = ((path, made.get(path)) for path in paths)
     return {path: small for path, small in found if isinstance(small, Thumbnail)}

@@ -300,4 +300,17 @@ def mutations(number: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
                 case _:
                     del data[at : at + chosen.randint(1, 40)]
             data = data or bytearray(b"x")
-        yield f"{name}, mutation {seed}.{n}", bytes(data)
+        damaged = bytes(data)
+        if damaged.startswith(PNG) and chosen.random() < 0.8:
+            damaged = _with_checksums(damaged)
+        yield f"{name}, mutation {seed}.{n}", damaged
+
+
+def _with_checksums(data: bytes) -> bytes:
+    """A PNG with the right checksums, so that damage reaches its decoder."""
+    at, chunks = len(PNG), [PNG]
+    while at + 8 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        chunks.append(_chunk(data[at + 4 : at + 8], data[at + 8 : end]))
+        at = end + 4
+    return b"".join(chunks)
