@@ -181,8 +181,8 @@ def _examine_json(chunk: Chunk, examiner: Examiner) -> None:
     is_wide = columns > MAX_COLUMNS or columns * chunk.count > MAX_CELLS
     by_arrow = chunk.layout is Layout.LINES and not is_deep and not is_wide
     if is_wide and chunk.layout is Layout.LINES:
-        why = f"the {chunk.count} rows have {columns} different keys"
-        examiner.tally.add(Finding(Kind.FILE_NOT_CHECKED, why, Place(unit.file.order, unit.first)))
+        wide = f"the {chunk.count} rows have {columns} different keys"
+        examiner.tally.add(Finding(Kind.FILE_NOT_CHECKED, wide, Place(unit.file.order, unit.first)))
     fault = arrow_fault(data) if by_arrow else None
     sound = by_arrow and fault is None
     for place, why in malformed:

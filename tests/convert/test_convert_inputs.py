@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,27 @@ def test_arrays_and_json_lines_give_the_same_rows(tmp_path: Path, suffix: str) -
     output = converted(shard, write_zip(tmp_path / "files.zip", {}), tmp_path / "out")
     rows = {row["id"]: row["messages"][1]["content"] for row in dataset.rows(output)}
     assert rows == {f"{n}": 'é\U0001f600 \\ "quoted" ]}' for n in range(3)}
+
+
+def test_a_file_whose_name_is_not_utf8_is_named_and_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for name in ("a.json", "x::y.json", "esc\x1b[31m\n.json", os.fsdecode(b"\xff.json")):
+        write_shard(folder / name, [record(f"id of {name[:1]!r}")])
+    write_zip(tmp_path / "f.zip", {})
+    words = ("--json", f"{folder}/*.json", "--images", f"{tmp_path / 'f.zip'}")
+    done = run("convert", *words, "--output", tmp_path / "out")
+    assert done.code == 0, done.err
+    named = [line for line in done.err.splitlines() if "left out" in line]
+    assert named == [
+        f"beam-mat: {folder}/\\udcff.json: its name is not UTF-8; the file is left out: rename it"
+    ]
+    assert dataset.manifest(tmp_path / "out")["counts"]["accepted"] == 3
+
+
+def test_errors_show_control_characters_of_names(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[31m\nb.json").write_bytes(b"<html>")
+    words = ("--json", f"{tmp_path}/*.json", "--images", str(tmp_path))
+    done = run("convert", *words, "--output", tmp_path / "out")
+    assert done.code == 2
+    assert "a\\x1b[31m\\nb.json: the file is a web page" in done.err
+    assert "\x1b" not in done.err

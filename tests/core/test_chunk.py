@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_mat.core.chunk import MAX_CHUNKS, MIN_CHUNK_BYTES, Chunk, Shard, cut
+from beam_mat.core.chunk import (
+    MAX_CHUNK_RECORDS,
+    MAX_CHUNKS,
+    MIN_CHUNK_BYTES,
+    Chunk,
+    Shard,
+    cut,
+)
 from beam_mat.core.limits import MAX_RECORD_BYTES
 from beam_mat.core.reject import Reason
 from beam_mat.core.scan import Break, Layout, Span
@@ -144,3 +151,9 @@ def test_the_size_of_chunks_is_that_of_the_text() -> None:
     places = [[(one.start, one.end) for one in some] for some in (packed, whole)]
     assert places[0] == places[1]
     assert places[0][-1] == (20 << 20, 21 << 20)
+
+
+def test_very_many_very_small_records_are_several_chunks() -> None:
+    count = MAX_CHUNK_RECORDS * 2 + 1
+    made = chunks([Span(at * 3 + 1, at * 3 + 3) for at in range(count)], shard(count * 3))
+    assert [chunk.count for chunk in made] == [MAX_CHUNK_RECORDS, MAX_CHUNK_RECORDS, 1]

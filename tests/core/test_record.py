@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -15,7 +17,14 @@ from beam_mat.core.limits import MAX_NESTING
 from beam_mat.core.record import parse
 from beam_mat.core.reject import Reason
 from beam_mat.core.schemas.mat import plain
-from beam_mat.core.trajectory import Fault, Reading, Trajectory, respell, respell_others
+from beam_mat.core.trajectory import (
+    Fault,
+    Reading,
+    Schema,
+    Trajectory,
+    respell,
+    respell_others,
+)
 from tests.build import PREFIXES, SHARED, dialogue, encode, needs_mat_sample, record, turn
 from tests.properties import examples
 
@@ -423,3 +432,44 @@ def test_a_cause_is_named_where_there_is_one(raw: bytes, detail: str) -> None:
     assert isinstance(found, Fault)
     assert found.reason is Reason.MALFORMED_JSON
     assert detail in found.detail
+
+
+@pytest.mark.parametrize("digits", [601, 4300, 4301, 100_000])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_integers_of_any_length_do_not_matter_where_they_are_ignored(
+    digits: int, sign: str
+) -> None:
+    number = sign + "9" * digits
+    text = json.dumps(record()).replace('"i1"', f'"i1", "score": {number}')
+    assert accepted(text.encode()).unknown == ("score",)
+
+
+@pytest.mark.parametrize("brackets", ["[]", "[", "[]x", '{"a":'])
+@pytest.mark.parametrize("field", ["score", "image", "tools", "conversations"])
+def test_no_verdict_depends_on_how_much_of_the_stack_is_left(brackets: str, field: str) -> None:
+    def verdicts() -> list[Trajectory | Fault]:
+        found = []
+        for depth in (200, 700, 976, 2000):
+            opened = brackets[:1] * depth if brackets[0] == "[" else brackets * depth
+            deep = opened + brackets[1:2] * depth + brackets[2:]
+            for value in (deep, json.dumps(deep)):
+                found.append(
+                    parse(b'{"id": "d", "%s": %s}' % (field.encode(), value.encode()), READING)
+                )
+                text = json.dumps(record()).replace('"i1"', f'"i1", "{field}2": {value}')
+                found.append(parse(text.encode(), READING))
+        return found
+
+    def below(frames: int) -> list[Trajectory | Fault]:
+        return below(frames - 1) if frames else verdicts()
+
+    assert below(0) == below(sys.getrecursionlimit() - len(inspect.stack()) - 120)
+
+
+def test_tags_of_images_without_an_end_are_text() -> None:
+    text = "<img>a.jpg</img> and <img>" + "<img>" * 200_000
+    turns = [{"from": "human", "value": text}, {"from": "gpt", "value": "So."}]
+    found = parse(encode({"id": "q", "conversations": turns}), Reading(Schema.QWEN_VL))
+    assert isinstance(found, Trajectory)
+    assert found.images == ("a.jpg",)
+    assert found.turns[0].content == "<image> and <img>" + "<img>" * 200_000

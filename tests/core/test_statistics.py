@@ -14,6 +14,7 @@ from beam_mat.core.chunk import RawRecord
 from beam_mat.core.reject import Reason, Reject
 from beam_mat.core.scan import Span
 from beam_mat.core.statistics import (
+    MAX_TOOLS,
     Amount,
     ImageFile,
     ImageStatistics,
@@ -21,6 +22,7 @@ from beam_mat.core.statistics import (
     Sample,
     Statistics,
     ToolUse,
+    _offered,
     bucket,
     calls,
     choose,
@@ -205,3 +207,17 @@ def test_a_block_that_is_not_closed_is_code() -> None:
 def test_methods_and_longer_names_are_no_tools() -> None:
     answer = "```py\nagent.visualizer(1)\nmy_visualizer(2)\nvisualizer = 3\n```"
     assert calls(SYSTEM, [answer]) == Counter()
+
+
+def test_long_prompts_are_not_kept() -> None:
+    before = _offered.cache_info().currsize
+    prompts = ["\n".join(f"- t{at}_{name}: a tool." for name in range(9000)) for at in range(3)]
+    assert [len(offered(prompt)) for prompt in prompts] == [9000] * 3
+    assert _offered.cache_info().currsize == before
+
+
+def test_of_very_many_tools_the_most_called_are_counted() -> None:
+    names = [f"t{at:03}" for at in range(MAX_TOOLS + 50)]
+    code = "".join(f"{name}(1)" for name in names) + f"{names[-1]}(2)"
+    found = calls("\n".join(f"- {name}: a tool." for name in names), [f"```py\n{code}\n```"])
+    assert found == {names[-1]: 2, **dict.fromkeys(names[: MAX_TOOLS - 1], 1)}

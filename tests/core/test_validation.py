@@ -7,7 +7,7 @@ import pytest
 
 from beam_mat.core.chunk import Chunk, RawRecord
 from beam_mat.core.image import ImageFault
-from beam_mat.core.limits import MAX_RAW_BYTES
+from beam_mat.core.limits import MAX_RAW_BYTES, MAX_RECORD_IMAGE_BYTES
 from beam_mat.core.reject import Reason
 from beam_mat.core.results import ImageOutcome
 from beam_mat.core.scan import Span
@@ -164,3 +164,19 @@ def test_boxes_of_ms_swift_follow_their_image() -> None:
     texts = [one.content for one in found.turns]
     assert texts == ["<image>Where? a cat", "[5, 5, 50, 50] or [2, 1.375]"]
     assert not result.statistics.pixel_boxes.records
+
+
+def test_images_that_a_row_would_repeat_too_often_reject_their_record() -> None:
+    half = MAX_RECORD_IMAGE_BYTES // 2
+    outcomes = {"a.jpg": ImageOutcome("a.jpg", file="images/a.0123.jpg", bytes=half)}
+    twice, thrice = (
+        record(" ".join(["<image>"] * often), "So.", id=f"i{often}", image=["a.jpg"] * often)
+        for often in (2, 3)
+    )
+    result = validate(raws(twice, thrice), outcomes, frozenset(), SETTINGS)
+    assert result.accepted == 1
+    (reject,) = result.rejects
+    assert reject.reason is Reason.RECORD_TOO_LARGE
+    assert reject.detail == (
+        f"the images of the record have {3 * half} bytes; the limit is {2 * half}"
+    )

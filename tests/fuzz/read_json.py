@@ -18,8 +18,9 @@ from beam_mat.core.contract.entry import Entry
 from beam_mat.core.contract.examine import Examiner, Rules
 from beam_mat.core.contract.unit import DatasetFile, FileNote
 from beam_mat.core.errors import ShardError, SourceError
+from beam_mat.core.image import ImageFault
 from beam_mat.core.reject import Reason
-from beam_mat.core.results import ChunkFact, ImageFault, ImageOutcome
+from beam_mat.core.results import ChunkFact, ImageOutcome
 from beam_mat.core.settings import Settings
 from beam_mat.storage import files
 from beam_mat.work import chunks, data_files
