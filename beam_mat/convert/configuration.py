@@ -11,7 +11,7 @@ from beam_mat.core.job import Job
 from beam_mat.core.results import Source
 from beam_mat.core.settings import Settings
 from beam_mat.runners import choose
-from beam_mat.storage import catalog, files, inputs, requests
+from beam_mat.storage import catalog, files, inputs, requests, stores
 from beam_mat.storage.files import FileInfo
 
 
@@ -97,7 +97,10 @@ def _files(
     for uri, future in looked:
         try:
             for file in future.result():
-                found.setdefault(file.uri, file)
+                if fault := stores.name_fault(file.uri):
+                    faults.append(f"{name} {file.uri}: {fault}")
+                else:
+                    found.setdefault(file.uri, file)
         except IsADirectoryError:
             faults.append(f"{name} {uri}: {choose.FOLDER.format(name, uri.rstrip('/'), 'json')}")
         except FileNotFoundError:

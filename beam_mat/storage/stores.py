@@ -139,8 +139,19 @@ def _keep_off_real_gcs() -> None:
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
+def name_fault(uri: str) -> str | None:
+    """Why a file of this name cannot be used: manifests are UTF-8, and could not list it."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        return "the name is not UTF-8; rename the file"
+    return None
+
+
 def fault_of(uri: str) -> str | None:
     """Why a URI cannot be used, found without a request to its store; None if it can be used."""
+    if fault := name_fault(uri):
+        return fault
     if found := credential_in(uri):
         return (
             f"contains {found}, and addresses are written to the manifest; pass credentials in "

@@ -3,15 +3,18 @@
 Times are seconds on any clock that only goes forward.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from beam_mat.core.chunk import Shard
+from beam_mat.core.display import one_line
 from beam_mat.core.pattern import fits
 from beam_mat.core.results import Source
 from beam_mat.storage import archives, files
+from beam_mat.storage.stores import name_fault
 
 MAX_BYTES = 256 << 20
 """Bytes of shards that are processed at a time. A larger shard is let in alone."""
@@ -19,6 +22,8 @@ MAX_FILES = 128
 """Files let in at a time: what a store answers in seconds, and a runner holds in little memory."""
 
 T = TypeVar("T", Shard, Source)
+
+_LOG = logging.getLogger(__name__)
 
 
 class Released(msgspec.Struct, Generic[T], frozen=True):
@@ -49,6 +54,7 @@ class Arrivals(Generic[T]):
         self.working: dict[str, Released[T]] = {}
         self._known: dict[str, tuple[int, str]] = {}
         self._before: dict[str, tuple[int, str]] = {}
+        self._unusable: set[str] = set()
 
     def scan(self) -> None:
         """Lists the files that match the patterns now. Each has its first matching pattern."""
@@ -61,13 +67,15 @@ class Arrivals(Generic[T]):
             except FileNotFoundError:
                 continue  # nothing has arrived
             for file in matches:
+                if self._is_unusable(file.uri):
+                    continue
                 listed.setdefault(file.uri, self._kind(file.uri, order, file.size, file.version))
         self.listed = listed
 
     def notice(self, uri: str) -> bool:
         """Handles a notification about a file. Returns whether the file matches a pattern."""
         order = order_of(uri, self._patterns)
-        if order is None:
+        if order is None or self._is_unusable(uri):
             return False
         self.listed.pop(uri, None)
         found = [file] if (file := files.file_at(uri)) else []
@@ -76,6 +84,13 @@ class Arrivals(Generic[T]):
         for one in found:
             self.listed[one.uri] = self._kind(one.uri, order, one.size, one.version)
         return True
+
+    def _is_unusable(self, uri: str) -> bool:
+        fault = name_fault(uri)
+        if fault and uri not in self._unusable:
+            self._unusable.add(uri)
+            _LOG.warning("%s: left out: %s", one_line(uri), fault)
+        return fault is not None
 
     def mark_done(self, uri: str, content: tuple[int, str]) -> None:
         """Records that a version is in the dataset, so that it is not let in again."""

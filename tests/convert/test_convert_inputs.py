@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,28 @@ def test_globs_name_what_their_files_name(tmp_path: Path) -> None:
     globbed = converted(tmp_path / "in" / "*.json", tmp_path / "zips" / "*.zip", tmp_path / "two")
     assert dataset.tree(listed) == dataset.tree(globbed)
     assert dataset.manifest(listed)["counts"]["records"] == 3
+
+
+def test_a_name_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "in" / "a.json", [record("a")])
+    odd = tmp_path / "in" / os.fsdecode(b"z\xff.json")
+    odd.write_bytes(shard.read_bytes())
+    zipped = write_zip(tmp_path / "f.zip", {"a.jpg": picture()})
+    other = tmp_path / os.fsdecode(b"z\xff.zip")
+    other.write_bytes(zipped.read_bytes())
+    out = tmp_path / "out"
+    for shards, images, name in [
+        (tmp_path / "in" / "*.json", zipped, "z\\udcff.json"),
+        (odd, zipped, "z\\udcff.json"),
+        (shard, tmp_path / "*.zip", "z\\udcff.zip"),
+        (shard, other, "z\\udcff.zip"),
+    ]:
+        ran = run(*convert_words(shards, images, out))
+        assert ran.code == 2
+        assert f"{name}: the name is not UTF-8; rename the file" in ran.err
+    ran = run(*convert_words(shard, zipped, tmp_path / os.fsdecode(b"out\xff")))
+    assert ran.code == 2
+    assert "the name is not UTF-8" in ran.err
 
 
 def test_a_shard_that_is_named_twice_counts_once(tmp_path: Path) -> None:

@@ -204,10 +204,10 @@ def test_names_of_files_do_not_move_the_cursor(root: Path) -> None:
     shard = root / f"n{EVIL}.json"
     shard.write_text(f'{{"id": "{EVIL[-6:]}"')
     for option in ("--json", "--images"):
-        words = convert_words(shard, root / "files.zip", root / "new")
+        typed = convert_words(shard, root / "files.zip", root / "new")
         if option == "--images":
-            words = convert_words(root / "a.json", shard, root / "new")
-        ran = run(*words)
+            typed = convert_words(root / "a.json", shard, root / "new")
+        ran = run(*typed)
         assert ran.code
         assert not MOVES.search(ran.out + ran.err), ran
         assert "\\x1b[31m" in ran.out + ran.err

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +41,22 @@ def test_a_file_that_appears_whole_is_let_in_at_once_and_once() -> None:
     assert arrivals.release(1.0, 0.0) == [found("a")]
     look(arrivals, [found("a")], 2.0)
     assert arrivals.release(3.0, 9.0) == []
+
+
+def test_a_name_that_is_not_utf_8_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (b"a.json", b"z\xff.json"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"[]")
+    arrivals = Arrivals(Shard, [f"{tmp_path}/*.json"])
+    for _ in range(2):
+        arrivals.scan()
+        assert not arrivals.notice(f"{tmp_path}/{os.fsdecode(b'z')}\udcff.json")
+        arrivals.update(0.0)
+    assert [Path(uri).name for uri in arrivals.listed] == ["a.json"]
+    assert arrivals.unsettled() == 0
+    assert len(caplog.records) == 1
+    assert "left out: the name is not UTF-8" in caplog.text
 
 
 def test_a_file_that_grows_is_left_alone_until_two_looks_agree() -> None:
