@@ -141,6 +141,10 @@ def _keep_off_real_gcs() -> None:
 
 def fault_of(uri: str) -> str | None:
     """Why a URI cannot be used, found without a request to its store; None if it can be used."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError:  # manifests are UTF-8, and could not list it
+        return "the name is not UTF-8; rename the file"
     if found := credential_in(uri):
         return (
             f"contains {found}, and addresses are written to the manifest; pass credentials in "

@@ -19,7 +19,7 @@ from beam_mat.storage.stores import locate
 from tests.stands import reach
 
 
-class Fixtures(AbstractFixtures):
+class Fixtures(AbstractFixtures):  # type: ignore[misc]
     """What the suites ask for: a driver, and a folder on it."""
 
     @pytest.fixture(
@@ -44,5 +44,5 @@ class Fixtures(AbstractFixtures):
         return lambda *names: "/".join(names)
 
 
-class TestPipe(AbstractPipeTests, Fixtures):
+class TestPipe(AbstractPipeTests, Fixtures):  # type: ignore[misc]
     """Files that are written whole."""
