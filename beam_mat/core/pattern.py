@@ -61,13 +61,17 @@ def hides(uri: str, pattern: str) -> bool:
     return any(map(is_hidden, names[fixed:]))
 
 
+LITERAL = ("gs://", "gcs://", "s3://", "s3a://", "hf://", "memory://", "file://")
+"""Addresses in which no character has a meaning; see `beam_mat.storage.drivers`."""
+
+
 def name_fault(uri: str) -> str | None:
     r"""Why a file that a store has found cannot be used, by its name.
 
     >>> name_fault("/in/a.json"), name_fault("/in/x::y.json")
     (None, None)
-    >>> name_fault("gs://b/x::y.json")
-    'its name has ::, which joins addresses'
+    >>> name_fault("gs://b/x::y.json"), name_fault("ftp://b/x::y.json")
+    (None, 'its name has ::, which joins addresses')
     >>> name_fault("/in/\udcff.json")
     'its name is not UTF-8'
     """
@@ -75,7 +79,7 @@ def name_fault(uri: str) -> str | None:
         uri.encode()
     except UnicodeEncodeError:
         return "its name is not UTF-8"
-    if "::" in uri and "://" in uri:
+    if "::" in uri and "://" in uri and not uri.startswith(LITERAL):
         return "its name has ::, which joins addresses"
     return None
 

@@ -299,7 +299,7 @@ def on_store(root: str) -> Settings:
 
 def row(on_store: Settings, path: str = "a.jpg", origin: str | None = "o") -> ImageRow:
     """A usable image, whose file is written."""
-    file = f"images/{path}.0123.jpg"
+    file = layout.image_file(path, "0" * 64, "JPEG")
     scratch = files.join(on_store.output, layout.SCRATCH)
     files.write_bytes(files.join(on_store.output, file), b"12345", scratch)
     return ImageRow(
