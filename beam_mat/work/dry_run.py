@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from beam_mat.core import layout
 from beam_mat.core.member import Member
 from beam_mat.core.results import Wanted
 from beam_mat.core.settings import Settings
@@ -37,4 +38,5 @@ def _row(
     if member.fault:
         return fault_row(member, member.fault, "")
     uri, _ = source_of(member)
-    return ImageRow(item.path, item.path, FOUND, source=uri, source_bytes=member.packed)
+    file = f"{layout.IMAGES}/{item.path}"
+    return ImageRow(item.path, file, FOUND, source=uri, source_bytes=member.packed)

@@ -52,6 +52,8 @@ RECYCLE_AFTER = 5000
 """A worker is replaced after this number of items, because decoders lose memory."""
 
 TRIES = 5
+"""How often the first process is started if it ends by itself."""
+KILLS = 30
 """How often something is tried that a signal from outside ends each time."""
 
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
@@ -210,7 +212,7 @@ class Workers:
         tries = batch.tries + 1
         if batch.tries == 0:
             again.extend(_Batch([item], tries=1) for item in batch.items)
-        elif -code in _FOREIGN and tries <= TRIES:
+        elif -code in _FOREIGN and tries <= KILLS:
             again.append(_Batch(batch.items, tries, batch.fresh))
         elif worker.used:
             # What came before may have used the memory.
@@ -237,17 +239,21 @@ class Workers:
             )
         self._control = ours
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Ends the first process. Returns whether a signal has ended it before."""
+        signalled = False
         if self._control:
             self._control.close()
             self._control = None
         if self._template:
-            self._template.wait()
+            signalled = self._template.wait() < 0
             self._template = None
+        return signalled
 
     def _fork(self) -> _Worker:
         with self._lock:
-            for _ in range(TRIES):
+            failed = killed = 0
+            while failed < TRIES and killed < KILLS:
                 self._start()
                 ours, theirs = socket.socketpair()
                 with theirs:
@@ -255,7 +261,10 @@ class Workers:
                         return _Worker(ours, self._ask(FORK, 0, [theirs.fileno()]))
                     except (EOFError, OSError):  # the first process was killed
                         ours.close()
-                        self._end()
+                        if self._end():
+                            killed += 1
+                        else:
+                            failed += 1
         raise WorkerLostError(
             "the processes that convert images cannot start; the cause stands above, or the system "
             "has no memory or no processes left: use fewer with --image-workers"

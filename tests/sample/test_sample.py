@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -451,7 +452,10 @@ def why(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Reason:
 def why_not(body: bytes) -> Reason:
     """What Pillow says of the file."""
     try:
-        with Image.open(io.BytesIO(body)) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(body))
+        with opened as image:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 return Reason.IMAGE_TOO_LARGE
             image.load()

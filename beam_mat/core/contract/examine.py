@@ -106,7 +106,7 @@ def look(max_pixels: int, data: bytes) -> Looked:
         if header and header.excess:
             return Finding(Kind.IMAGE_HUGE, f"the file has {header.excess}")
         shown = header.data if header else data
-        with Image.open(io.BytesIO(shown), formats=_DECODED) as image:
+        with Image.open(io.BytesIO(shown), formats=_formats()) as image:
             if fault := _size_fault(image.size, max_pixels):
                 return fault
             image.load()
@@ -121,6 +121,12 @@ def look(max_pixels: int, data: bytes) -> Looked:
     # On hostile bytes, decoders raise almost anything.
     except Exception as error:  # noqa: BLE001
         return Finding(Kind.IMAGE_UNDECODABLE, decode_fault(error, data).detail)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()  # loads the decoders, as far as this Pillow has them
+    return tuple(name for name in _DECODED if name in Image.OPEN)
 
 
 def findings_of(found: Looked) -> list[Finding]:
