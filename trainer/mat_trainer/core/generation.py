@@ -121,12 +121,12 @@ def parse(data: bytes, path: str, number: int) -> Commit:
     if found.generation != number:
         raise ConfigError(f"{path} is of generation {found.generation}; restore the file")
     parts, tables = found.parts, found.images
+    check_subsets(parts.added, path)
     check_parts((part.path for part in (*parts.added, *parts.removed)), path)
     check_paths((part.path for part in (*tables.added, *tables.removed)), path)
     if alien := [part.path for part in tables.added if not part.path.startswith(f"{FOLDER}/")]:
         why = f"is not in {FOLDER}/; do not train on this dataset"
         raise ConfigError(f"{path}: the table of images {alien[0][:200]!r} {why}")
-    check_subsets(found.parts.added, path)
     return found
 
 

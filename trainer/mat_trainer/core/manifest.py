@@ -169,11 +169,11 @@ def parse(data: bytes) -> Manifest:
     """
     file = decode(data, _File, NAME)
     parts = tuple(sorted(file.parts, key=lambda part: part.path))
+    check_subsets(parts, NAME)
     check_parts((part.path for part in parts), NAME)
     if file.image_table and file.image_table.path != IMAGE_TABLE:
         why = f"is not {IMAGE_TABLE}; do not train on this dataset"
         raise ConfigError(f"{NAME}: the table of images {file.image_table.path[:200]!r} {why}")
-    check_subsets(parts, NAME)
     digest = hashlib.sha256(data).hexdigest()
     name = file.configuration.name
     return Manifest(digest, parts, file.image_table, file.generation, file.command, name)
