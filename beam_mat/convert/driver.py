@@ -232,7 +232,7 @@ def _check_limit(job: Job, content: Content) -> None:
         return
     counts, shards = content.counts, content.shards.values()
     share = counts["rejected"] / max(1, counts["records"])
-    # Of a shard that breaks off, nobody knows how many records were lost, but how many bytes.
+    # Nobody knows how many records a shard lost where it breaks off, but the lost bytes are known.
     lost = sum(one.size * one.broken.unread / one.broken.size for one in shards if one.broken)
     unread = lost / max(1, sum(one.size for one in shards))
     faults = []

@@ -1,4 +1,4 @@
-"""Names files in the place of images by their first bytes, if training cannot read them."""
+"""Recognises files that are given as images but cannot be read, by their first bytes."""
 
 _CANNOT = "which LLaMA-Factory cannot read"
 

@@ -14,7 +14,7 @@ import msgspec
 
 _DATA = re.compile(r"data:image/([A-Za-z0-9.+-]{1,20});base64,", re.IGNORECASE)
 _SUFFIXES = {"jpeg": "jpg", "jpg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
-_TEXT = re.compile(rb'"data:image/[^"]*"', re.IGNORECASE)
+_TEXT = re.compile(rb'"data:image\\?/[^"]*"', re.IGNORECASE)
 """An address as JSON text. Base64 may be escaped there (``\\/``), but has no quotation mark."""
 
 

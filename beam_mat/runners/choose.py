@@ -168,7 +168,7 @@ def usable(faults: list[str], option: str, uris: Sequence[str]) -> Iterator[str]
 
 
 FOLDER = "is a folder; give a pattern for the files in it, such as {0} '{1}/*.{2}'"
-"""What is wrong with a folder in the place of files, for an option, a folder and a suffix."""
+"""What is wrong if a folder is given instead of files, for an option, a folder and a suffix."""
 
 
 def normalized(uris: Sequence[str]) -> list[str]:

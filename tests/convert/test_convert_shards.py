@@ -186,7 +186,7 @@ def test_what_is_inside_a_compressed_file_is_named(tmp_path: Path, images: Path)
     assert f"--json {cut}: the gzip stream ends early, after 0 decompressed bytes" in ran.err
 
 
-# One object in the place of records
+# One object that holds the records
 
 
 @pytest.mark.usefixtures("tiny_chunks")

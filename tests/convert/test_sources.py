@@ -107,7 +107,8 @@ def test_images_inside_records_become_files(tmp_path: Path) -> None:
     records = [record(0), record(1, 0, 1)]
     plain = write(tmp_path / "a.json", records)
     packed = tmp_path / "b.json.gz"
-    packed.write_bytes(gzip.compress(json.dumps([record(1)]).encode()))
+    text = json.dumps([record(1)]).replace("/", "\\/")  # as some programs escape it
+    packed.write_bytes(gzip.compress(text.encode()))
     empty = write_zip(tmp_path / "e.zip", {"x.jpg": picture()})
     output = tmp_path / "out"
     ran = run("convert", "--json", plain, packed, "--images", empty, "--output", output)

@@ -1,4 +1,4 @@
-"""Files in the place of images are named for what they are."""
+"""Files that are given as images but are none are named for what they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One object in the place of records: its list is found, wherever the bytes are cut."""
+"""One object that holds the records: its list is found, wherever the bytes are cut."""
 
 from __future__ import annotations
 
