@@ -75,7 +75,7 @@ class Dataset:
         `say` is as in `lease.held`, and `report` writes report.html. `busy` raises OutputInUseError
         if a service still writes to the folder. With `overwrite`, a folder that this version cannot
         read is emptied. Raises OutputInUseError if another run writes to the folder, OutputError if
-        a link stands in for one of its folders, and ConfigError if the command is not possible in
+        one of its folders is a link, and ConfigError if the command is not possible in
         the state of the folder.
         """
         fault = _REFUSED.get(action_of(Facts(), command))
